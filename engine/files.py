@@ -1,0 +1,66 @@
+"""Writing files so that a crash at any moment leaves the old file or the new one, never half of either.
+
+Order, as in restic's design notes: write a temporary file in the same folder, flush and fsync it, rename it over the
+old name, fsync the folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..schemas.errors import DiskFull, NightSchoolError, StorageError
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write a file as a whole or not at all; its folder must exist.
+
+    Raises:
+        DiskFull: If no space is left; the old file is untouched.
+        StorageError: If the folder cannot be written.
+    """
+    payload = data.encode() if isinstance(data, str) else data
+    with storage_errors(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(payload)
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to disk, so that a rename in it survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn operating-system errors about ``path`` into ours, each with a way out."""
+    try:
+        yield
+    except NightSchoolError:
+        raise
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """Return our error for an operating-system error about ``path``."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"No space is left for {path}; free some or set NIGHTSCHOOL_HOME to a larger disk.")
+    return StorageError(f"{path} cannot be used: {error.strerror or error}; check its permissions and its disk.")

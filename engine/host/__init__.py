@@ -1,0 +1,1 @@
+"""The engine as a process: hooks, plugins, the pipe, the client and the service behind it."""

@@ -1,0 +1,64 @@
+"""Where every file of ours lies. ``NIGHTSCHOOL_HOME`` moves all of them; otherwise the platform's own folder is used."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one profile and the places in it. Nothing is created by asking for a path."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """SQLite file with everything but weights."""
+        return self.root / "night.db"
+
+    @property
+    def models(self) -> Path:
+        """One folder per prepared base."""
+        return self.root / "models"
+
+    @property
+    def slots(self) -> Path:
+        """One folder per slot, with its versions."""
+        return self.root / "slots"
+
+    @property
+    def cache(self) -> Path:
+        """What can be computed again: states, base replies."""
+        return self.root / "cache"
+
+    @property
+    def studies(self) -> Path:
+        """One folder per running or finished study: its job, its progress, its candidate."""
+        return self.root / "studies"
+
+    @property
+    def logs(self) -> Path:
+        """Log files of the engine and of studies."""
+        return self.root / "logs"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one engine process that may write here."""
+        return self.root / "engine.lock"
+
+    @property
+    def config(self) -> Path:
+        """The user's settings, TOML."""
+        return self.root / "config.toml"
+
+
+def find_home() -> Home:
+    """Return the profile folder: ``$NIGHTSCHOOL_HOME`` if set, else the platform's data folder."""
+    moved = os.environ.get("NIGHTSCHOOL_HOME")
+    if moved:
+        return Home(Path(moved).expanduser().absolute())
+    import platformdirs
+
+    return Home(Path(platformdirs.user_data_dir("nightschool", appauthor=False)))

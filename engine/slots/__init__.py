@@ -1,0 +1,1 @@
+"""Slots, their versions, and adapters as standard PEFT files."""

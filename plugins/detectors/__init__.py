@@ -1,0 +1,1 @@
+"""What in a chat is a correction."""

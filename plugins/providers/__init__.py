@@ -1,0 +1,1 @@
+"""Who turns token ids into hidden states."""

@@ -1,0 +1,1 @@
+"""How examples become an adapter."""

@@ -1,0 +1,1 @@
+"""The formats and typed records that others may rely on. Imports nothing else of the project."""

@@ -1,0 +1,189 @@
+"""Every error Night School raises on purpose, in one tree.
+
+Each message is one sentence that says what was wrong and what to do. ``exit_code`` is what the command line returns;
+the class name travels over the engine pipe, so that the other side raises the same class.
+
+    NightSchoolError                1
+    ├── UsageError                  2   the caller asked for something that cannot be
+    ├── NotFound                    3   no such conversation, message, slot, version, lesson
+    ├── ModelError                 10
+    │   ├── ModelNotFound          11   no such folder, hub name or installed default model
+    │   ├── ModelDamaged           12   a hash, a shape or a length is not what it must be
+    │   ├── UnsupportedFamily      13   the cut is not proven exact for this architecture
+    │   └── BaseMismatch           14   the base is not the one the card or the adapter names
+    ├── StorageError               20
+    │   ├── DiskFull               21
+    │   ├── Locked                 22   another Night School uses the profile
+    │   └── Damaged                23   a file of ours does not read back as it was written
+    ├── ChatError                  30
+    │   ├── PromptTooLong          31   the prompt alone does not fit the base's context
+    │   └── Busy                   32   the conversation is already being answered
+    ├── StudyError                 40
+    │   ├── NothingToLearn         41   no approved lesson waits in the slot
+    │   ├── NotLearnable           42   the lesson has no form that can be taught and checked
+    │   ├── StudyCancelled         43
+    │   └── StudyRunning           44   one study at a time
+    ├── EngineError                50
+    │   ├── EngineLost             51   the engine process ended before it answered
+    │   └── ProtocolError          52   a line on the pipe that is not ours
+    └── PluginError                60   a plugin failed; names it and the hook
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class NightSchoolError(Exception):
+    """Root of every error that Night School raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(NightSchoolError, ValueError):
+    """The request itself cannot be met, whatever the state of the machine."""
+
+    exit_code = 2
+
+
+class NotFound(NightSchoolError, LookupError):
+    """What was named does not exist in this profile."""
+
+    exit_code = 3
+
+
+class ModelError(NightSchoolError):
+    """A base model cannot be used."""
+
+    exit_code = 10
+
+
+class ModelNotFound(ModelError):
+    """No model where one was named."""
+
+    exit_code = 11
+
+
+class ModelDamaged(ModelError):
+    """A model file is not what its hash, header or index says."""
+
+    exit_code = 12
+
+
+class UnsupportedFamily(ModelError):
+    """The cut is not proven exact for this architecture."""
+
+    exit_code = 13
+
+
+class BaseMismatch(ModelError):
+    """The base at hand is not the one a card, a version or a probe names."""
+
+    exit_code = 14
+
+
+class StorageError(NightSchoolError):
+    """The profile's files cannot be read or written."""
+
+    exit_code = 20
+
+
+class DiskFull(StorageError):
+    """No space is left where Night School keeps its files."""
+
+    exit_code = 21
+
+
+class Locked(StorageError):
+    """Another Night School holds the profile or the slot."""
+
+    exit_code = 22
+
+
+class Damaged(StorageError):
+    """A file of ours does not read back as it was written."""
+
+    exit_code = 23
+
+
+class ChatError(NightSchoolError):
+    """A reply cannot be given."""
+
+    exit_code = 30
+
+
+class PromptTooLong(ChatError):
+    """The prompt alone does not fit the context of the base."""
+
+    exit_code = 31
+
+
+class Busy(ChatError):
+    """The conversation is already being answered."""
+
+    exit_code = 32
+
+
+class StudyError(NightSchoolError):
+    """A study ended without a candidate."""
+
+    exit_code = 40
+
+
+class NothingToLearn(StudyError):
+    """No approved lesson waits in the slot."""
+
+    exit_code = 41
+
+
+class NotLearnable(StudyError):
+    """The lesson has no form that can be taught and checked."""
+
+    exit_code = 42
+
+
+class StudyCancelled(StudyError):
+    """The user stopped the study; the slot is as it was."""
+
+    exit_code = 43
+
+
+class StudyRunning(StudyError):
+    """Another study is under way."""
+
+    exit_code = 44
+
+
+class EngineError(NightSchoolError):
+    """The engine process cannot be used."""
+
+    exit_code = 50
+
+
+class EngineLost(EngineError):
+    """The engine process ended before it answered."""
+
+    exit_code = 51
+
+
+class ProtocolError(EngineError):
+    """A line on the engine pipe that is not a message of ours."""
+
+    exit_code = 52
+
+
+class PluginError(NightSchoolError):
+    """A plugin failed; the message names the plugin and the hook."""
+
+    exit_code = 60
+
+
+def error_classes() -> dict[str, type[NightSchoolError]]:
+    """Return every error class by its name, the name that travels over the engine pipe."""
+    found: dict[str, type[NightSchoolError]] = {}
+    waiting: list[type[NightSchoolError]] = [NightSchoolError]
+    while waiting:
+        cls = waiting.pop()
+        found[cls.__name__] = cls
+        waiting.extend(cls.__subclasses__())
+    return found

@@ -1,0 +1,385 @@
+"""The engine protocol: what the app and the command line may ask, and what the engine tells (DESIGN 3.6).
+
+One JSON object a line, both ways, over a local pipe:
+
+    {"id": 7, "method": "chat.send", "params": {...}}      asked
+    {"id": 7, "event": {"kind": "reply.delta", ...}}       told while request 7 is worked on
+    {"id": null, "event": {"kind": "engine.state", ...}}   told to everybody
+    {"id": 7, "result": ...}                               exactly one of these two ends request 7
+    {"id": 7, "error": {"code": "Busy", "message": "..."}}
+
+A request class carries its method and, as the type it is generic in, what comes back. Adding a request here and a
+handler of the same method in ``engine/host/service.py`` is all it takes; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from .cards import BaseCard
+from .records import (
+    Conversation,
+    Lesson,
+    LessonState,
+    Message,
+    Record,
+    SearchHit,
+    Signal,
+    Slot,
+    Study,
+    Version,
+)
+
+R = TypeVar("R")
+
+
+class Request(BaseModel, Generic[R]):
+    """Something asked of the engine; ``R`` is the type of the answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: ClassVar[str]
+
+    @classmethod
+    def result_type(cls) -> TypeAdapter[Any]:
+        """Return the adapter that parses and dumps the answer to this request."""
+        for base in cls.__mro__:
+            arguments = getattr(base, "__pydantic_generic_metadata__", {}).get("args", ())
+            if arguments:
+                return TypeAdapter(arguments[0])
+        raise TypeError(f"{cls.__name__} does not say what it returns")
+
+
+# -- the engine itself ------------------------------------------------------------------------------------------------
+
+
+class EngineStatus(Record):
+    """How far the engine is: ``waking`` (with a stage and, where known, a share done), ``ready`` or ``failed``."""
+
+    state: Literal["waking", "ready", "failed"]
+    stage: str = ""
+    fraction: float | None = None
+    base: BaseCard | None = None
+    error: str = ""
+    error_code: str = ""
+
+
+class Check(Record):
+    """One line of the doctor: what was looked at, whether it is well, and what to do if not."""
+
+    name: str
+    ok: bool
+    text: str
+
+
+class GetStatus(Request[EngineStatus]):
+    """How far the engine is. Answered at once, also while the model loads."""
+
+    method = "engine.status"
+
+
+class Doctor(Request[list[Check]]):
+    """Look at model, files, database, plugins and machine."""
+
+    method = "engine.doctor"
+
+
+class Shutdown(Request[None]):
+    """Finish what is being written, then end."""
+
+    method = "engine.shutdown"
+
+
+# -- slots and versions -----------------------------------------------------------------------------------------------
+
+
+class ListSlots(Request[list[Slot]]):
+    """All slots, in the order they were made."""
+
+    method = "slots.list"
+
+
+class CreateSlot(Request[Slot]):
+    """Add a slot of the user's own; ``name`` is derived from the title where it is empty."""
+
+    method = "slots.create"
+    title: str
+    name: str = ""
+    description: str = ""
+    system_prompt: str = ""
+
+
+class UpdateSlot(Request[Slot]):
+    """Change a slot's settings; None leaves a field as it is."""
+
+    method = "slots.update"
+    name: str
+    title: str | None = None
+    description: str | None = None
+    system_prompt: str | None = None
+    temperature: float | None = None
+
+
+class ListVersions(Request[list[Version]]):
+    """All generations of a slot, the newest first; generation 0, the base, is the last."""
+
+    method = "versions.list"
+    slot: str
+
+
+class Rollback(Request[Version]):
+    """Make a new generation that equals an old one. ``to`` None: the one before the current."""
+
+    method = "versions.rollback"
+    slot: str
+    to: int | None = None
+
+
+# -- conversations ----------------------------------------------------------------------------------------------------
+
+
+class ListConversations(Request[list[Conversation]]):
+    """Conversations, the latest first; of one slot or of all."""
+
+    method = "conversations.list"
+    slot: str | None = None
+    limit: int = Field(default=100, ge=1, le=10_000)
+    offset: int = Field(default=0, ge=0)
+
+
+class CreateConversation(Request[Conversation]):
+    """Begin an empty conversation in a slot. The title follows from the first message where it is empty."""
+
+    method = "conversations.create"
+    slot: str
+    title: str = ""
+
+
+class RenameConversation(Request[Conversation]):
+    """Give a conversation another title."""
+
+    method = "conversations.rename"
+    conversation: int
+    title: str
+
+
+class DeleteConversation(Request[None]):
+    """Put a conversation away; ``conversations.restore`` brings it back."""
+
+    method = "conversations.delete"
+    conversation: int
+
+
+class RestoreConversation(Request[Conversation]):
+    """Bring a deleted conversation back."""
+
+    method = "conversations.restore"
+    conversation: int
+
+
+class ListMessages(Request[list[Message]]):
+    """The messages of a conversation in order; the last ``limit`` before message ``before``, where given."""
+
+    method = "conversations.messages"
+    conversation: int
+    before: int | None = None
+    limit: int = Field(default=1000, ge=1, le=100_000)
+
+
+class SearchConversations(Request[list[SearchHit]]):
+    """Full-text search over all messages; words are prefixes, all of them must occur."""
+
+    method = "conversations.search"
+    query: str
+    limit: int = Field(default=50, ge=1, le=1000)
+
+
+# -- chat -------------------------------------------------------------------------------------------------------------
+
+
+class Sampling(Record):
+    """How tokens are chosen. Temperature 0 takes the likeliest token. None: the slot's own temperature."""
+
+    temperature: float | None = Field(default=None, ge=0.0, le=5.0)
+    top_k: int = Field(default=0, ge=0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    repetition_penalty: float = Field(default=1.0, gt=0.0, le=10.0)
+    seed: int | None = None
+    max_tokens: int = Field(default=512, ge=1, le=100_000)
+
+
+class SendMessage(Request[Message]):
+    """Say something; told: ``message.added`` (the user's), ``signal.noted``, ``reply.delta``. Returns the reply."""
+
+    method = "chat.send"
+    conversation: int
+    text: str
+    sampling: Sampling = Sampling()
+
+
+class Regenerate(Request[Message]):
+    """Answer again in place of the last reply of the conversation. Told: ``reply.delta``. Returns the new reply."""
+
+    method = "chat.regenerate"
+    conversation: int
+    sampling: Sampling = Sampling()
+
+
+class CancelReply(Request[bool]):
+    """Stop the reply that is being written in a conversation; what was said stays. False: nothing was running."""
+
+    method = "chat.cancel"
+    conversation: int
+
+
+class EditReply(Request[Message]):
+    """Replace the model's reply by the user's own wording: a correction. Told: ``signal.noted``."""
+
+    method = "chat.edit"
+    message: int
+    text: str
+
+
+class Thumb(Request[Message]):
+    """Rate a reply: 1 up, -1 down, 0 takes it back. Told: ``signal.noted``."""
+
+    method = "chat.thumb"
+    message: int
+    value: int = Field(ge=-1, le=1)
+
+
+# -- signals, lessons, studies ----------------------------------------------------------------------------------------
+
+
+class ListSignals(Request[list[Signal]]):
+    """The signals of a conversation, in order."""
+
+    method = "signals.list"
+    conversation: int
+
+
+class UndoSignal(Request[Signal]):
+    """Take a signal back, and with it the lesson it alone gave (an edit's text is restored)."""
+
+    method = "signals.undo"
+    signal: int
+
+
+class ListLessons(Request[list[Lesson]]):
+    """The lessons of a slot (or of all), in the given states (or in any), the latest first."""
+
+    method = "lessons.list"
+    slot: str | None = None
+    states: list[LessonState] = Field(default_factory=list)
+
+
+class UpdateLesson(Request[Lesson]):
+    """Approve, dismiss or re-word a lesson; a new ``rule`` text is read again for what it asks."""
+
+    method = "lessons.update"
+    lesson: int
+    state: LessonState | None = None
+    rule: str | None = None
+
+
+class StartStudy(Request[Study]):
+    """Study the approved lessons of a slot. Told: ``study.progress``. Returns when it has ended, however it did."""
+
+    method = "study.start"
+    slot: str
+
+
+class CancelStudy(Request[bool]):
+    """Stop the running study; the slot stays as it is. False: none was running."""
+
+    method = "study.cancel"
+
+
+class ListStudies(Request[list[Study]]):
+    """The studies of a slot (or of all), the latest first."""
+
+    method = "study.list"
+    slot: str | None = None
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+class StateEvent(Record):
+    """The engine's state changed (to everybody)."""
+
+    kind: Literal["engine.state"] = "engine.state"
+    status: EngineStatus
+
+
+class MessageEvent(Record):
+    """A message was stored."""
+
+    kind: Literal["message.added"] = "message.added"
+    message: Message
+
+
+class DeltaEvent(Record):
+    """More of the reply: whole characters only, never half of one."""
+
+    kind: Literal["reply.delta"] = "reply.delta"
+    conversation: int
+    text: str
+
+
+class SignalEvent(Record):
+    """A signal was noted, with the lesson it gave, if any."""
+
+    kind: Literal["signal.noted"] = "signal.noted"
+    signal: Signal
+    lesson: Lesson | None = None
+
+
+class StudyEvent(Record):
+    """Where a study is (to everybody). ``fraction`` is of the whole study; loss and kl as in ``CurvePoint``."""
+
+    kind: Literal["study.progress"] = "study.progress"
+    study: int
+    slot: str
+    stage: str
+    fraction: float = Field(ge=0.0, le=1.0)
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    kl: float | None = None
+    seconds_left: float | None = None
+
+
+class StudyEndedEvent(Record):
+    """A study ended (to everybody)."""
+
+    kind: Literal["study.ended"] = "study.ended"
+    study: Study
+
+
+class NoticeEvent(Record):
+    """Something the user should read once (to everybody)."""
+
+    kind: Literal["notice"] = "notice"
+    level: Literal["info", "warning", "error"]
+    text: str
+
+
+Event = Annotated[
+    StateEvent | MessageEvent | DeltaEvent | SignalEvent | StudyEvent | StudyEndedEvent | NoticeEvent,
+    Field(discriminator="kind"),
+]
+
+EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def requests_by_method() -> dict[str, type[Request[Any]]]:
+    """Return every request class of this module by its method."""
+    return {
+        cls.method: cls
+        for cls in globals().values()
+        if isinstance(cls, type) and issubclass(cls, Request) and "method" in cls.__dict__
+    }

@@ -1,0 +1,261 @@
+"""The plain records that travel between the rooms: chats, signals, lessons, studies, slots and versions.
+
+They are immutable; a change is a new record. Times are seconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Record(BaseModel):
+    """An immutable record; unknown fields are refused, so that a newer profile is never half-read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# -- chats ------------------------------------------------------------------------------------------------------------
+
+
+class Role(StrEnum):
+    """Who speaks."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Finish(StrEnum):
+    """Why a reply ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class Conversation(Record):
+    """One chat in one slot."""
+
+    id: int
+    slot: str
+    title: str
+    created: float
+    updated: float
+    messages: int = 0
+
+
+class Message(Record):
+    """One turn. ``original`` is the model's own text where the user has edited the reply."""
+
+    id: int
+    conversation: int
+    role: Role
+    text: str
+    created: float
+    version: int | None = Field(default=None, description="Generation of the slot that answered; None for users.")
+    finish: Finish | None = None
+    tokens: int = 0
+    original: str | None = None
+    thumb: int = Field(default=0, ge=-1, le=1)
+
+
+class SearchHit(Record):
+    """One message that matches a full-text query, with the words around the match."""
+
+    conversation: int
+    message: int
+    title: str
+    slot: str
+    role: Role
+    excerpt: str = Field(description="Plain text; the match stands between U+E000 and U+E001.")
+
+
+# -- signals and lessons ----------------------------------------------------------------------------------------------
+
+
+class SignalKind(StrEnum):
+    """A raw event in a chat (DESIGN section 1)."""
+
+    EDIT = "edit"
+    CORRECTION = "correction"
+    RULE = "rule"
+    REGENERATE = "regenerate"
+    THUMB_UP = "thumb_up"
+    THUMB_DOWN = "thumb_down"
+
+
+class Signal(Record):
+    """One event that may teach something. ``message`` is the message it was made on or in."""
+
+    id: int
+    conversation: int
+    message: int
+    kind: SignalKind
+    text: str = Field(default="", description="The user's words, where there are any.")
+    lesson: int | None = None
+    undone: bool = False
+    created: float = 0.0
+
+
+class LessonState(StrEnum):
+    """``approved`` waits for the next study; ``learned`` is part of the current version of the slot."""
+
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    LEARNED = "learned"
+    REJECTED = "rejected"
+    DISMISSED = "dismissed"
+
+
+class Step(Record):
+    """One rewriting step: the name of a rewriter and its arguments, e.g. ``opening {"text": "Captain, "}``."""
+
+    rewriter: str
+    args: dict[str, Any] = Field(default_factory=dict)
+
+
+class Evidence(Record):
+    """What a lesson rests on: the prompt, the model's reply, and what the user made of it or said about it."""
+
+    prompt: str
+    before: str = ""
+    after: str = ""
+    said: str = ""
+
+
+class Lesson(Record):
+    """What a signal teaches, in words the user can read."""
+
+    id: int
+    slot: str
+    state: LessonState
+    rule: str = Field(description="The rule in words, as it is shown and can be edited.")
+    steps: list[Step] = Field(default_factory=list, description="What to do to a reply; empty: not learnable yet.")
+    when: str = Field(default="", description="Condition in the user's words; empty: every reply of the slot.")
+    evidence: list[Evidence] = Field(default_factory=list)
+    confidence: float = Field(default=1.0, ge=0.0, le=1.0)
+    created: float = 0.0
+    version: int | None = Field(default=None, description="Generation that first knew it.")
+    reason: str = Field(default="", description="Why it was rejected, or cannot be learned.")
+
+
+# -- studies ----------------------------------------------------------------------------------------------------------
+
+
+class StudyState(StrEnum):
+    """How a study stands or ended."""
+
+    RUNNING = "running"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class GateResult(Record):
+    """One measured yes or no. ``text`` says it in a sentence for the morning report."""
+
+    name: str
+    passed: bool
+    value: float
+    limit: float
+    text: str
+
+
+class Sample(Record):
+    """One held-out prompt answered without the rule in the context, before and after."""
+
+    prompt: str
+    before: str
+    after: str
+    followed: bool
+
+
+class LessonOutcome(Record):
+    """How one lesson fared on held-out prompts; rates are shares 0..1."""
+
+    lesson: int
+    rule: str
+    before: float
+    after: float
+    samples: list[Sample] = Field(default_factory=list)
+
+
+class CurvePoint(Record):
+    """One point of the training curve; loss in nats per taught token, kl in nats per kept token."""
+
+    step: int
+    loss: float
+    kl: float
+
+
+class StudyReport(Record):
+    """What one study did, whether it was accepted, and why (DESIGN 2.6)."""
+
+    accepted: bool
+    reason: str
+    outcomes: list[LessonOutcome] = Field(default_factory=list)
+    gates: list[GateResult] = Field(default_factory=list)
+    curve: list[CurvePoint] = Field(default_factory=list)
+    steps: int = 0
+    examples: int = 0
+    scale: float = Field(default=1.0, description="Factor the line search left on the adapter; 1 is as trained.")
+    seconds: float = 0.0
+    adapter_bytes: int = 0
+
+
+class Study(Record):
+    """One run from approved lessons to a candidate."""
+
+    id: int
+    slot: str
+    state: StudyState
+    lessons: list[int]
+    started: float
+    finished: float | None = None
+    version: int | None = None
+    report: StudyReport | None = None
+    reason: str = ""
+
+
+# -- slots ------------------------------------------------------------------------------------------------------------
+
+
+class Slot(Record):
+    """One personality. ``name`` is its folder and its handle; generation 0 is the untouched base."""
+
+    name: str
+    title: str
+    description: str = ""
+    system_prompt: str = ""
+    temperature: float = Field(default=0.0, ge=0.0, le=5.0)
+    current: int = 0
+    waiting: int = Field(default=0, description="Approved lessons that the next study would take.")
+
+
+class VersionKind(StrEnum):
+    """How a generation came to be."""
+
+    BASE = "base"
+    STUDY = "study"
+    ROLLBACK = "rollback"
+
+
+class Version(Record):
+    """One immutable generation of a slot."""
+
+    slot: str
+    number: int
+    kind: VersionKind
+    parent: int | None
+    base: str = Field(description="Fingerprint of the base that the adapter belongs to.")
+    created: float
+    restores: int | None = Field(default=None, description="For a rollback: the generation it went back to.")
+    lessons: list[int] = Field(default_factory=list)
+    adapter_sha256: str | None = Field(default=None, description="None: no adapter, the plain base answers.")
+    adapter_bytes: int = 0
+    report: StudyReport | None = None
+    current: bool = False
