@@ -1,4 +1,4 @@
-"""Where every file of ours lies. ``NIGHTSCHOOL_HOME`` moves all of them; otherwise the platform's own folder is used."""
+"""Where every file of ours lies: under ``NIGHTSCHOOL_HOME`` if it is set, else in the platform's own folder."""
 
 from __future__ import annotations
 
