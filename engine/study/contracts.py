@@ -1,0 +1,117 @@
+"""What plugins of the study supply: detectors, rewriters, trainers, gates. Records here, behaviour in ``plugins/``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...schemas.records import CurvePoint, GateResult, SignalKind
+
+if TYPE_CHECKING:
+    from ..slots.adapter import Adapter
+    from .candidate import Candidate
+    from .task import TrainingTask
+
+Args = dict[str, Any]
+"""A rewriter's arguments: plain JSON values, stored with the lesson."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something in the user's words that may teach.
+
+    Attributes:
+        kind: ``CORRECTION`` (of the reply before) or ``RULE`` (for every reply from now on).
+        rule: What is asked, as a sentence in the user's own words.
+        confidence: 0..1 that the user wants it for good; below 0.5 it is only proposed, never studied unasked.
+    """
+
+    kind: SignalKind
+    rule: str
+    confidence: float
+
+
+class Detector(Protocol):
+    """Finds corrections in what the user says next. Pure, fast (a few ms), no model."""
+
+    @property
+    def name(self) -> str:
+        """Unique among detectors."""
+        ...
+
+    def find(self, prompt: str, reply: str, said: str) -> list[Finding]:
+        """Return what ``said`` teaches about ``reply``, the answer to ``prompt`` (both empty at the first turn)."""
+        ...
+
+
+class Rewriter(Protocol):
+    """One kind of change to a reply that can be inferred, applied, checked and said. Pure and deterministic.
+
+    A lesson is a composition of such steps, applied in the order of ``order`` (what is removed or replaced first, then
+    case, length, layout, closing and opening).
+    """
+
+    @property
+    def name(self) -> str:
+        """Unique among rewriters; stored in lessons."""
+        ...
+
+    @property
+    def order(self) -> int:
+        """Place in a composition, small first."""
+        ...
+
+    def infer(self, text: str, target: str) -> list[Args]:
+        """Return arguments that may bring ``text`` nearer to ``target``, likeliest first; other steps may follow."""
+        ...
+
+    def read(self, rule: str) -> list[Args]:
+        """Return what a rule in words asks of this rewriter; empty if nothing."""
+        ...
+
+    def apply(self, args: Args, text: str) -> str:
+        """Return ``text`` as the rule wants it. Applying twice changes nothing more."""
+        ...
+
+    def holds(self, args: Args, text: str) -> bool:
+        """Whether a reply follows the rule."""
+        ...
+
+    def say(self, args: Args) -> str:
+        """Return the rule as an imperative sentence that a user can read."""
+        ...
+
+    def contrary(self, args: Args) -> list[str]:
+        """Return requests that, added to a prompt, ask for the opposite; there the base must go on as it is."""
+        ...
+
+
+class Trainer(Protocol):
+    """Turns a training task into an adapter."""
+
+    @property
+    def name(self) -> str:
+        """Unique among trainers."""
+        ...
+
+    def train(self, task: TrainingTask, tell: Callable[[CurvePoint, int], None]) -> Adapter:
+        """Train; ``tell`` gets a point of the curve and the number of steps planned.
+
+        Raises:
+            StudyError: If nothing usable came out, with the reason.
+        """
+        ...
+
+
+class Gate(Protocol):
+    """One measured condition that a candidate must pass before it becomes current (DESIGN 2.6)."""
+
+    @property
+    def name(self) -> str:
+        """Unique among gates."""
+        ...
+
+    def judge(self, candidate: Candidate) -> Sequence[GateResult]:
+        """Measure the candidate, as it is scaled now, and decide; one result per condition."""
+        ...
