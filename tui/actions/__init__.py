@@ -1,0 +1,1 @@
+"""What the commands do, grouped as the help screen groups them."""

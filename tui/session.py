@@ -1,0 +1,75 @@
+"""What the app knows at a moment: engine, slots, conversations, the reply and the study under way.
+
+Plain data, no Textual: the screens read it and draw; only ``ChatScreen`` and the app write it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from ..schemas.messages import EngineStatus, StudyEvent
+from ..schemas.records import Conversation, Lesson, Signal, Slot
+
+
+@dataclass
+class Undo:
+    """One step that can be taken back: what it was, in words, and how."""
+
+    label: str
+    act: Callable[[], Awaitable[None]]
+
+
+@dataclass
+class Mark:
+    """A signal with the lesson it gave; shown beside its message."""
+
+    signal: Signal
+    lesson: Lesson | None
+
+
+@dataclass
+class Session:
+    """The state behind the screens."""
+
+    engine: EngineStatus = field(default_factory=lambda: EngineStatus(state="waking", stage="starting"))
+    lost: str = ""
+    """Why the engine is gone, while it is."""
+    slots: list[Slot] = field(default_factory=list)
+    slot_name: str = ""
+    conversations: list[Conversation] = field(default_factory=list)
+    conversation: Conversation | None = None
+    """None: a new one, made when the first message is sent."""
+    replying: bool = False
+    undos: list[Undo] = field(default_factory=list)
+    study: StudyEvent | None = None
+    """The last word of the running study; None while none runs."""
+    curve: list[StudyEvent] = field(default_factory=list)
+    """What the running study told with a loss, in order."""
+
+    @property
+    def slot(self) -> Slot | None:
+        """The selected slot."""
+        return next((slot for slot in self.slots if slot.name == self.slot_name), None)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the engine can answer."""
+        return self.engine.state == "ready" and not self.lost
+
+    def title_of(self, name: str) -> str:
+        """Return a slot's title, or its name where the slot is not known."""
+        return next((slot.title for slot in self.slots if slot.name == name), name)
+
+    def hear_study(self, event: StudyEvent) -> None:
+        """Remember where a study is; the curve begins anew with every study."""
+        if self.study is not None and self.study.study != event.study:
+            self.curve.clear()
+        self.study = event
+        if event.loss is not None:
+            self.curve.append(event)
+
+    def end_study(self) -> None:
+        """Forget the running study."""
+        self.study = None
+        self.curve.clear()
