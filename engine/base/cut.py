@@ -41,7 +41,7 @@ def split(model: PreTrainedModel, cut: int) -> tuple[Trunk, Tail]:
     trunk_decoder.norm = nn.Identity()
     tail_decoder = _part(model, first, layers)
     del tail_decoder.embed_tokens  # the tail is fed states; a server's embeddings need not even be there
-    head = cast(nn.Linear, model.get_output_embeddings())
+    head = cast("nn.Linear", model.get_output_embeddings())
     return Trunk(trunk_decoder), Tail(tail_decoder, _share(head, {}), first)
 
 
@@ -56,7 +56,7 @@ class Trunk(nn.Module):
     @property
     def layers(self) -> nn.ModuleList:
         """The blocks, bottom first."""
-        return cast(nn.ModuleList, self.decoder.layers)
+        return cast("nn.ModuleList", self.decoder.layers)
 
     def new_cache(self) -> DynamicCache:
         """Return an empty cache for :meth:`extend`."""
@@ -75,19 +75,19 @@ class Trunk(nn.Module):
         """
         positions = None if attention_mask is None else positions_of(attention_mask)
         if not len(self.layers):
-            return cast(Tensor, self.decoder.embed_tokens(ids))
+            return cast("Tensor", self.decoder.embed_tokens(ids))
         out = self.decoder(
             input_ids=ids, attention_mask=attention_mask, position_ids=positions, use_cache=False, return_dict=True
         )
-        return cast(Tensor, out.last_hidden_state)
+        return cast("Tensor", out.last_hidden_state)
 
     @torch.no_grad()
     def extend(self, ids: Tensor, cache: DynamicCache) -> Tensor:
         """Append ``ids``, ``(1, T)`` int64, to what ``cache`` holds and return their states, ``(1, T, d)``."""
         if not len(self.layers):
-            return cast(Tensor, self.decoder.embed_tokens(ids))
+            return cast("Tensor", self.decoder.embed_tokens(ids))
         out = self.decoder(input_ids=ids, past_key_values=cache, use_cache=True, return_dict=True)
-        return cast(Tensor, out.last_hidden_state)
+        return cast("Tensor", out.last_hidden_state)
 
 
 class Tail(nn.Module):
@@ -108,7 +108,7 @@ class Tail(nn.Module):
     @property
     def layers(self) -> nn.ModuleList:
         """The blocks; ``layers[i]`` is block ``first_layer + i`` of the whole model."""
-        return cast(nn.ModuleList, self.decoder.layers)
+        return cast("nn.ModuleList", self.decoder.layers)
 
     def new_cache(self) -> DynamicCache:
         """Return an empty cache for :meth:`hidden`."""
@@ -133,7 +133,7 @@ class Tail(nn.Module):
             ``(B, T, d)``, what the head takes.
         """
         if not len(self.layers):
-            return cast(Tensor, self.decoder.norm(states))
+            return cast("Tensor", self.decoder.norm(states))
         if positions is None and mask is not None:
             positions = positions_of(mask)[:, -states.shape[1] :]
         out = self.decoder(
@@ -144,11 +144,11 @@ class Tail(nn.Module):
             use_cache=cache is not None,
             return_dict=True,
         )
-        return cast(Tensor, out.last_hidden_state)
+        return cast("Tensor", out.last_hidden_state)
 
     def forward(self, states: Tensor, mask: Tensor | None = None, cache: DynamicCache | None = None) -> Tensor:
         """Return logits ``(B, T, V)`` of every position; see :meth:`hidden` and ``head`` for the two steps."""
-        return cast(Tensor, self.head(self.hidden(states, mask, cache)))
+        return cast("Tensor", self.head(self.hidden(states, mask, cache)))
 
 
 def positions_of(mask: Tensor) -> Tensor:
@@ -183,7 +183,7 @@ def _part(model: PreTrainedModel, first: int, stop: int) -> Any:
     decoder.config = config
     decoder.layers = nn.ModuleList(_share(layer, memo) for layer in whole.layers[first:stop])
     for number, layer in enumerate(decoder.layers):
-        cast(Any, layer).self_attn.layer_idx = number
+        cast("Any", layer).self_attn.layer_idx = number
     return decoder
 
 

@@ -1,0 +1,301 @@
+"""The bases of a profile: make one ready, and load it.
+
+``prepare`` turns what the user named into a folder under the profile's ``models``: the files of the model (for a local
+folder, links to them), its card, and a manifest that is written last. The folder is built under another name and
+renamed, so that whatever is found under its final name was once complete. ``load`` checks it and reads it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from ...schemas.cards import BaseCard
+from ...schemas.errors import ModelDamaged
+from ..files import storage_errors, sync_folder, write_atomic
+from ..paths import Home
+from . import default_model, hub
+from .families import check_family
+from .quiet import quiet_transformers
+from .weights import (
+    CARD,
+    Manifest,
+    check_shards,
+    file_sha256,
+    read_config,
+    read_manifest,
+    shard_files,
+    sync_files,
+    verify,
+    write_manifest,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Tell = Callable[[str, float | None], None]
+
+_SIDE_FILES = (
+    *("config.json", "generation_config.json", "model.safetensors.index.json"),
+    *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "vocab.txt", "chat_template.jinja", "chat_template.json"),
+)
+
+
+@dataclass(frozen=True)
+class LoadedBase:
+    """A base in memory.
+
+    Attributes:
+        model: The whole causal language model, frozen, in evaluation mode.
+        tokenizer: Its tokenizer, with the chat template.
+        card: What it is.
+        folder: Where it was read from.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    card: BaseCard
+    folder: Path
+
+
+def prepare(spec: str, home: Home, tell: Tell) -> Path:
+    """Make a base ready for :func:`load` and return its folder. Blocks; quick when it is ready already.
+
+    Args:
+        spec: Empty or ``default`` for the default model, else a local folder, else ``owner/name`` or
+            ``owner/name@revision`` on the Hugging Face hub.
+        home: The profile.
+        tell: Called with a stage in words and the fraction done, None where it is not known.
+
+    Raises:
+        ModelNotFound: If there is no such model.
+        ModelDamaged: If its files are not whole, or not those that were used before.
+        UnsupportedFamily: If it cannot be cut.
+        StorageError: If the profile cannot be written.
+    """
+    with storage_errors(home.models):
+        home.models.mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time(home, tell):
+        if spec in ("", "default"):
+            return _prepare_default(home, tell)
+        if Path(spec).expanduser().is_dir():
+            return _prepare_folder(Path(spec).expanduser().resolve(), home, tell)
+        return _prepare_from_hub(spec, home, tell)
+
+
+def load(folder: Path, dtype: torch.dtype | None = None) -> LoadedBase:
+    """Read a base from a prepared folder, or from any folder with a model in Hugging Face's format.
+
+    Args:
+        folder: What :func:`prepare` returned. In a folder without a card one is computed, which takes a moment.
+        dtype: Of the weights in memory; None: float32.
+
+    Raises:
+        ModelNotFound: If the folder holds no model.
+        ModelDamaged: If a file is truncated, changed, or does not fit the configuration.
+        UnsupportedFamily: If the model cannot be cut.
+    """
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        verify(folder, manifest)
+    else:
+        check_shards(folder)
+    check_family(read_config(folder))
+    model, tokenizer = _read(folder, dtype)
+    card = _read_card(folder) if manifest is not None else None
+    if card is None:
+        from .card import make_card
+
+        card = make_card(folder, model, tokenizer, name=folder.name, source=str(folder))
+    return LoadedBase(model, tokenizer, card, folder)
+
+
+# -- the three kinds of source ----------------------------------------------------------------------------------------
+
+
+def _prepare_default(home: Home, tell: Tell) -> Path:
+    final = home.models / default_model.FOLDER
+    try:
+        if _is_ready(final):
+            return final
+        tell("Preparing the default model, this once", 0.0)
+    except ModelDamaged:
+        tell("Repairing the default model", 0.0)
+    with _staged(final) as part:
+        default_model.convert(part, tell)
+        _finish(
+            part, default_model.NAME, tell, source=default_model.SOURCE, licence=default_model.LICENCE, key="default"
+        )
+    return final
+
+
+def _prepare_folder(folder: Path, home: Home, tell: Tell) -> Path:
+    if folder.parent == home.models.resolve() and _is_ready(folder):
+        return folder
+    check_family(read_config(folder))
+    check_shards(folder)
+    ready = _find(home, str(folder))
+    if ready is not None:
+        verify(*ready)
+        return ready[0]
+    tell(f"Looking at {folder.name}", None)
+    names = [path.name for path in shard_files(folder)] + [name for name in _SIDE_FILES if (folder / name).is_file()]
+    final = home.models / f"{folder.name}-{file_sha256(shard_files(folder)[0])[:8]}"
+    with _staged(final) as part:
+        for name in names:
+            (part / name).symlink_to(folder / name)
+        _finish(part, folder.name, tell, source=str(folder), key=str(folder))
+    return final
+
+
+def _prepare_from_hub(spec: str, home: Home, tell: Tell) -> Path:
+    address = hub.parse(spec)
+    ready = _find(home, spec)
+    if ready is not None:
+        verify(*ready)
+        return ready[0]
+    tell(f"Asking the hub for {spec}", None)
+    found = hub.resolve(address)
+    final = home.models / f"{address.name.rpartition('/')[2]}-{found.commit[:8]}"
+    with _staged(final, resume=True) as part:
+        hub.fetch(found, part, tell)
+        check_shards(part)
+        _finish(part, address.name, tell, source=f"huggingface.co/{address.name}@{found.commit}", key=spec)
+    return final
+
+
+# -- building a prepared folder ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _one_at_a_time(home: Home, tell: Tell) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(home.models / ".prepare.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        tell("Waiting for another Night School that prepares a model", None)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _staged(final: Path, *, resume: bool = False) -> Iterator[Path]:
+    """Give a folder beside ``final`` that takes its name if the block succeeds. The caller holds the lock.
+
+    What a killed run left under the temporary name is removed, or with ``resume`` built upon.
+    """
+    part = final.with_name(f".{final.name}.part")
+    with storage_errors(final):
+        if part.exists() and not resume:
+            shutil.rmtree(part)
+        part.mkdir(exist_ok=True)
+    yield part
+    with storage_errors(final):
+        sync_files(part)
+        sync_folder(part)
+        if final.exists():
+            shutil.rmtree(final)
+        part.rename(final)
+        sync_folder(final.parent)
+
+
+def _finish(part: Path, name: str, tell: Tell, *, source: str, key: str, licence: str = "") -> None:
+    """Add card and manifest to the files of a model: the proof that it loads comes before its name."""
+    from .card import make_card
+
+    tell("Taking its fingerprint", 0.9)
+    model, tokenizer = _read(part, None)
+    card = make_card(part, model, tokenizer, name=name, source=source, licence=licence)
+    write_atomic(part / CARD, card.model_dump_json())
+    write_manifest(part, key)
+    tell("Ready", 1.0)
+
+
+def _is_ready(folder: Path) -> bool:
+    """Return whether a folder is a prepared base, after checking it.
+
+    Raises:
+        ModelDamaged: If it was one.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return False
+    verify(folder, manifest)
+    return True
+
+
+def _find(home: Home, source: str) -> tuple[Path, Manifest] | None:
+    """Return the prepared base that came from ``source``, if there is one."""
+    for folder in sorted(home.models.iterdir()):
+        if folder.is_dir() and not folder.name.startswith("."):
+            manifest = read_manifest(folder)
+            if manifest is not None and manifest.source == source:
+                return folder, manifest
+    return None
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _read(folder: Path, dtype: torch.dtype | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        with quiet_transformers():
+            tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            model, notes = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=dtype or torch.float32,
+                trust_remote_code=False,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        reason = re.sub(r"\s+", " ", str(error))[:200]
+        raise ModelDamaged(f"The model in {folder} does not load ({reason}); fetch or copy it again.") from error
+    _check_loaded(folder, notes)
+    model.requires_grad_(False)
+    model.eval()
+    return model, tokenizer
+
+
+def _check_loaded(folder: Path, notes: dict[str, Any]) -> None:
+    """Refuse a model of which transformers had to invent, reshape or drop a tensor, which it does with a warning only.
+
+    Raises:
+        ModelDamaged: Naming the first such tensor.
+    """
+    for key, trouble in (("missing_keys", "lacks"), ("mismatched_keys", "has the wrong shape of")):
+        for item in sorted(notes.get(key) or [], key=str):
+            name = item[0] if isinstance(item, tuple) else item
+            raise ModelDamaged(f"The model in {folder} {trouble} the tensor {name}; fetch or copy it again.")
+    extra = [name for name in sorted(notes.get("unexpected_keys") or []) if not name.endswith("rotary_emb.inv_freq")]
+    if extra:
+        raise ModelDamaged(f"The model in {folder} holds {extra[0]}, which config.json does not know; fetch it again.")
+
+
+def _read_card(folder: Path) -> BaseCard | None:
+    path = folder / CARD
+    try:
+        return BaseCard.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValidationError, OSError) as error:
+        raise ModelDamaged(f"{path} does not read back as it was written; remove {folder} and start again.") from error
