@@ -1,0 +1,272 @@
+"""``Records``: all that the database offers, in one place and in plain records.
+
+Every method that writes has made its change durable when it returns, or has changed nothing and raised. Every method
+raises ``NotFound`` for a number that does not exist, and the storage errors of ``database.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ...schemas.records import (
+    Conversation,
+    Evidence,
+    Finish,
+    Lesson,
+    LessonState,
+    Message,
+    Role,
+    SearchHit,
+    Signal,
+    SignalKind,
+    Step,
+    Study,
+    StudyReport,
+    StudyState,
+)
+from . import conversations, lessons, search, studies
+from .database import Database
+
+
+class Records:
+    """The database of one profile. One process opens it; any thread may call, one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the database; it is created, or brought to this format after a backup, where needed.
+
+        Raises:
+            Damaged: If the file does not read back; it is left as it is.
+            Locked: If another process holds it.
+            DiskFull: If no space is left.
+            StorageError: If it cannot be opened, or comes from a newer Night School.
+        """
+        self._db = Database(path)
+
+    def close(self) -> None:
+        """Close the file; closing twice is harmless."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Do all calls of a ``with`` block or none of them; durable when the outermost block ends."""
+        return self._db.transaction()
+
+    # -- conversations ------------------------------------------------------------------------------------------------
+
+    def list_conversations(self, slot: str | None = None, limit: int = 100, offset: int = 0) -> list[Conversation]:
+        """Return conversations that are not deleted, of one slot or all, the latest first."""
+        return conversations.list_conversations(self._db, slot, limit, offset)
+
+    def conversation(self, conversation: int) -> Conversation:
+        """Return one conversation that is not deleted."""
+        return conversations.conversation(self._db, conversation)
+
+    def create_conversation(self, slot: str, title: str = "") -> Conversation:
+        """Begin an empty conversation; where the title is empty it follows from the first message."""
+        return conversations.create_conversation(self._db, slot, title)
+
+    def rename_conversation(self, conversation: int, title: str) -> Conversation:
+        """Give a conversation another title: one line, control characters removed.
+
+        Raises:
+            UsageError: If nothing is left of the title.
+        """
+        return conversations.rename_conversation(self._db, conversation, title)
+
+    def delete_conversation(self, conversation: int) -> None:
+        """Put a conversation away; ``restore_conversation`` brings it back."""
+        conversations.delete_conversation(self._db, conversation)
+
+    def restore_conversation(self, conversation: int) -> Conversation:
+        """Bring a deleted conversation back."""
+        return conversations.restore_conversation(self._db, conversation)
+
+    def search(self, query: str, limit: int = 50, slot: str | None = None) -> list[SearchHit]:
+        """Return messages in which every word of the query begins a word, the latest first."""
+        return search.search(self._db, query, limit=limit, slot=slot)
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    def messages(self, conversation: int, before: int | None = None, limit: int = 1000) -> list[Message]:
+        """Return the last ``limit`` messages, in order; only those before message ``before``, if given."""
+        return conversations.messages(self._db, conversation, before, limit)
+
+    def message(self, message: int) -> Message:
+        """Return one message, also a reply that was replaced."""
+        return conversations.message(self._db, message)
+
+    def add_message(
+        self,
+        conversation: int,
+        role: Role,
+        text: str,
+        *,
+        version: int | None = None,
+        finish: Finish | None = None,
+        tokens: int = 0,
+    ) -> Message:
+        """Append a message; the first one names a conversation without a title."""
+        return conversations.add_message(
+            self._db, conversation, role, text, version=version, finish=finish, tokens=tokens
+        )
+
+    def replace_reply(
+        self,
+        conversation: int,
+        text: str,
+        *,
+        version: int | None = None,
+        finish: Finish | None = None,
+        tokens: int = 0,
+    ) -> Message:
+        """Put a new reply in the place of the last one, which is kept but no longer shown or found.
+
+        Raises:
+            UsageError: If the conversation does not end with a reply.
+        """
+        return conversations.replace_reply(self._db, conversation, text, version=version, finish=finish, tokens=tokens)
+
+    def edit_message(self, message: int, text: str) -> Message:
+        """Replace a reply's text by the user's wording; ``original`` keeps the model's own.
+
+        Raises:
+            UsageError: If the message is not a reply, or was replaced.
+        """
+        return conversations.edit_message(self._db, message, text)
+
+    def restore_message(self, message: int) -> Message:
+        """Give an edited reply the model's own text back."""
+        return conversations.restore_message(self._db, message)
+
+    def set_thumb(self, message: int, value: int) -> Message:
+        """Rate a reply: 1 up, -1 down, 0 takes it back.
+
+        Raises:
+            UsageError: If the value is another, the message is not a reply, or it was replaced.
+        """
+        return conversations.set_thumb(self._db, message, value)
+
+    # -- signals ------------------------------------------------------------------------------------------------------
+
+    def add_signal(self, message: int, kind: SignalKind, text: str = "", lesson: int | None = None) -> Signal:
+        """Note an event on or in a message, with the lesson it gave, if any."""
+        return lessons.add_signal(self._db, message, kind, text, lesson)
+
+    def signals(self, conversation: int) -> list[Signal]:
+        """Return the signals of a conversation, undone ones too, in order."""
+        return lessons.signals(self._db, conversation)
+
+    def signal(self, signal: int) -> Signal:
+        """Return one signal."""
+        return lessons.signal(self._db, signal)
+
+    def link_signal(self, signal: int, lesson: int | None) -> Signal:
+        """Say which lesson a signal gave."""
+        return lessons.link_signal(self._db, signal, lesson)
+
+    def undo_signal(self, signal: int) -> Signal:
+        """Take a signal back, and dismiss the lesson that it alone gave; undoing twice is harmless.
+
+        The text of an edited message becomes that of the last edit that still counts, or the model's own; its thumb
+        likewise.
+
+        Raises:
+            UsageError: If the lesson is already learned; nothing changes then.
+        """
+        return lessons.undo_signal(self._db, signal)
+
+    # -- lessons ------------------------------------------------------------------------------------------------------
+
+    def add_lesson(
+        self,
+        slot: str,
+        rule: str,
+        *,
+        state: LessonState = LessonState.PROPOSED,
+        steps: Sequence[Step] = (),
+        when: str = "",
+        evidence: Sequence[Evidence] = (),
+        confidence: float = 1.0,
+        reason: str = "",
+    ) -> Lesson:
+        """Store a new lesson of a slot.
+
+        Raises:
+            UsageError: If a value is not one that a lesson can have.
+        """
+        return lessons.add_lesson(
+            self._db,
+            slot,
+            rule,
+            state=state,
+            steps=steps,
+            when=when,
+            evidence=evidence,
+            confidence=confidence,
+            reason=reason,
+        )
+
+    def lesson(self, lesson: int) -> Lesson:
+        """Return one lesson."""
+        return lessons.lesson(self._db, lesson)
+
+    def lessons(self, slot: str | None = None, states: Collection[LessonState] = ()) -> list[Lesson]:
+        """Return the lessons of a slot (or all), in the given states (or any), the latest first."""
+        return lessons.lessons(self._db, slot, states)
+
+    def update_lesson(self, lesson: int, **changes: Any) -> Lesson:
+        """Change fields of a lesson: any but ``id``, ``slot`` and ``created``.
+
+        Raises:
+            UsageError: If a field does not exist, is fixed, or cannot have the value.
+        """
+        return lessons.update_lesson(self._db, lesson, changes)
+
+    def waiting(self) -> dict[str, int]:
+        """Return how many approved lessons wait, by slot; a slot without any is absent."""
+        return lessons.waiting(self._db)
+
+    # -- studies ------------------------------------------------------------------------------------------------------
+
+    def add_study(self, slot: str, lessons: Sequence[int]) -> Study:
+        """Note that a study of these lessons begins."""
+        return studies.add_study(self._db, slot, lessons)
+
+    def finish_study(
+        self,
+        study: int,
+        state: StudyState,
+        *,
+        version: int | None = None,
+        report: StudyReport | None = None,
+        reason: str = "",
+    ) -> Study:
+        """Note how a running study ended.
+
+        Raises:
+            UsageError: If it has already ended, or ``state`` is not an end.
+        """
+        return studies.finish_study(self._db, study, state, version=version, report=report, reason=reason)
+
+    def study(self, study: int) -> Study:
+        """Return one study."""
+        return studies.study(self._db, study)
+
+    def studies(self, slot: str | None = None) -> list[Study]:
+        """Return the studies of a slot (or all), the latest first."""
+        return studies.studies(self._db, slot)
+
+    def running_studies(self) -> list[Study]:
+        """Return the studies that have begun and not ended; after a restart these were cut off."""
+        return studies.running_studies(self._db)

@@ -1,0 +1,86 @@
+"""The tables, as the first migration makes them.
+
+Lists and reports inside a row are JSON, checked by the records of ``schemas/records.py`` when they are read. Nothing is
+removed: a deleted conversation, a replaced reply and an undone signal are marked, so that each can be brought back.
+
+``message_words`` holds the searchable wording of each message that is shown (control characters as spaces, because
+SQLite's own text functions stop at NUL); ``search.py`` alone writes it.
+"""
+
+from __future__ import annotations
+
+FIRST_TABLES: tuple[str, ...] = (
+    """
+    CREATE TABLE conversations (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        slot TEXT NOT NULL,
+        title TEXT NOT NULL,
+        created REAL NOT NULL,
+        updated REAL NOT NULL,
+        deleted REAL
+    ) STRICT
+    """,
+    "CREATE INDEX conversations_by_time ON conversations (updated DESC, id DESC) WHERE deleted IS NULL",
+    """
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        conversation INTEGER NOT NULL REFERENCES conversations (id),
+        role TEXT NOT NULL,
+        text TEXT NOT NULL,
+        created REAL NOT NULL,
+        version INTEGER,
+        finish TEXT,
+        tokens INTEGER NOT NULL DEFAULT 0,
+        original TEXT,
+        thumb INTEGER NOT NULL DEFAULT 0,
+        replaced_by INTEGER REFERENCES messages (id)
+    ) STRICT
+    """,
+    "CREATE INDEX messages_shown ON messages (conversation, id) WHERE replaced_by IS NULL",
+    """
+    CREATE TABLE lessons (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        slot TEXT NOT NULL,
+        state TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        steps TEXT NOT NULL,
+        "when" TEXT NOT NULL,
+        evidence TEXT NOT NULL,
+        confidence REAL NOT NULL,
+        created REAL NOT NULL,
+        version INTEGER,
+        reason TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX lessons_by_slot ON lessons (slot, state)",
+    """
+    CREATE TABLE signals (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        conversation INTEGER NOT NULL REFERENCES conversations (id),
+        message INTEGER NOT NULL REFERENCES messages (id),
+        kind TEXT NOT NULL,
+        text TEXT NOT NULL,
+        lesson INTEGER REFERENCES lessons (id),
+        undone INTEGER NOT NULL DEFAULT 0,
+        created REAL NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX signals_by_conversation ON signals (conversation, id)",
+    "CREATE INDEX signals_by_message ON signals (message)",
+    "CREATE INDEX signals_by_lesson ON signals (lesson)",
+    """
+    CREATE TABLE studies (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        slot TEXT NOT NULL,
+        state TEXT NOT NULL,
+        lessons TEXT NOT NULL,
+        started REAL NOT NULL,
+        finished REAL,
+        version INTEGER,
+        report TEXT,
+        reason TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX studies_by_state ON studies (state)",
+    "CREATE VIRTUAL TABLE message_words USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3')",
+)
