@@ -32,5 +32,5 @@ def to_openai_line(messages: Sequence[Message], system: str = "") -> str:
     turns = [{"role": "system", "content": system}] if system else []
     turns += [{"role": message.role.value, "content": message.text} for message in messages]
     line = json.dumps({"messages": turns}, ensure_ascii=False)
-    # json escapes the controls below U+0020 by itself; the others occur only inside strings, where an escape is allowed.
+    # json escapes the controls below U+0020 itself; the others occur only inside strings, where an escape may stand.
     return _LATE_COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", line)

@@ -41,7 +41,7 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
     if found > len(migrations):
         raise StorageError(
             f"The database {path} was written by a newer Night School (format {found}, this one knows "
-            f"{len(migrations)}); update Night School, or set NIGHTSCHOOL_HOME to another folder."
+            f"{len(migrations)}); install the newer one, or set NIGHTSCHOOL_HOME to another folder."
         )
     if 0 < found < len(migrations):
         _back_up(connection, backup_path(path, found))

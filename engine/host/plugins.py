@@ -1,0 +1,194 @@
+"""Finding, loading and asking plugins, so that a broken one is named and the others go on (DESIGN 3.5).
+
+pluggy knows the hooks and who implements them; this module calls the implementations one by one, because within one
+pluggy call the first that raises ends it for all. Built-ins register like third-party plugins, but before them, and must
+not fail: a broken built-in is our mistake and raises.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Self
+
+import pluggy
+
+from ...schemas.errors import PluginError
+from .hooks import HOOK_API_VERSION, PROJECT, Hooks
+
+ENTRY_POINT_GROUP = "nightschool"
+CHOOSE = "NIGHTSCHOOL_LOAD_PLUGINS"
+
+BUILT_INS: tuple[str, ...] = (
+    "nightschool.plugins.providers.local",
+    "nightschool.plugins.detectors.explicit",
+    "nightschool.plugins.rewriters.opening",
+    "nightschool.plugins.rewriters.closing",
+    "nightschool.plugins.rewriters.length",
+    "nightschool.plugins.rewriters.case",
+    "nightschool.plugins.rewriters.terms",
+    "nightschool.plugins.rewriters.layout",
+    "nightschool.plugins.trainers.tail_lora",
+    "nightschool.plugins.gates.sticks",
+    "nightschool.plugins.gates.keeps",
+    "nightschool.plugins.gates.files",
+)
+
+
+@dataclass(frozen=True)
+class PluginProblem:
+    """What went wrong with a third-party plugin; ``hook`` is empty where it did not load."""
+
+    plugin: str
+    hook: str
+    text: str
+
+
+@dataclass(frozen=True)
+class PluginInfo:
+    """A plugin that is loaded."""
+
+    name: str
+    version: str
+    built_in: bool
+    hooks: tuple[str, ...]
+
+
+class PluginHost:
+    """The plugins that are loaded, and what went wrong with those that are not."""
+
+    def __init__(self) -> None:
+        self.problems: list[PluginProblem] = []
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(Hooks)
+        self._infos: dict[str, PluginInfo] = {}
+
+    @classmethod
+    def load(cls, third_party: bool = True) -> Self:
+        """Return a host with the built-ins and, unless told otherwise, the installed plugins of others.
+
+        ``NIGHTSCHOOL_LOAD_PLUGINS`` chooses among the latter by distribution or entry point name, comma-separated;
+        empty loads none, unset loads all.
+
+        Raises:
+            PluginError: If a built-in is broken.
+        """
+        host = cls()
+        for module in BUILT_INS:
+            host.add_built_in(module)
+        if third_party:
+            for point in _chosen(metadata.entry_points(group=ENTRY_POINT_GROUP)):
+                host.add_third_party(point)
+        return host
+
+    def add_built_in(self, module: str) -> None:
+        """Import and register a plugin of our own.
+
+        Raises:
+            PluginError: If it cannot be imported or does not fit the hooks.
+        """
+        try:
+            self._register(module, importlib.import_module(module), version="", built_in=True)
+        except (ImportError, SyntaxError, pluggy.PluginValidationError, ValueError) as error:
+            raise PluginError(
+                f"The built-in plugin {module} is broken ({error}); install Night School anew."
+            ) from error
+
+    def add_third_party(self, point: metadata.EntryPoint) -> None:
+        """Import and register a plugin of somebody else; whatever goes wrong becomes a problem."""
+        name = point.name
+        try:
+            plugin = point.load()
+            wanted = getattr(plugin, "NIGHTSCHOOL_HOOK_API", HOOK_API_VERSION)
+            if wanted != HOOK_API_VERSION:
+                self._note(name, "", f"It was written for hook API {wanted}, this is {HOOK_API_VERSION}; update it.")
+                return
+            self._register(name, plugin, version=point.dist.version if point.dist else "", built_in=False)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (code of strangers may raise anything; the app goes on)
+            self._note(name, "", f"It could not be loaded: {_described(error)}.")
+
+    def collect(self, hook: str) -> list[Any]:
+        """Return what all plugins supply for a hook, built-ins first, each in the order of registration.
+
+        An implementation that raises or does not return a list is left out and noted as a problem, as is an item whose
+        ``name`` an earlier plugin has already taken.
+
+        Raises:
+            PluginError: If there is no such hook, or a built-in fails.
+        """
+        caller = getattr(self._manager.hook, hook, None)
+        if caller is None:
+            raise PluginError(f"There is no hook {hook}; docs/plugins.md lists those that exist.")
+        taken: dict[str, str] = {}
+        items: list[Any] = []
+        for implementation in self._implementations(caller):
+            plugin = implementation.plugin_name
+            for item in self._ask(hook, implementation):
+                name = getattr(item, "name", None)
+                if isinstance(name, str) and name in taken:
+                    self._note(plugin, hook, f"{taken[name]} already supplies {name!r}; give yours another name.")
+                    continue
+                if isinstance(name, str):
+                    taken[name] = plugin
+                items.append(item)
+        return items
+
+    def plugins(self) -> list[PluginInfo]:
+        """Return the plugins that are loaded, in the order of registration."""
+        return list(self._infos.values())
+
+    def _register(self, name: str, plugin: object, *, version: str, built_in: bool) -> None:
+        if name in self._infos:
+            raise ValueError(f"another plugin is already loaded under the name {name}")
+        self._manager.register(plugin, name=name)
+        try:
+            self._manager.check_pending()
+        except pluggy.PluginValidationError:
+            self._manager.unregister(name=name)
+            raise
+        hooks = tuple(sorted(caller.name for caller in self._manager.get_hookcallers(plugin) or ()))
+        self._infos[name] = PluginInfo(name, version, built_in, hooks)
+
+    def _implementations(self, caller: pluggy.HookCaller) -> list[pluggy.HookImpl]:
+        """Return a hook's implementations in the order of registration, which pluggy's own order is not."""
+        order = list(self._infos)
+        return sorted(caller.get_hookimpls(), key=lambda implementation: order.index(implementation.plugin_name))
+
+    def _ask(self, hook: str, implementation: pluggy.HookImpl) -> list[Any]:
+        """Call one implementation; a failure of a stranger's gives an empty list and a problem."""
+        plugin = implementation.plugin_name
+        try:
+            answer = implementation.function()
+            if isinstance(answer, list):
+                return answer
+            text = f"It returned {type(answer).__name__} where a list is wanted"
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (code of strangers may raise anything; the app goes on)
+            text = f"It failed: {_described(error)}"
+        if self._infos[plugin].built_in:
+            raise PluginError(f"The built-in plugin {plugin} cannot serve {hook} ({text}); install Night School anew.")
+        self._note(plugin, hook, f"{text}; update or remove it.")
+        return []
+
+    def _note(self, plugin: str, hook: str, text: str) -> None:
+        """Remember a problem, once however often it comes."""
+        problem = PluginProblem(plugin, hook, text)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def _chosen(points: metadata.EntryPoints) -> list[metadata.EntryPoint]:
+    """Return the entry points that the environment lets in, by name, so that the order does not follow the disk."""
+    ordered = sorted(points, key=lambda point: point.name)
+    chosen = os.environ.get(CHOOSE)
+    if chosen is None:
+        return ordered
+    names = {name.strip() for name in chosen.split(",")}
+    return [point for point in ordered if point.name in names or (point.dist and point.dist.name in names)]
+
+
+def _described(error: BaseException) -> str:
+    """Return an error of somebody else's code in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,178 @@
+"""One generation as a folder: written whole or not at all, read-only from then on, verified by hash when it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ...schemas.errors import Damaged, NotFound
+from ...schemas.records import Version
+from ..files import sync_folder
+
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+FACTS = "version.json"
+_PART = ".new-"
+_NUMBER = re.compile(r"[0-9]{6,9}")
+_CHUNK = 1 << 20
+
+
+class FileFacts(BaseModel):
+    """What a file of a generation must be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: str
+    bytes: int
+
+
+class VersionFile(BaseModel):
+    """What ``version.json`` holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = 1
+    version: Version
+    files: dict[str, FileFacts]
+
+
+def write(folder: Path, facts: Version, adapter: Path | None, *, link: bool) -> None:
+    """Write generation ``facts.number`` into ``folder`` (the slot's ``versions``), with the files of ``adapter``.
+
+    Args:
+        folder: The ``versions`` folder of the slot.
+        facts: The generation; size and hash of the adapter are filled in here.
+        adapter: A PEFT folder, or None for the plain base.
+        link: Whether the files may share their bytes with those of ``adapter`` (only where these never change).
+
+    Raises:
+        NotFound: If ``adapter`` lacks one of the two files.
+    """
+    with new_folder(folder, folder_name(facts.number)) as part:
+        files = {} if adapter is None else {n: _take(adapter / n, part / n, link=link) for n in (WEIGHTS, CONFIG)}
+        if adapter is not None:
+            weights = files[WEIGHTS]
+            facts = facts.model_copy(update={"adapter_sha256": weights.sha256, "adapter_bytes": weights.bytes})
+        content = VersionFile(version=facts, files=files).model_dump(mode="json")
+        write_synced(part / FACTS, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
+        (part / FACTS).chmod(0o444)
+
+
+def read(folder: Path, number: int) -> Version | None:
+    """Return a generation's facts, or None where there is no such generation.
+
+    Raises:
+        Damaged: If its file does not read back.
+    """
+    found = _facts(folder / folder_name(number)) if number > 0 else None
+    return None if found is None else found.version
+
+
+def verify(folder: Path, what: str) -> None:
+    """Check the adapter files of a generation against the hashes taken when it was written.
+
+    Raises:
+        Damaged: If a file is missing or differs; ``what`` names the generation in the message.
+    """
+    found = _facts(folder)
+    for name, expected in found.files.items() if found else ():
+        file = folder / name
+        if not file.is_file() or file.stat().st_size != expected.bytes or file_hash(file) != expected.sha256:
+            raise Damaged(
+                f"The file {name} of {what} is not the one that was stored; roll the slot back to another generation, "
+                f"or restore {file} from a backup."
+            )
+
+
+def stamp(folder: Path) -> tuple[tuple[int, int, int], ...]:
+    """Return what changes when a file of the generation is touched: inode, size and time of change of each."""
+    found = [(folder / name).lstat() if (folder / name).exists() else None for name in (WEIGHTS, CONFIG, FACTS)]
+    return tuple((entry.st_ino, entry.st_size, entry.st_ctime_ns) if entry else (0, 0, 0) for entry in found)
+
+
+def numbers(folder: Path) -> list[int]:
+    """Return the numbers of the generations in a ``versions`` folder, ascending; unfinished ones are not among them."""
+    return sorted(int(entry.name) for entry in folder.iterdir() if _NUMBER.fullmatch(entry.name))
+
+
+def folder_name(number: int) -> str:
+    """Return the folder name of a generation."""
+    return f"{number:06d}"
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a new file and flush it to disk."""
+    with path.open("xb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@contextmanager
+def new_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Give a folder to fill, which becomes ``parent/name`` as a whole when the block ends, or vanishes if it raises."""
+    part = Path(tempfile.mkdtemp(dir=parent, prefix=_PART))
+    try:
+        part.chmod(0o755)
+        yield part
+        sync_folder(part)
+        part.rename(parent / name)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    sync_folder(parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers left that were killed. The caller holds the lock, so none of them still lives."""
+    for entry in folder.iterdir():
+        if entry.name.startswith(_PART):
+            shutil.rmtree(entry)
+
+
+def _take(source: Path, target: Path, *, link: bool) -> FileFacts:
+    if not source.is_file():
+        raise NotFound(f"{source.parent} is not a PEFT adapter: {source.name} is missing; give another folder.")
+    if not (link and _linked(source, target)):
+        with source.open("rb") as old, target.open("xb") as new:
+            shutil.copyfileobj(old, new, _CHUNK)
+            new.flush()
+            os.fsync(new.fileno())
+        target.chmod(0o444)
+    return FileFacts(sha256=file_hash(target), bytes=target.stat().st_size)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Whether a second name could be made for the same bytes; some file systems have none."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        return False
+    return True
+
+
+def _facts(folder: Path) -> VersionFile | None:
+    file = folder / FACTS
+    if not folder.is_dir():
+        return None
+    try:
+        return VersionFile.model_validate_json(file.read_bytes())
+    except (FileNotFoundError, ValidationError) as error:
+        raise Damaged(
+            f"{file} does not read back; restore {folder} from a backup, or roll back to another generation."
+        ) from error

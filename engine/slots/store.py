@@ -1,0 +1,377 @@
+"""Slots and their generations as plain files; the database is never the only place where a version lives.
+
+    slots/<name>/slot.json                                   settings, replaced as a whole when they change
+    slots/<name>/current                                     number of the generation in effect; absent: 0, the base
+    slots/<name>/versions/000001/version.json                written once, never changed, read-only
+    slots/<name>/versions/000001/adapter_model.safetensors   (both absent where the plain base is restored)
+    slots/<name>/versions/000001/adapter_config.json
+
+Order of writes for a new generation: its folder is filled under a name that begins with a dot, each file is synced, the
+folder is renamed to its number, and only then ``current`` is replaced. A process killed at any moment therefore leaves
+a dot folder, which readers ignore and the next writer removes; or a whole generation that is not current; or all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ...schemas.errors import Damaged, Locked, NotFound, UsageError
+from ...schemas.records import Slot, StudyReport, Version, VersionKind
+from ..files import storage_errors, write_atomic
+from . import generations
+
+LOCK_SECONDS = 10.0
+LONGEST_NAME = 40
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_FIRST_SLOTS = (
+    ("science", "Science", "Questions about nature, measurement and how things work."),
+    ("creative", "Creative", "Stories, verse and ideas."),
+    ("gaming", "Gaming", "Games, their worlds and how to play them."),
+    ("professional", "Professional", "Letters, plans and other work."),
+)
+
+
+class SlotFile(BaseModel):
+    """What ``slot.json`` holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = 1
+    title: str
+    description: str = ""
+    system_prompt: str = ""
+    temperature: float = 0.0
+    created: float
+
+
+class SlotStore:
+    """The slots of one profile. Reading needs no lock; each writer holds the lock of its slot."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use ``folder``, which is created with the first slot."""
+        self.folder = folder
+        self._verified: dict[Path, tuple[tuple[int, int, int], ...]] = {}
+
+    # -- slots --------------------------------------------------------------------------------------------------------
+
+    def ensure_defaults(self) -> None:
+        """Create those of the four first slots that do not exist; what exists is left alone."""
+        for name, title, description in _FIRST_SLOTS:
+            if not self._slot_file(name).exists():
+                self.create(title, name=name, description=description)
+
+    def list(self) -> list[Slot]:
+        """Return all slots, in the order they were made."""
+        found = [(self._settings(name), name) for name in self._names()]
+        return [self._slot(name, settings) for settings, name in sorted(found, key=lambda item: item[0].created)]
+
+    def slot(self, name: str) -> Slot:
+        """Return one slot; ``waiting`` is 0 here, the database knows the lessons.
+
+        Raises:
+            NotFound: If there is none of this name.
+            Damaged: If its files do not read back.
+        """
+        return self._slot(name, self._settings(name))
+
+    def create(self, title: str, name: str = "", description: str = "", system_prompt: str = "") -> Slot:
+        """Add a slot; where ``name`` is empty it is derived from the title.
+
+        Raises:
+            UsageError: If the title is empty or gives no name, or the name is taken or not made of a-z, 0-9 and hyphens.
+        """
+        title = _one_line(title)
+        name = name or _name_from(title)
+        _check_name(name)
+        with storage_errors(self.folder), self._locked(self.folder):
+            if (self.folder / name).exists():
+                raise UsageError(f"There is already a slot named {name}; choose another name.")
+            latest = max((self._settings(other).created for other in self._names()), default=0.0)
+            settings = SlotFile(
+                title=title,
+                description=description.strip(),
+                system_prompt=system_prompt,
+                created=max(time.time(), latest + 1e-3),  # a clock that was set back must not change the order
+            )
+            generations.remove_leftovers(self.folder)
+            with generations.new_folder(self.folder, name) as part:
+                (part / "versions").mkdir()
+                generations.write_synced(part / "slot.json", _dumped(settings.model_dump()))
+        return self.slot(name)
+
+    def update(
+        self,
+        name: str,
+        *,
+        title: str | None = None,
+        description: str | None = None,
+        system_prompt: str | None = None,
+        temperature: float | None = None,
+    ) -> Slot:
+        """Change a slot's settings; None leaves a field as it is.
+
+        Raises:
+            NotFound: If there is no slot of this name.
+            UsageError: If the title would be empty or the temperature is not within 0 and 5.
+        """
+        changes: dict[str, Any] = {"description": description, "system_prompt": system_prompt}
+        changes["title"] = None if title is None else _one_line(title)
+        changes["temperature"] = temperature
+        if temperature is not None and not 0.0 <= temperature <= 5.0:
+            raise UsageError(f"A temperature lies between 0 and 5, not at {temperature}; give another.")
+        self._settings(name)
+        with self._locked(self.folder / name):
+            settings = self._settings(name).model_copy(update={k: v for k, v in changes.items() if v is not None})
+            write_atomic(self._slot_file(name), _dumped(settings.model_dump()))
+        return self.slot(name)
+
+    # -- versions -----------------------------------------------------------------------------------------------------
+
+    def versions(self, name: str) -> list[Version]:
+        """Return all generations of a slot, the newest first; generation 0, the base, is the last."""
+        self._settings(name)
+        current = self._current_number(name)
+        numbers = generations.numbers(self._versions_folder(name))
+        return [self._version(name, number, current) for number in [*reversed(numbers), 0]]
+
+    def version(self, name: str, number: int) -> Version:
+        """Return one generation.
+
+        Raises:
+            NotFound: If the slot or the generation does not exist.
+            Damaged: If its file does not read back.
+        """
+        self._settings(name)
+        return self._version(name, number, self._current_number(name))
+
+    def current(self, name: str) -> Version:
+        """Return the generation in effect."""
+        self._settings(name)
+        number = self._current_number(name)
+        try:
+            return self._version(name, number, number)
+        except NotFound as error:
+            raise Damaged(
+                f"Slot {name} points at generation {number}, which is not there; write the number of one that is "
+                f"into {self._current_file(name)}."
+            ) from error
+
+    def add_version(
+        self,
+        name: str,
+        adapter: Path | None,
+        *,
+        base: str,
+        lessons: Sequence[int] = (),
+        report: StudyReport | None = None,
+        kind: VersionKind = VersionKind.STUDY,
+    ) -> Version:
+        """Make a new generation current: a copy of the PEFT folder ``adapter``, or None for the plain base.
+
+        Raises:
+            NotFound: If there is no slot of this name, or no adapter in the folder.
+            DiskFull: If no space is left; the slot is as it was.
+        """
+        self._settings(name)
+        with self._locked(self.folder / name):
+            return self._add(name, adapter, base=base, lessons=lessons, report=report, kind=kind)
+
+    def rollback(self, name: str, to: int | None = None) -> Version:
+        """Make a new generation that equals an old one.
+
+        ``to`` None takes the parent of the state in effect: a rollback counts as what it restored, so that rolling
+        back twice walks two steps back and never to and fro. ``to`` 0 restores the plain base.
+
+        Raises:
+            NotFound: If the slot or the generation does not exist.
+            UsageError: If nothing is left to go back to, or the state is in effect already.
+            Damaged: If the old generation does not read back.
+        """
+        self._settings(name)
+        with self._locked(self.folder / name):
+            effective = self._effective(name, self.current(name))
+            if to is None:
+                if effective.parent is None:
+                    raise UsageError(f"Slot {name} is at the plain base; there is nothing left to roll back to.")
+                target = self._effective(name, self.version(name, effective.parent))
+            else:
+                target = self.version(name, to)
+                if self._effective(name, target).number == effective.number:
+                    raise UsageError(f"Generation {to} of slot {name} is what is in effect; choose another.")
+            return self._add(
+                name,
+                self.adapter_folder(name, target.number),
+                base=target.base,
+                lessons=target.lessons,
+                report=None,
+                kind=VersionKind.ROLLBACK,
+                restores=target.number,
+            )
+
+    def adapter_folder(self, name: str, number: int | None = None) -> Path | None:
+        """Return the PEFT folder of a generation (None: the current one), or None where the plain base answers.
+
+        Raises:
+            NotFound: If the slot or the generation does not exist.
+            Damaged: If the adapter is not the one that was stored.
+        """
+        version = self.current(name) if number is None else self.version(name, number)
+        if version.adapter_sha256 is None:
+            return None
+        folder = self._versions_folder(name) / generations.folder_name(version.number)
+        with storage_errors(folder):
+            # Hashing takes a while for a large adapter and the files never change: once for each state of the files.
+            stamp = generations.stamp(folder)
+            if self._verified.get(folder) != stamp:
+                generations.verify(folder, f"generation {version.number} of slot {name}")
+                self._verified[folder] = stamp
+        return folder
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def _add(
+        self,
+        name: str,
+        adapter: Path | None,
+        *,
+        base: str,
+        lessons: Sequence[int],
+        report: StudyReport | None,
+        kind: VersionKind,
+        restores: int | None = None,
+    ) -> Version:
+        """Write a generation and point ``current`` at it. The lock is held."""
+        parent = self.current(name).number
+        folder = self._versions_folder(name)
+        with storage_errors(folder):
+            generations.remove_leftovers(folder)
+            number = max(generations.numbers(folder), default=0) + 1
+            facts = Version(
+                slot=name,
+                number=number,
+                kind=kind,
+                parent=parent,
+                base=base,
+                created=time.time(),
+                restores=restores,
+                lessons=[*lessons],
+                report=report,
+            )
+            # Only a folder of ours is linked: it is read-only, while a candidate may still be written by its maker.
+            generations.write(folder, facts, adapter, link=kind is VersionKind.ROLLBACK)
+        write_atomic(self._current_file(name), f"{number}\n")
+        return self._version(name, number, number)
+
+    def _effective(self, name: str, version: Version) -> Version:
+        """Return the generation that a chain of rollbacks ends at."""
+        while version.restores is not None:
+            version = self.version(name, version.restores)
+        return version
+
+    def _version(self, name: str, number: int, current: int) -> Version:
+        if number == 0:
+            created = self._settings(name).created
+            base = Version(slot=name, number=0, kind=VersionKind.BASE, parent=None, base="", created=created)
+            return base.model_copy(update={"current": current == 0})
+        found = generations.read(self._versions_folder(name), number)
+        if found is None:
+            raise NotFound(f"Slot {name} has no generation {number}; list its versions to see which there are.")
+        return found.model_copy(update={"slot": name, "current": number == current})
+
+    def _current_number(self, name: str) -> int:
+        file = self._current_file(name)
+        with storage_errors(file):
+            try:
+                text = file.read_text("ascii", errors="replace").strip()
+            except FileNotFoundError:
+                return 0
+        if not (text.isdecimal() and text.isascii() and len(text) <= 9):
+            raise Damaged(f"{file} does not hold the number of a generation; write the one you want into it, or 0.")
+        return int(text)
+
+    def _settings(self, name: str) -> SlotFile:
+        file = self._slot_file(name)
+        with storage_errors(file):
+            try:
+                return SlotFile.model_validate_json(file.read_bytes())
+            except FileNotFoundError as error:
+                raise NotFound(f"There is no slot named {name}; list the slots to see which there are.") from error
+            except ValidationError as error:
+                raise Damaged(
+                    f"The settings of slot {name} do not read back; correct {file}, or move it away and create the "
+                    "slot's settings anew."
+                ) from error
+
+    def _slot(self, name: str, settings: SlotFile) -> Slot:
+        return Slot(
+            name=name,
+            title=settings.title,
+            description=settings.description,
+            system_prompt=settings.system_prompt,
+            temperature=settings.temperature,
+            current=self._current_number(name),
+        )
+
+    def _names(self) -> Iterator[str]:
+        with storage_errors(self.folder):
+            if self.folder.is_dir():
+                for entry in sorted(self.folder.iterdir()):
+                    if _NAME.fullmatch(entry.name) and (entry / "slot.json").is_file():
+                        yield entry.name
+
+    def _slot_file(self, name: str) -> Path:
+        _check_name(name)
+        return self.folder / name / "slot.json"
+
+    def _current_file(self, name: str) -> Path:
+        return self.folder / name / "current"
+
+    def _versions_folder(self, name: str) -> Path:
+        return self.folder / name / "versions"
+
+    @contextmanager
+    def _locked(self, folder: Path) -> Iterator[None]:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(folder / ".lock", timeout=LOCK_SECONDS, preserve_lock_file=True)
+            try:
+                lock.acquire()
+            except filelock.Timeout as error:
+                raise Locked(f"{folder} is being written by another Night School; close that and try again.") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name[:60]!r} cannot name a slot; use up to {LONGEST_NAME} of a-z, 0-9 and hyphens, not a hyphen first."
+        )
+
+
+def _name_from(title: str) -> str:
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return re.sub("[^a-z0-9]+", "-", plain).strip("-")[:LONGEST_NAME].strip("-")
+
+
+def _one_line(title: str) -> str:
+    cleaned = " ".join(re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", title).split())
+    if not cleaned:
+        raise UsageError("A slot needs a title with at least one visible character; give one.")
+    return cleaned
+
+
+def _dumped(values: dict[str, Any]) -> bytes:
+    return (json.dumps(values, ensure_ascii=False, indent=2) + "\n").encode()
