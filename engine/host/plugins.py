@@ -1,8 +1,8 @@
 """Finding, loading and asking plugins, so that a broken one is named and the others go on (DESIGN 3.5).
 
 pluggy knows the hooks and who implements them; this module calls the implementations one by one, because within one
-pluggy call the first that raises ends it for all. Built-ins register like third-party plugins, but before them, and must
-not fail: a broken built-in is our mistake and raises.
+pluggy call the first that raises ends it for all. Built-ins register like third-party plugins, but before them, and
+must not fail: a broken built-in is our mistake and raises.
 """
 
 from __future__ import annotations

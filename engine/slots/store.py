@@ -13,6 +13,7 @@ a dot folder, which readers ignore and the next writer removes; or a whole gener
 
 from __future__ import annotations
 
+import builtins
 import json
 import re
 import time
@@ -88,7 +89,7 @@ class SlotStore:
         """Add a slot; where ``name`` is empty it is derived from the title.
 
         Raises:
-            UsageError: If the title is empty or gives no name, or the name is taken or not made of a-z, 0-9 and hyphens.
+            UsageError: If the title is empty, or the name is empty, taken or not made of a-z, 0-9 and hyphens.
         """
         title = _one_line(title)
         name = name or _name_from(title)
@@ -137,7 +138,7 @@ class SlotStore:
 
     # -- versions -----------------------------------------------------------------------------------------------------
 
-    def versions(self, name: str) -> list[Version]:
+    def versions(self, name: str) -> builtins.list[Version]:
         """Return all generations of a slot, the newest first; generation 0, the base, is the last."""
         self._settings(name)
         current = self._current_number(name)
@@ -199,15 +200,7 @@ class SlotStore:
         """
         self._settings(name)
         with self._locked(self.folder / name):
-            effective = self._effective(name, self.current(name))
-            if to is None:
-                if effective.parent is None:
-                    raise UsageError(f"Slot {name} is at the plain base; there is nothing left to roll back to.")
-                target = self._effective(name, self.version(name, effective.parent))
-            else:
-                target = self.version(name, to)
-                if self._effective(name, target).number == effective.number:
-                    raise UsageError(f"Generation {to} of slot {name} is what is in effect; choose another.")
+            target = self._before_current(name) if to is None else self._not_current(name, to)
             return self._add(
                 name,
                 self.adapter_folder(name, target.number),
@@ -251,7 +244,7 @@ class SlotStore:
         restores: int | None = None,
     ) -> Version:
         """Write a generation and point ``current`` at it. The lock is held."""
-        parent = self.current(name).number
+        parent = self._current_number(name)
         folder = self._versions_folder(name)
         with storage_errors(folder):
             generations.remove_leftovers(folder)
@@ -271,6 +264,24 @@ class SlotStore:
             generations.write(folder, facts, adapter, link=kind is VersionKind.ROLLBACK)
         write_atomic(self._current_file(name), f"{number}\n")
         return self._version(name, number, number)
+
+    def _before_current(self, name: str) -> Version:
+        """Return what the state in effect was made from."""
+        effective = self._effective(name, self.current(name))
+        if effective.parent is None:
+            raise UsageError(f"Slot {name} is at the plain base; there is nothing left to roll back to.")
+        return self._effective(name, self.version(name, effective.parent))
+
+    def _not_current(self, name: str, number: int) -> Version:
+        """Return a generation that differs from the state in effect."""
+        target = self.version(name, number)
+        try:
+            in_effect = self._effective(name, self.current(name)).number
+        except Damaged:  # then leaving it for a whole one is just what is wanted
+            return target
+        if self._effective(name, target).number == in_effect:
+            raise UsageError(f"Generation {number} of slot {name} is what is in effect; choose another.")
+        return target
 
     def _effective(self, name: str, version: Version) -> Version:
         """Return the generation that a chain of rollbacks ends at."""
