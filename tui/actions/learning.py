@@ -1,0 +1,47 @@
+"""What was noted, what is learned, and the way back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..screens.chat import ChatScreen
+
+
+def can_undo(screen: ChatScreen) -> bool:
+    """Something can be taken back, and the key is not needed for writing."""
+    return bool(screen.session.undos) and not screen.editing and not (screen.prompt.has_focus and screen.prompt.text)
+
+
+async def undo(screen: ChatScreen) -> None:
+    """Take the last step back."""
+    if screen.session.undos:
+        step = screen.session.undos.pop()
+        with screen.errors_told():
+            await step.act()
+            screen.tell(f"Taken back: {step.label}.")
+        screen.changed()
+
+
+def lessons(screen: ChatScreen) -> None:
+    """Open the lessons of the slot."""
+    from ..screens.lessons import LessonsScreen
+
+    if screen.session.slot is not None:
+        screen.app.push_screen(LessonsScreen(screen.link, screen.session), screen.after_lessons)
+
+
+def study(screen: ChatScreen) -> None:
+    """Open the study of the slot."""
+    from ..screens.study import StudyScreen
+
+    if screen.session.slot is not None:
+        screen.app.push_screen(StudyScreen(screen.session))
+
+
+def versions(screen: ChatScreen) -> None:
+    """Open the generations of the slot."""
+    from ..screens.versions import VersionsScreen
+
+    if screen.session.slot is not None:
+        screen.app.push_screen(VersionsScreen(screen.link, screen.session.slot), screen.after_versions)

@@ -1,0 +1,41 @@
+"""Slots: choose, make, change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...schemas.records import Slot
+
+if TYPE_CHECKING:
+    from ..screens.chat import ChatScreen
+
+
+async def following(screen: ChatScreen) -> None:
+    """Go to the next slot, after the last to the first."""
+    names = [slot.name for slot in screen.session.slots]
+    if names:
+        place = names.index(screen.session.slot_name) if screen.session.slot_name in names else -1
+        await screen.choose_slot(names[(place + 1) % len(names)])
+
+
+def new(screen: ChatScreen) -> None:
+    """Ask for a title and make a slot."""
+    _form(screen, None)
+
+
+def settings(screen: ChatScreen) -> None:
+    """Change the selected slot."""
+    if screen.session.slot is not None:
+        _form(screen, screen.session.slot)
+
+
+def _form(screen: ChatScreen, slot: Slot | None) -> None:
+    from ..screens.slot_form import SlotForm
+
+    async def chosen(saved: Slot | None) -> None:
+        if saved is not None:
+            await screen.refresh_slots()
+            if slot is None:
+                await screen.choose_slot(saved.name)
+
+    screen.app.push_screen(SlotForm(screen.link, slot), chosen)

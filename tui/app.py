@@ -1,0 +1,174 @@
+"""The full-screen app: one chat screen over one engine, which may wake late, die and come back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from textual.app import App, SystemCommand
+from textual.message import Message
+
+from ..schemas.errors import NightSchoolError
+from ..schemas.messages import EngineStatus, Event, GetStatus, StateEvent, StudyEndedEvent, StudyEvent
+from .commands import COMMANDS
+from .screens.chat import ChatScreen
+from .session import Session
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+    from .engine_link import EngineLink
+
+RESTARTS = 3
+"""Losses within ``RESTART_SECONDS`` after which the engine is not restarted by itself any more."""
+RESTART_SECONDS = 60.0
+
+
+class EngineTold(Message):
+    """The engine told everybody something."""
+
+    def __init__(self, event: Event) -> None:
+        super().__init__()
+        self.event = event
+
+
+class EngineGone(Message):
+    """The engine process ended without being asked to."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+class NightSchool(App[int]):
+    """The app. It never loads a model; it only talks to the engine through its link."""
+
+    TITLE = "Night School"
+    CSS_PATH = "night.tcss"
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(self, link: EngineLink, slot: str | None = None, settings: Settings | None = None) -> None:
+        super().__init__()
+        self.link = link
+        self.session = Session(slot_name=slot or "")
+        self.settings = settings or Settings(None)
+        self._losses: list[float] = []
+        self._study_ends: set[int] = set()
+
+    # -- life -----------------------------------------------------------------------------------------------------------
+
+    def get_default_screen(self) -> Screen[None]:
+        """The chat is the first screen."""
+        return ChatScreen(self.link, self.session)
+
+    @property
+    def chat(self) -> ChatScreen:
+        """The chat screen, whatever lies on top of it."""
+        screen = self.screen_stack[0]
+        assert isinstance(screen, ChatScreen)
+        return screen
+
+    def on_mount(self) -> None:
+        """Draw first; the engine is started after the first frame."""
+        theme = self.settings.theme
+        if theme in self.available_themes:
+            self.theme = theme
+        self.theme_changed_signal.subscribe(self, lambda theme: self.settings.keep_theme(theme.name))
+        self.link.listen(self._told)
+        self.link.when_lost(lambda reason: self._post(EngineGone(reason)))
+        self.call_after_refresh(self._wake)
+
+    def _wake(self) -> None:
+        self.run_worker(self._start(), group="engine", exit_on_error=True)
+
+    async def _start(self, *, again: bool = False) -> None:
+        """Start the engine and fill the screen from it."""
+        try:
+            await (self.link.restart() if again else self.link.start())
+            self.session.lost = ""
+            self._state(await self.link.call(GetStatus()))
+        except NightSchoolError as error:
+            self._state(EngineStatus(state="failed", error=str(error), error_code=type(error).__name__))
+            return
+        await self.chat.engine_woke()
+
+    async def on_unmount(self) -> None:
+        """Let the engine finish what it writes."""
+        await self.link.close()
+
+    # -- what the engine tells --------------------------------------------------------------------------------------------
+
+    def _told(self, event: Event) -> None:
+        """Take an event in whatever task or thread it comes; only the coalesced study progress is kept at once."""
+        if isinstance(event, StudyEvent):
+            self.session.hear_study(event)
+        else:
+            self._post(EngineTold(event))
+
+    def _post(self, message: Message) -> None:
+        if self.is_running:
+            self.post_message(message)
+
+    async def on_engine_told(self, message: EngineTold) -> None:
+        """Keep what was told and show it."""
+        event = message.event
+        if isinstance(event, StateEvent):
+            was_ready = self.session.engine.state == "ready"
+            self._state(event.status)
+            if event.status.state == "ready" and not was_ready:
+                await self.chat.engine_woke()
+            return
+        if isinstance(event, StudyEndedEvent):
+            if event.study.id in self._study_ends:
+                return
+            self._study_ends.add(event.study.id)
+            self.session.end_study()
+            for screen in self.screen_stack[1:]:
+                ended = getattr(screen, "study_ended", None)
+                if ended is not None:
+                    await ended(event.study)
+        await self.chat.hear(event)
+
+    def _state(self, status: EngineStatus) -> None:
+        self.session.engine = status
+        self.chat.engine_changed()
+
+    async def on_engine_gone(self, message: EngineGone) -> None:
+        """Say so and restart; give up where it dies again and again."""
+        now = time.monotonic()
+        self._losses = [*[at for at in self._losses if now - at < RESTART_SECONDS], now]
+        self.session.end_study()
+        if len(self._losses) > RESTARTS:
+            self.session.lost = ""
+            sentence = "The engine stopped again and again; quit with ctrl+q and run `nightschool doctor`."
+            self._state(EngineStatus(state="failed", error=sentence, error_code="EngineLost"))
+            return
+        self.session.lost = message.reason or "It ended without a word."
+        self._state(EngineStatus(state="waking", stage="restarting"))
+        self.run_worker(self._start(again=True), group="engine", exit_on_error=True)
+
+    # -- palette --------------------------------------------------------------------------------------------------------
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer the commands of the registry that are available now, and nothing else."""
+        if screen is not self.chat:
+            return
+        for row in COMMANDS:
+            if row.id != "palette" and row.when(self.chat):
+                keys = f" ({row.keys.split(',')[0]})" if row.keys else ""
+                yield SystemCommand(f"{row.group}: {row.label}{keys}", row.help, self._runner(row.id))
+
+    def _runner(self, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  a coroutine function of no arguments
+        async def run() -> None:
+            await self.chat.action_command(name)
+
+        return run
+
+
+def run(link: EngineLink, slot: str | None = None) -> int:
+    """Open the app over an engine and return its exit code."""
+    from ..engine.paths import find_home
+
+    return NightSchool(link, slot, Settings(find_home().root / "app.json")).run() or 0
