@@ -41,7 +41,7 @@ def split(model: PreTrainedModel, cut: int) -> tuple[Trunk, Tail]:
     trunk_decoder.norm = nn.Identity()
     tail_decoder = _part(model, first, layers)
     del tail_decoder.embed_tokens  # the tail is fed states; a server's embeddings need not even be there
-    head = cast("nn.Linear", model.get_output_embeddings())
+    head = cast("Any", model).get_output_embeddings()
     return Trunk(trunk_decoder), Tail(tail_decoder, _share(head, {}), first)
 
 
@@ -50,7 +50,7 @@ class Trunk(nn.Module):
 
     def __init__(self, decoder: nn.Module) -> None:
         super().__init__()
-        self.decoder = decoder
+        self.decoder: Any = decoder
         self.eval()
 
     @property
@@ -100,7 +100,7 @@ class Tail(nn.Module):
 
     def __init__(self, decoder: nn.Module, head: nn.Module, first_layer: int) -> None:
         super().__init__()
-        self.decoder = decoder
+        self.decoder: Any = decoder
         self.head = head
         self.first_layer = first_layer
         self.eval()
@@ -163,12 +163,13 @@ def crop(cache: DynamicCache, length: int) -> bool:
         False, with the cache untouched, if a sliding window has already dropped what would be needed: then begin an
         empty cache and feed the tokens again.
     """
-    surplus = [layer.get_seq_length() - length for layer in cache.layers]
-    for layer, extra in zip(cache.layers, surplus, strict=True):
+    layers: list[Any] = list(cache.layers)
+    surplus = [layer.get_seq_length() - length for layer in layers]
+    for layer, extra in zip(layers, surplus, strict=True):
         window = getattr(layer, "sliding_window", None)
         if extra > 0 and window is not None and layer.get_seq_length() >= window:
             return False
-    for layer, extra in zip(cache.layers, surplus, strict=True):
+    for layer, extra in zip(layers, surplus, strict=True):
         if extra > 0:
             layer.crop(-extra)
     return True
@@ -176,7 +177,7 @@ def crop(cache: DynamicCache, length: int) -> bool:
 
 def _part(model: PreTrainedModel, first: int, stop: int) -> Any:
     """Return the model's inner decoder with the blocks ``first`` to ``stop`` alone, numbered from 0."""
-    whole = model.get_decoder()
+    whole = cast("Any", model).get_decoder()
     config = slice_config(model.config, first, stop)
     memo: dict[int, nn.Parameter] = {}
     decoder = _share(whole, memo, leave_out=whole.layers)

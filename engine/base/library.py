@@ -259,7 +259,7 @@ def _read(folder: Path, dtype: torch.dtype | None) -> tuple[PreTrainedModel, Pre
     try:
         with quiet_transformers():
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-            model, notes = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=dtype or torch.float32,
                 trust_remote_code=False,
@@ -270,6 +270,7 @@ def _read(folder: Path, dtype: torch.dtype | None) -> tuple[PreTrainedModel, Pre
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         reason = re.sub(r"\s+", " ", str(error))[:200]
         raise ModelDamaged(f"The model in {folder} does not load ({reason}); fetch or copy it again.") from error
+    model, notes = loaded
     _check_loaded(folder, notes)
     model.requires_grad_(False)
     model.eval()
