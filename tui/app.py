@@ -46,7 +46,7 @@ class NightSchool(App[int]):
     """The app. It never loads a model; it only talks to the engine through its link."""
 
     TITLE = "Night School"
-    CSS_PATH = "night.tcss"
+    CSS_PATH = ["night.tcss", "screens/chat.tcss"]
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(self, link: EngineLink, slot: str | None = None, settings: Settings | None = None) -> None:

@@ -41,7 +41,7 @@ class Command:
 
 COMMANDS: tuple[Command, ...] = (
     Command(
-        "reply.edit", "Edit reply", "Rewrite the reply as it should have been; your wording becomes a lesson.",
+        "reply.edit", "Edit", "Rewrite the reply as it should have been; your wording becomes a lesson.",
         "Teach", replies.edit, "ctrl+e", replies.has_target, footer=True, on_message="e",
     ),
     Command(
@@ -49,11 +49,11 @@ COMMANDS: tuple[Command, ...] = (
         "Teach", replies.edit_outside, "ctrl+o", replies.has_target, on_message="o",
     ),
     Command(
-        "reply.good", "Good reply", "Thumb up; once more takes it back.",
+        "reply.good", "Good", "Thumb up; once more takes it back.",
         "Teach", replies.thumb_up, "ctrl+g", replies.has_target, footer=True, on_message="g",
     ),
     Command(
-        "reply.bad", "Bad reply", "Thumb down; once more takes it back.",
+        "reply.bad", "Bad", "Thumb down; once more takes it back.",
         "Teach", replies.thumb_down, "ctrl+b", replies.has_target, footer=True, on_message="b",
     ),
     Command(
@@ -62,7 +62,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("lessons", "Lessons", "Read, approve, re-word or dismiss what was noted.", "Teach", learning.lessons, "f2", footer=True),
     Command("study", "Study", "Learn the approved lessons now, and read the report.", "Teach", learning.study, "f5", footer=True),
-    Command("versions", "Versions", "The generations of the slot, their reports, and the way back.", "Teach", learning.versions, "f4", footer=True),
+    Command("versions", "Versions", "The generations of the slot, their reports, and the way back.", "Teach", learning.versions, "f4"),
     Command("reply.cancel", "Stop", "Stop the reply; what was said stays.", "Chat", replies.cancel, "escape", replies.can_cancel, footer=True),
     Command("reply.again", "Again", "Answer again in place of the last reply.", "Chat", replies.regenerate, "ctrl+r", replies.can_regenerate, on_message="r"),
     Command("reply.copy", "Copy", "Copy the reply (or the selected message) to the clipboard.", "Chat", replies.copy, "ctrl+y", replies.has_message, on_message="y"),
@@ -110,6 +110,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("ctrl+s", "save", "Save", "Keep your wording; it becomes a lesson."),
         Key("escape", "leave", "Leave", "Leave the reply as it was."),
     ),
+    "earlier": (Key("enter", "load", "Load", "Load earlier messages (also with a click)."),),
     "conversations": (
         Key("r", "ask('rename')", "Rename", "Rename the highlighted conversation."),
         Key("d,delete", "ask('delete')", "Delete", "Put the highlighted conversation away."),
@@ -147,6 +148,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
 PARTS = {
     "prompt": "In the prompt",
     "editor": "While editing a reply",
+    "earlier": "On the line “earlier messages”",
     "conversations": "In the list of conversations",
     "lessons": "On the lessons screen",
     "study": "On the study screen",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..screens.chat import ChatScreen
     from ..widgets.message import MessageView
 
-TITLE = 60
+ANSWERING = "answering · esc stops"
 
 
 # -- when -------------------------------------------------------------------------------------------------------------
@@ -85,6 +85,10 @@ async def _exchange(screen: ChatScreen, talk: Talk) -> None:
     await attach(screen, talk)
     try:
         await screen.until_ready()
+        slot = slot or screen.session.slot_name
+        if talk.reply_view is not None:
+            talk.reply_view.slot = screen.session.title_of(slot)
+            talk.reply_view.say_doing(ANSWERING)
         if talk.conversation == 0:
             await _begin(screen, talk, slot)
         request = (
@@ -118,6 +122,7 @@ async def attach(screen: ChatScreen, talk: Talk) -> None:
     title = screen.session.title_of(screen.session.slot_name)
     talk.reply_view = await screen.transcript.add(draft(Role.ASSISTANT, talk.heard, talk.conversation), title)
     talk.reply_view.start_stream()
+    talk.reply_view.say_doing(ANSWERING if screen.session.ready else "waiting for the engine · esc takes it back")
     screen.changed()
 
 

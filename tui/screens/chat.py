@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 class ChatScreen(Screen[None]):
     """The first screen, and the one all others return to."""
 
-    CSS_PATH = "chat.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(keys, action, label, show=footer, priority=True) for keys, action, label, footer in command_bindings()

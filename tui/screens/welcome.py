@@ -22,7 +22,7 @@ def welcome(session: Session) -> Content:
     return Content.assemble(
         (f"{one_line(slot.title, 60)}\n", "bold $primary"),
         (f"{one_line(slot.description, 300)}\n" if slot.description else ""),
-        (f"{generation}\n\n", "$text-muted"),
+        (f"{generation}\n\n", "$foreground-muted"),
         ("Teach it by correcting it\n", "bold"),
         ("  ctrl+e  ", "bold $accent"), "rewrite a reply the way it should have been\n",
         ("          ", ""), "or say so: “Always begin with Captain.”\n",

@@ -48,7 +48,7 @@ def lesson_mark(signal: Signal, lesson: Lesson | None) -> Content:
             SignalKind.EDIT: "✎ edited",
             SignalKind.REGENERATE: "↻ answered again",
         }
-        return Content.styled(words.get(signal.kind, "✎ noted"), "$text-muted")
+        return Content.styled(words.get(signal.kind, "✎ noted"), "$foreground-muted")
     rule = one_line(lesson.rule, 160)
     if not lesson.steps and lesson.state is not LessonState.LEARNED:
         why = one_line(lesson.reason or "no rule can be read from it yet", 120)
@@ -58,7 +58,7 @@ def lesson_mark(signal: Signal, lesson: Lesson | None) -> Content:
         LessonState.APPROVED: ("✎ will learn: ", "$success"),
         LessonState.LEARNED: ("✓ learned: ", "$success"),
         LessonState.REJECTED: ("✗ not learned: ", "$error"),
-        LessonState.DISMISSED: ("– dismissed: ", "$text-muted"),
+        LessonState.DISMISSED: ("– dismissed: ", "$foreground-muted"),
     }
     label, style = words_by_state[lesson.state]
     return Content.styled(label + rule, style)
@@ -98,6 +98,8 @@ class MessageView(Vertical, can_focus=True):
         self.slot = slot
         self.marks: dict[int, tuple[Signal, Lesson | None]] = {}
         self.failure = ""
+        self.doing = ""
+        """What is going on while the reply streams, in words."""
         self._unseen: list[str] = []
         self._stream: MarkdownStream | None = None
         self._flushes: Timer | None = None
@@ -132,10 +134,10 @@ class MessageView(Vertical, can_focus=True):
 
     def _facts(self) -> Content:
         if self._stream is not None:
-            return Content.styled(f"{self.slot} is answering · esc stops", "$primary")
+            return Content.styled(one_line(self.doing), "$primary")
         facts = [self.slot]
         if self.message.version is not None:
-            facts.append(f"generation {self.message.version}" if self.message.version else "base, nothing learned yet")
+            facts.append(f"generation {self.message.version}" if self.message.version else "base")
         facts.extend({1: ["▲"], -1: ["▼"]}.get(self.message.thumb, []))
         if self.message.original is not None:
             facts.append("edited by you")
@@ -179,6 +181,12 @@ class MessageView(Vertical, can_focus=True):
     def hear(self, text: str) -> None:
         """Take a piece of the streaming reply; it is drawn with the next flush. Safe to call from any task."""
         self._unseen.append(text)
+
+    def say_doing(self, words: str) -> None:
+        """Say what is going on."""
+        self.doing = words
+        if self.is_mounted:
+            self.redraw_note()
 
     def start_stream(self) -> None:
         """Begin to draw what ``hear`` takes, at most ``FLUSHES_PER_SECOND`` times a second."""

@@ -89,7 +89,7 @@ class Sidebar(Vertical):
             (name, "bold $primary" if selected else ""),
             gap,
             (f"{waiting} " if waiting else "", "$success"),
-            (right, "$text-muted"),
+            (right, "$foreground-muted"),
         )
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -125,7 +125,8 @@ class Conversations(OptionList):
 def _conversation_line(title: str, selected: bool) -> Content:
     text = one_line(title, WIDTH - 4)
     return Content.assemble(
-        ("▌" if selected else " ", "$primary"), (text, "bold" if selected else "$text-muted" if title[0] == "+" else "")
+        ("▌" if selected else " ", "$primary"),
+        (text, "bold" if selected else "$foreground-muted" if title[0] == "+" else ""),
     )
 
 

@@ -42,11 +42,11 @@ def slot_words(session: Session) -> Content:
     slot = session.slot
     if slot is None:
         return Content("")
-    generation = f"generation {slot.current}" if slot.current else "base, nothing learned yet"
+    generation = f"generation {slot.current}" if slot.current else "base"
     words = Content.assemble(" · ", (one_line(slot.title, 24), "bold"), f" {generation}")
     if slot.waiting and session.study is None:
         lessons = "lesson waits" if slot.waiting == 1 else "lessons wait"
-        words = Content.assemble(words, " · ", (f"{slot.waiting} {lessons} (f5 studies)", "$success"))
+        words = Content.assemble(words, " · ", (f"{slot.waiting} {lessons}: f5", "$success"))
     return words
 
 

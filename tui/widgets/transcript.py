@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import ClassVar
 
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message as UiMessage
 from textual.widgets import Static
 
 from ...schemas.records import Message
+from ..commands import bindings_of
 from .message import MessageView
 
 PAGE = 40
@@ -26,7 +30,7 @@ class Earlier(Static, can_focus=True):
     Earlier { width: 100%; content-align: center middle; color: $text-muted; height: 1; margin-bottom: 1; }
     Earlier:hover, Earlier:focus { color: $primary; text-style: bold; }
     """
-    BINDINGS = [("enter", "load", "Load earlier messages")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding(*row) for row in bindings_of("earlier")]
 
     class Asked(UiMessage):
         """Older messages are wanted."""
@@ -48,8 +52,17 @@ class Transcript(VerticalScroll, can_focus=False):
 
     DEFAULT_CSS = """
     Transcript { height: 1fr; padding: 1 0 0 0; scrollbar-size-vertical: 1; }
-    Transcript > .welcome { padding: 2 4; color: $text-muted; width: 100%; height: auto; }
+    Transcript > #welcome { padding: 2 4; color: $text-muted; width: 100%; height: auto; display: none; }
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turn = asyncio.Lock()
+        """Several tasks may want to show something; each change of the whole is done before the next begins."""
+
+    def compose(self) -> ComposeResult:
+        """The greeting stays mounted and is hidden while there are messages."""
+        yield Static("", id="welcome", markup=False)
 
     def on_mount(self) -> None:
         """Follow the end of the conversation."""
@@ -71,45 +84,50 @@ class Transcript(VerticalScroll, can_focus=False):
 
     async def welcome(self, content: Content) -> None:
         """Show a greeting in place of messages."""
-        await self.remove_children()
-        await self.mount(Static(content, classes="welcome", markup=False))
+        async with self._turn:
+            await self._empty()
+            greeting = self.query_one("#welcome", Static)
+            greeting.update(content)
+            greeting.display = True
 
     async def show(self, messages: Sequence[Message], slot: str, *, earlier: bool) -> None:
         """Show a conversation from its end; ``earlier``: there are older messages to load."""
-        await self.remove_children()
-        if earlier:
-            await self.mount(Earlier())
-        for message in messages:
-            await self.mount(MessageView(message, slot))
-            await asyncio.sleep(0)
-        self.anchor()
+        async with self._turn:
+            await self._empty()
+            if earlier:
+                await self.mount(Earlier())
+            for message in messages:
+                await self.mount(MessageView(message, slot))
+                await asyncio.sleep(0)
+            self.anchor()
+
+    async def _empty(self) -> None:
+        self.query_one("#welcome").display = False
+        await self.query("MessageView, Earlier").remove()
 
     async def add(self, message: Message, slot: str) -> MessageView:
         """Show one more message at the end; the oldest leave when there are too many."""
-        await self.query(".welcome").remove()
-        view = MessageView(message, slot)
-        await self.mount(view)
-        surplus = self.views[:-MOUNTED]
-        if surplus:
+        async with self._turn:
+            self.query_one("#welcome").display = False
+            view = MessageView(message, slot)
+            await self.mount(view)
+            surplus = self.views[:-MOUNTED]
             for old in surplus:
                 await old.remove()
-            if not self.query(Earlier):
+            if surplus and not self.query(Earlier):
                 await self.mount(Earlier(), before=0)
-        return view
+            return view
 
     async def add_earlier(self, messages: Sequence[Message], slot: str, *, earlier: bool) -> None:
         """Show older messages above the first and keep the place the user was reading."""
-        first = self.views[0] if self.views else None
-        await self.query(Earlier).remove()
-        self.release_anchor()
-        for place, message in enumerate(messages):
-            await self.mount(MessageView(message, slot), before=place)
-            await asyncio.sleep(0)
-        if earlier:
-            await self.mount(Earlier(), before=0)
-        if first is not None:
-            self.call_after_refresh(self.scroll_to_widget, first, animate=False, top=True)
-
-    async def clear(self) -> None:
-        """Show nothing."""
-        await self.remove_children()
+        async with self._turn:
+            first = self.views[0] if self.views else None
+            await self.query(Earlier).remove()
+            self.release_anchor()
+            for place, message in enumerate(messages):
+                await self.mount(MessageView(message, slot), before=place)
+                await asyncio.sleep(0)
+            if earlier:
+                await self.mount(Earlier(), before=0)
+            if first is not None:
+                self.call_after_refresh(self.scroll_to_widget, first, animate=False, top=True)

@@ -1,0 +1,90 @@
+"""A slot's settings: for a new one, or for one that exists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static, TextArea
+
+from ...schemas.errors import NightSchoolError
+from ...schemas.messages import CreateSlot, UpdateSlot
+from ...schemas.records import Slot
+from ..commands import bindings_of
+from ..safe_text import one_line
+
+if TYPE_CHECKING:
+    from ..engine_link import EngineLink
+
+
+class SlotForm(ModalScreen[Slot | None]):
+    """Give back the slot as it was saved; None: the user left."""
+
+    CSS_PATH = "slot_form.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding(*row, priority=True) for row in bindings_of("form")]
+
+    def __init__(self, link: EngineLink, slot: Slot | None) -> None:
+        super().__init__()
+        self.link = link
+        self.slot = slot
+
+    def compose(self) -> ComposeResult:
+        """Four fields and the line that says what is wrong."""
+        slot = self.slot
+        with VerticalScroll(classes="dialog", id="slot-form", can_focus=False) as box:
+            box.border_title = one_line(slot.title, 40) if slot else "New slot"
+            box.border_subtitle = "ctrl+s save · tab next field · esc cancel"
+            yield Static("Title", markup=False)
+            yield Input(slot.title if slot else "", id="title", placeholder="Cooking")
+            yield Static("Description", markup=False)
+            yield Input(slot.description if slot else "", id="description", placeholder="What it is for")
+            yield Static("System prompt (what it is told before every conversation)", markup=False)
+            yield TextArea(slot.system_prompt if slot else "", id="system", tab_behavior="focus")
+            yield Static("Temperature, 0 to 5 (0 takes the likeliest word)", markup=False)
+            yield Input(f"{slot.temperature:g}" if slot else "0", id="temperature")
+            yield Static("", id="wrong", markup=False)
+
+    def on_input_submitted(self) -> None:
+        """Enter in a line saves."""
+        self.action_save()
+
+    def action_save(self) -> None:
+        """Save in the background; the form stays until the engine agrees."""
+        self.run_worker(self._save(), exclusive=True)
+
+    async def _save(self) -> None:
+        title = self.query_one("#title", Input).value.strip()
+        if not title:
+            self._say("Give the slot a title.")
+            return
+        try:
+            temperature = float(self.query_one("#temperature", Input).value.replace(",", "."))
+        except ValueError:
+            temperature = -1.0
+        if not 0.0 <= temperature <= 5.0:
+            self._say("The temperature must be a number from 0 to 5.")
+            return
+        fields = {
+            "title": title,
+            "description": self.query_one("#description", Input).value.strip(),
+            "system_prompt": self.query_one("#system", TextArea).text.strip(),
+        }
+        try:
+            slot = self.slot or await self.link.call(CreateSlot(**fields))
+            if self.slot is not None or temperature != slot.temperature:
+                slot = await self.link.call(UpdateSlot(name=slot.name, temperature=temperature, **fields))
+        except NightSchoolError as error:
+            self._say(str(error))
+        else:
+            self.dismiss(slot)
+
+    def _say(self, sentence: str) -> None:
+        self.query_one("#wrong", Static).update(Content.styled(one_line(sentence, 300), "$error"))
+
+    def action_back(self) -> None:
+        """Leave everything as it was."""
+        self.dismiss(None)
