@@ -140,7 +140,11 @@ class Database:
 def damaged(path: Path, detail: str) -> Damaged:
     """Return the error for a database that does not read back, with the ways out that exist."""
     saved = backups(path)
-    restore = f"copy the backup {saved[-1].name} over it" if saved else f"repair it with: sqlite3 {path.name} .recover"
+    restore = (
+        f"copy the backup {saved[-1].name} over it"
+        if saved
+        else f"save what can be read with: sqlite3 {path.name} .recover > saved.sql"
+    )
     return Damaged(
         f"The database {path} is damaged ({detail}) and was left as it is; {restore}, or move it away to start anew."
     )

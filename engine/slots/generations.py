@@ -143,6 +143,8 @@ def remove_leftovers(folder: Path) -> None:
     for entry in folder.iterdir():
         if entry.name.startswith(_PART):
             shutil.rmtree(entry)
+        elif entry.name.startswith(".") and entry.name.endswith(".part"):  # of ``write_atomic``
+            entry.unlink()
 
 
 def _take(source: Path, target: Path, *, link: bool) -> FileFacts:

@@ -104,7 +104,6 @@ class SlotStore:
                 system_prompt=system_prompt,
                 created=max(time.time(), latest + 1e-3),  # a clock that was set back must not change the order
             )
-            generations.remove_leftovers(self.folder)
             with generations.new_folder(self.folder, name) as part:
                 (part / "versions").mkdir()
                 generations.write_synced(part / "slot.json", _dumped(settings.model_dump()))
@@ -360,6 +359,8 @@ class SlotStore:
             except filelock.Timeout as error:
                 raise Locked(f"{folder} is being written by another Night School; close that and try again.") from error
         try:
+            with storage_errors(folder):
+                generations.remove_leftovers(folder)
             yield
         finally:
             lock.release()
