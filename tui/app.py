@@ -10,7 +10,7 @@ from textual.app import App, SystemCommand
 from textual.message import Message
 
 from ..schemas.errors import NightSchoolError
-from ..schemas.messages import EngineStatus, Event, GetStatus, StateEvent, StudyEndedEvent, StudyEvent
+from ..schemas.messages import EngineStatus, Event, GetStatus, StartStudy, StateEvent, StudyEndedEvent, StudyEvent
 from .commands import COMMANDS
 from .screens.chat import ChatScreen
 from .session import Session
@@ -148,6 +148,25 @@ class NightSchool(App[int]):
         self.session.lost = message.reason or "It ended without a word."
         self._state(EngineStatus(state="waking", stage="restarting"))
         self.run_worker(self._start(again=True), group="engine", exit_on_error=True)
+
+    # -- studies ----------------------------------------------------------------------------------------------------------
+
+    def start_study(self, slot: str) -> None:
+        """Study a slot; it goes on whatever screen is shown."""
+        self.run_worker(self._study(slot), group="study", exit_on_error=True)
+
+    async def _study(self, slot: str) -> None:
+        try:
+            study = await self.link.call(StartStudy(slot=slot))
+        except NightSchoolError as error:
+            self.session.end_study()
+            self.chat.tell(str(error), "error")
+            for screen in self.screen_stack[1:]:
+                failed = getattr(screen, "study_failed", None)
+                if failed is not None:
+                    await failed(str(error))
+        else:
+            self.post_message(EngineTold(StudyEndedEvent(study=study)))
 
     # -- palette --------------------------------------------------------------------------------------------------------
 

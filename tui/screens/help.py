@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from textwrap import wrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -14,21 +15,21 @@ from textual.widgets import Static
 
 from ..commands import COMMANDS, KEYS, PARTS, bindings_of
 
-KEY_WIDTH = 24
+KEY_WIDTH = 30
 
 
-def help_text() -> Content:
-    """Return the whole help: commands by group, then the keys of each part."""
+def help_text(width: int) -> Content:
+    """Return the whole help, ``width`` cells wide: commands by group, then the keys of each part."""
     lines: list[Content] = []
     for group, rows in groupby(COMMANDS, key=lambda row: row.group):
         lines.append(Content.styled(group, "bold $primary"))
         for row in rows:
             keys = ", ".join(filter(None, (row.keys.replace(",", ", "), row.on_message)))
-            lines.append(_line(keys or "palette", row.help))
+            lines.append(_line(keys or "palette", row.help, width))
         lines.append(Content(""))
     for part, title in PARTS.items():
         lines.append(Content.styled(title, "bold $primary"))
-        lines.extend(_line(row.key.replace(",", ", "), row.help) for row in KEYS[part])
+        lines.extend(_line(row.key.replace(",", ", "), row.help, width) for row in KEYS[part])
         lines.append(Content(""))
     lines.append(
         Content.styled("A single letter after a comma works while a message is selected.", "$foreground-muted")
@@ -36,8 +37,10 @@ def help_text() -> Content:
     return Content("\n").join(lines)
 
 
-def _line(keys: str, words: str) -> Content:
-    return Content.assemble((f"  {keys:<{KEY_WIDTH}}", "$accent"), words)
+def _line(keys: str, words: str, width: int) -> Content:
+    first, *rest = wrap(words, max(width - KEY_WIDTH - 4, 20))
+    lines = [f"{first}", *(" " * (KEY_WIDTH + 2) + line for line in rest)]
+    return Content.assemble((f"  {keys:<{KEY_WIDTH}}", "$accent"), "\n".join(lines))
 
 
 class HelpScreen(ModalScreen[None]):
@@ -52,7 +55,12 @@ class HelpScreen(ModalScreen[None]):
             box.border_title = "Keys"
             box.border_subtitle = "esc back"
             with VerticalScroll(can_focus=True):
-                yield Static(help_text(), markup=False)
+                yield Static("", markup=False)
+
+    def on_resize(self) -> None:
+        """Wrap the words to the space there is."""
+        area = self.query_one(VerticalScroll)
+        self.query_one("VerticalScroll > Static", Static).update(help_text(area.scrollable_content_region.width))
 
     def action_back(self) -> None:
         """Back to where the user was."""

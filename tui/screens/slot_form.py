@@ -39,13 +39,19 @@ class SlotForm(ModalScreen[Slot | None]):
             box.border_title = one_line(slot.title, 40) if slot else "New slot"
             box.border_subtitle = "ctrl+s save · tab next field · esc cancel"
             yield Static("Title", markup=False)
-            yield Input(slot.title if slot else "", id="title", placeholder="Cooking")
+            yield Input(slot.title if slot else "", id="title", placeholder="Cooking", compact=True)
             yield Static("Description", markup=False)
-            yield Input(slot.description if slot else "", id="description", placeholder="What it is for")
+            yield Input(slot.description if slot else "", id="description", placeholder="What it is for", compact=True)
             yield Static("System prompt (what it is told before every conversation)", markup=False)
-            yield TextArea(slot.system_prompt if slot else "", id="system", tab_behavior="focus")
+            yield TextArea(
+                slot.system_prompt if slot else "",
+                id="system",
+                tab_behavior="focus",
+                compact=True,
+                highlight_cursor_line=False,
+            )
             yield Static("Temperature, 0 to 5 (0 takes the likeliest word)", markup=False)
-            yield Input(f"{slot.temperature:g}" if slot else "0", id="temperature")
+            yield Input(f"{slot.temperature:g}" if slot else "0", id="temperature", compact=True)
             yield Static("", id="wrong", markup=False)
 
     def on_input_submitted(self) -> None:

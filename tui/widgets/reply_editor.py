@@ -21,6 +21,7 @@ class ReplyEditor(TextArea):
         min-height: 3;
         max-height: 24;
         border: round $success;
+        &:focus { border: round $success; border-title-color: $success; }
         border-subtitle-color: $text-muted;
         padding: 0 1;
         margin: 0 0 1 0;

@@ -1,0 +1,122 @@
+"""The generations of a slot: what each one learned, and the way back to it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from ...schemas.errors import NightSchoolError
+from ...schemas.messages import ListVersions, Rollback
+from ...schemas.records import Slot, Version, VersionKind
+from ..commands import bindings_of
+from ..safe_text import one_line, safe
+from ..widgets.report import report_text
+
+if TYPE_CHECKING:
+    from ..engine_link import EngineLink
+
+
+class VersionsScreen(ModalScreen[None]):
+    """Generations, the newest first; the highlighted one in full below."""
+
+    CSS_PATH = "versions.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding(*row, priority=True) for row in bindings_of("versions")]
+
+    def __init__(self, link: EngineLink, slot: Slot) -> None:
+        super().__init__()
+        self.link = link
+        self.slot = slot
+        self.versions: list[Version] = []
+
+    def compose(self) -> ComposeResult:
+        """The list above, the report below."""
+        with Vertical(classes="dialog", id="versions") as box:
+            box.border_title = f"Generations of {one_line(self.slot.title, 40)}"
+            box.border_subtitle = "r roll back to the selected one · esc back"
+            yield OptionList(markup=False)
+            with VerticalScroll(id="version"):
+                yield Static("", markup=False)
+
+    async def on_mount(self) -> None:
+        """Fill the list."""
+        await self._refresh()
+        self.query_one(OptionList).focus()
+
+    async def _refresh(self) -> None:
+        try:
+            self.versions = await self.link.call(ListVersions(slot=self.slot.name))
+        except NightSchoolError as error:
+            self.app.notify(safe(str(error)), severity="error", markup=False)
+        rows = self.query_one(OptionList)
+        rows.clear_options()
+        rows.add_options([Option(_row(version)) for version in self.versions])
+        rows.highlighted = 0 if self.versions else None
+
+    @property
+    def version(self) -> Version | None:
+        """The highlighted generation."""
+        place = self.query_one(OptionList).highlighted
+        return self.versions[place] if place is not None and place < len(self.versions) else None
+
+    def on_option_list_option_highlighted(self) -> None:
+        """Show the report of the highlighted generation."""
+        version = self.version
+        if version is not None:
+            self.query_one("#version > Static", Static).update(_in_full(version))
+            self.query_one("#version").scroll_home(animate=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The current generation needs no way back."""
+        return action != "rollback" or (self.version is not None and not self.version.current)
+
+    async def action_rollback(self) -> None:
+        """Make a new generation that equals the highlighted one."""
+        version = self.version
+        if version is None:
+            return
+        try:
+            fresh = await self.link.call(Rollback(slot=self.slot.name, to=version.number))
+        except NightSchoolError as error:
+            self.app.notify(safe(str(error)), severity="error", markup=False)
+        else:
+            self.app.notify(
+                f"Generation {fresh.number} answers now; it equals generation {version.number}.", markup=False
+            )
+        await self._refresh()
+
+    def action_back(self) -> None:
+        """Back to the chat."""
+        self.dismiss(None)
+
+
+def _row(version: Version) -> Content:
+    when = time.strftime("%d %b %Y %H:%M", time.localtime(version.created)) if version.created else ""
+    if version.kind is VersionKind.ROLLBACK:
+        what = f"back to generation {version.restores}"
+    elif version.kind is VersionKind.BASE:
+        what = "the untouched base"
+    else:
+        lessons = "lesson" if len(version.lessons) == 1 else "lessons"
+        what = f"studied {len(version.lessons)} {lessons}"
+    return Content.assemble(
+        ("● " if version.current else "  ", "$success"),
+        (f"generation {version.number:<3}", "bold" if version.current else ""),
+        f"  {what:<26}",
+        (f"  {when}", "$foreground-muted"),
+    )
+
+
+def _in_full(version: Version) -> Content:
+    if version.report is not None:
+        return report_text(version.report)
+    if version.kind is VersionKind.ROLLBACK:
+        return Content(f"The same weights as generation {version.restores}; everything between them is kept.")
+    return Content("No adapter: the base answers as it came.")
