@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Self
 
 import pluggy
 
+from ... import __version__
 from ...schemas.errors import PluginError
 from .hooks import HOOK_API_VERSION, PROJECT, Hooks
 
@@ -90,10 +92,10 @@ class PluginHost:
             PluginError: If it cannot be imported or does not fit the hooks.
         """
         try:
-            self._register(module, importlib.import_module(module), version="", built_in=True)
-        except (ImportError, SyntaxError, pluggy.PluginValidationError, ValueError) as error:
+            self._register(module, importlib.import_module(module), version=__version__, built_in=True)
+        except Exception as error:  # an import may raise anything; nothing is swallowed
             raise PluginError(
-                f"The built-in plugin {module} is broken ({error}); install Night School anew."
+                f"Built-in plugin {module} is broken ({_described(error)}); reinstall Night School."
             ) from error
 
     def add_third_party(self, point: metadata.EntryPoint) -> None:
@@ -167,7 +169,7 @@ class PluginHost:
         except (Exception, SystemExit) as error:  # noqa: BLE001 (code of strangers may raise anything; the app goes on)
             text = f"It failed: {_described(error)}"
         if self._infos[plugin].built_in:
-            raise PluginError(f"The built-in plugin {plugin} cannot serve {hook} ({text}); install Night School anew.")
+            raise PluginError(f"Built-in plugin {plugin} cannot serve {hook} ({text}); reinstall Night School.")
         self._note(plugin, hook, f"{text}; update or remove it.")
         return []
 
@@ -184,8 +186,17 @@ def _chosen(points: metadata.EntryPoints) -> list[metadata.EntryPoint]:
     chosen = os.environ.get(CHOOSE)
     if chosen is None:
         return ordered
-    names = {name.strip() for name in chosen.split(",")}
-    return [point for point in ordered if point.name in names or (point.dist and point.dist.name in names)]
+    names = {_normal(name) for name in chosen.split(",")}
+    return [
+        point
+        for point in ordered
+        if _normal(point.name) in names or (point.dist is not None and _normal(point.dist.name) in names)
+    ]
+
+
+def _normal(name: str) -> str:
+    """Return a distribution's name as packaging compares it: case and the kind of separator do not matter."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def _described(error: BaseException) -> str:
