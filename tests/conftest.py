@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from nightschool.tests.tiny import save_tiny
 
 
@@ -26,7 +25,7 @@ def tiny_base(tiny_base_folder):
 
 @pytest.fixture(scope="session")
 def default_base_folder():
-    """The real default model, prepared once and kept for later runs: under ``$NIGHTSCHOOL_TEST_MODELS`` or ``build/``."""
+    """The real default model, prepared once and kept under ``$NIGHTSCHOOL_TEST_MODELS`` or ``build/``."""
     from nightschool.engine.base.library import prepare
     from nightschool.engine.paths import Home
 

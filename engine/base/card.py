@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jinja2 import TemplateError
 from safetensors import safe_open
 from torch import Tensor
 
 from ...schemas.cards import BaseCard, Probe
-from ...schemas.errors import BaseMismatch
+from ...schemas.errors import BaseMismatch, ModelDamaged
 from .weights import shard_files
 
 if TYPE_CHECKING:
@@ -146,13 +147,21 @@ async def check_probe(card: BaseCard, provider: Provider, tail: Tail, *, limit: 
 
 
 def _closing_token(tokenizer: Any) -> int | None:
-    """Return the special token that the chat template puts right after an assistant's words, if there is one."""
+    """Return the special token that the chat template puts right after an assistant's words, if there is one.
+
+    Raises:
+        ModelDamaged: If the template cannot render a question and its answer.
+    """
     if not tokenizer.chat_template:
         return None
     words = "Seven."
     turns = [{"role": "user", "content": "When?"}, {"role": "assistant", "content": words}]
-    text = tokenizer.apply_chat_template(turns, tokenize=False)
-    after = tokenizer.encode(text[text.rindex(words) + len(words) :], add_special_tokens=False)
+    try:
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
+    except TemplateError as error:
+        raise ModelDamaged(f"The model's chat template does not render ({error}); fetch the model again.") from error
+    _, found, rest = text.rpartition(words)
+    after = tokenizer.encode(rest, add_special_tokens=False) if found else []
     return int(after[0]) if after and after[0] in tokenizer.added_tokens_decoder else None
 
 
