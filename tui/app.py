@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.message import Message
@@ -15,6 +15,7 @@ from .commands import COMMANDS
 from .screens.chat import ChatScreen
 from .session import Session
 from .settings import Settings
+from .theme import NIGHT
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -46,7 +47,7 @@ class NightSchool(App[int]):
     """The app. It never loads a model; it only talks to the engine through its link."""
 
     TITLE = "Night School"
-    CSS_PATH = ["night.tcss", "screens/chat.tcss"]
+    CSS_PATH: ClassVar[list[str]] = ["night.tcss", "screens/chat.tcss"]
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(self, link: EngineLink, slot: str | None = None, settings: Settings | None = None) -> None:
@@ -57,7 +58,7 @@ class NightSchool(App[int]):
         self._losses: list[float] = []
         self._study_ends: set[int] = set()
 
-    # -- life -----------------------------------------------------------------------------------------------------------
+    # -- life ---------------------------------------------------------------------------------------------------------
 
     def get_default_screen(self) -> Screen[None]:
         """The chat is the first screen."""
@@ -72,6 +73,7 @@ class NightSchool(App[int]):
 
     def on_mount(self) -> None:
         """Draw first; the engine is started after the first frame."""
+        self.register_theme(NIGHT)
         theme = self.settings.theme
         if theme in self.available_themes:
             self.theme = theme
@@ -98,7 +100,7 @@ class NightSchool(App[int]):
         """Let the engine finish what it writes."""
         await self.link.close()
 
-    # -- what the engine tells --------------------------------------------------------------------------------------------
+    # -- what the engine tells ----------------------------------------------------------------------------------------
 
     def _told(self, event: Event) -> None:
         """Take an event in whatever task or thread it comes; only the coalesced study progress is kept at once."""
@@ -149,7 +151,7 @@ class NightSchool(App[int]):
         self._state(EngineStatus(state="waking", stage="restarting"))
         self.run_worker(self._start(again=True), group="engine", exit_on_error=True)
 
-    # -- studies ----------------------------------------------------------------------------------------------------------
+    # -- studies ------------------------------------------------------------------------------------------------------
 
     def start_study(self, slot: str) -> None:
         """Study a slot; it goes on whatever screen is shown."""
@@ -168,7 +170,7 @@ class NightSchool(App[int]):
         else:
             self.post_message(EngineTold(StudyEndedEvent(study=study)))
 
-    # -- palette --------------------------------------------------------------------------------------------------------
+    # -- palette ------------------------------------------------------------------------------------------------------
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer the commands of the registry that are available now, and nothing else."""

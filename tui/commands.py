@@ -1,7 +1,7 @@
-"""Every command and every key of the app, once: bindings, footer, palette and help are all made from these tables.
+"""Every command of the chat screen, once: bindings, footer, palette and help are all made from this table.
 
-``COMMANDS`` are what the chat screen can do, from anywhere in it. ``KEYS`` are the keys of one part only: a list, a
-dialog, the editor of a reply. A test compares both with what the screens bind and what the help shows.
+The keys of one part only (a list, a dialog, the editor of a reply) stand in ``keys``. A test compares both tables with
+what the screens bind and what the help shows.
 """
 
 from __future__ import annotations
@@ -41,122 +41,205 @@ class Command:
 
 COMMANDS: tuple[Command, ...] = (
     Command(
-        "reply.edit", "Edit", "Rewrite the reply as it should have been; your wording becomes a lesson.",
-        "Teach", replies.edit, "ctrl+e", replies.has_target, footer=True, on_message="e",
+        "reply.edit",
+        "Edit",
+        "Rewrite the reply as it should have been; your wording becomes a lesson.",
+        "Teach",
+        replies.edit,
+        "ctrl+e",
+        replies.has_target,
+        footer=True,
+        on_message="e",
     ),
     Command(
-        "reply.external", "Open in editor", "Rewrite the reply in $VISUAL or $EDITOR.",
-        "Teach", replies.edit_outside, "ctrl+o", replies.has_target, on_message="o",
+        "reply.external",
+        "Open in editor",
+        "Rewrite the reply in $VISUAL or $EDITOR.",
+        "Teach",
+        replies.edit_outside,
+        "ctrl+o",
+        replies.has_target,
+        on_message="o",
     ),
     Command(
-        "reply.good", "Good", "Thumb up; once more takes it back.",
-        "Teach", replies.thumb_up, "ctrl+g", replies.has_target, footer=True, on_message="g",
+        "reply.good",
+        "Good",
+        "Thumb up; once more takes it back.",
+        "Teach",
+        replies.thumb_up,
+        "ctrl+g",
+        replies.has_target,
+        footer=True,
+        on_message="g",
     ),
     Command(
-        "reply.bad", "Bad", "Thumb down; once more takes it back.",
-        "Teach", replies.thumb_down, "ctrl+b", replies.has_target, footer=True, on_message="b",
+        "reply.bad",
+        "Bad",
+        "Thumb down; once more takes it back.",
+        "Teach",
+        replies.thumb_down,
+        "ctrl+b",
+        replies.has_target,
+        footer=True,
+        on_message="b",
     ),
     Command(
-        "undo", "Undo", "Take back the last mark, lesson or deletion (in the prompt: while it is empty).",
-        "Teach", learning.undo, "ctrl+u", learning.can_undo, footer=True, on_message="u",
+        "undo",
+        "Undo",
+        "Take back the last mark, lesson or deletion (in the prompt: while it is empty).",
+        "Teach",
+        learning.undo,
+        "ctrl+u",
+        learning.can_undo,
+        footer=True,
+        on_message="u",
     ),
-    Command("lessons", "Lessons", "Read, approve, re-word or dismiss what was noted.", "Teach", learning.lessons, "f2", footer=True),
-    Command("study", "Study", "Learn the approved lessons now, and read the report.", "Teach", learning.study, "f5", footer=True),
-    Command("versions", "Versions", "The generations of the slot, their reports, and the way back.", "Teach", learning.versions, "f4"),
-    Command("reply.cancel", "Stop", "Stop the reply; what was said stays.", "Chat", replies.cancel, "escape", replies.can_cancel, footer=True),
-    Command("reply.again", "Again", "Answer again in place of the last reply.", "Chat", replies.regenerate, "ctrl+r", replies.can_regenerate, on_message="r"),
-    Command("reply.copy", "Copy", "Copy the reply (or the selected message) to the clipboard.", "Chat", replies.copy, "ctrl+y", replies.has_message, on_message="y"),
+    Command(
+        "lessons",
+        "Lessons",
+        "Read, approve, re-word or dismiss what was noted.",
+        "Teach",
+        learning.lessons,
+        "f2",
+        footer=True,
+    ),
+    Command(
+        "study",
+        "Study",
+        "Learn the approved lessons now, and read the report.",
+        "Teach",
+        learning.study,
+        "f5",
+        footer=True,
+    ),
+    Command(
+        "versions",
+        "Versions",
+        "The generations of the slot, their reports, and the way back.",
+        "Teach",
+        learning.versions,
+        "f4",
+    ),
+    Command(
+        "reply.cancel",
+        "Stop",
+        "Stop the reply; what was said stays.",
+        "Chat",
+        replies.cancel,
+        "escape",
+        replies.can_cancel,
+        footer=True,
+    ),
+    Command(
+        "reply.again",
+        "Again",
+        "Answer again in place of the last reply.",
+        "Chat",
+        replies.regenerate,
+        "ctrl+r",
+        replies.can_regenerate,
+        on_message="r",
+    ),
+    Command(
+        "reply.copy",
+        "Copy",
+        "Copy the reply (or the selected message) to the clipboard.",
+        "Chat",
+        replies.copy,
+        "ctrl+y",
+        replies.has_message,
+        on_message="y",
+    ),
     Command("message.previous", "Select up", "Select the message above.", "Chat", view.select_up, "ctrl+up"),
-    Command("message.next", "Select down", "Select the message below; after the last, write again.", "Chat", view.select_down, "ctrl+down"),
+    Command(
+        "message.next",
+        "Select down",
+        "Select the message below; after the last, write again.",
+        "Chat",
+        view.select_down,
+        "ctrl+down",
+    ),
     Command("prompt.focus", "Write", "Go back to the prompt.", "Chat", view.write, "escape", view.can_write),
     Command("page.up", "Page up", "Scroll the conversation up.", "Chat", view.page_up, "pageup", view.can_scroll),
-    Command("page.down", "Page down", "Scroll the conversation down.", "Chat", view.page_down, "pagedown", view.can_scroll),
-    Command("conversation.new", "New", "Begin a new conversation in this slot.", "Conversations", conversations.new, "ctrl+n", footer=True),
-    Command("conversation.search", "Search", "Search all conversations.", "Conversations", conversations.search, "f3", footer=True),
-    Command("conversation.rename", "Rename", "Give the conversation another title.", "Conversations", conversations.rename, "f6", conversations.has_one),
-    Command("conversation.delete", "Delete", "Put the conversation away; ctrl+u brings it back.", "Conversations", conversations.delete, "f9", conversations.has_one),
-    Command("conversation.previous", "Newer", "Open the conversation above in the list.", "Conversations", conversations.newer, "alt+up"),
-    Command("conversation.next", "Older", "Open the conversation below in the list.", "Conversations", conversations.older, "alt+down"),
+    Command(
+        "page.down", "Page down", "Scroll the conversation down.", "Chat", view.page_down, "pagedown", view.can_scroll
+    ),
+    Command(
+        "conversation.new",
+        "New",
+        "Begin a new conversation in this slot.",
+        "Conversations",
+        conversations.new,
+        "ctrl+n",
+        footer=True,
+    ),
+    Command(
+        "conversation.search",
+        "Search",
+        "Search all conversations.",
+        "Conversations",
+        conversations.search,
+        "f3",
+        footer=True,
+    ),
+    Command(
+        "conversation.rename",
+        "Rename",
+        "Give the conversation another title.",
+        "Conversations",
+        conversations.rename,
+        "f6",
+        conversations.has_one,
+    ),
+    Command(
+        "conversation.delete",
+        "Delete",
+        "Put the conversation away; ctrl+u brings it back.",
+        "Conversations",
+        conversations.delete,
+        "f9",
+        conversations.has_one,
+    ),
+    Command(
+        "conversation.previous",
+        "Newer",
+        "Open the conversation above in the list.",
+        "Conversations",
+        conversations.newer,
+        "alt+up",
+    ),
+    Command(
+        "conversation.next",
+        "Older",
+        "Open the conversation below in the list.",
+        "Conversations",
+        conversations.older,
+        "alt+down",
+    ),
     Command("slot.next", "Next slot", "Go to the next slot.", "Slots", slots.following, "ctrl+t"),
     Command("slot.new", "New slot", "Make a slot of your own.", "Slots", slots.new, "f7"),
-    Command("slot.settings", "Slot settings", "Title, description, system prompt and temperature of the slot.", "Slots", slots.settings, "f8"),
+    Command(
+        "slot.settings",
+        "Slot settings",
+        "Title, description, system prompt and temperature of the slot.",
+        "Slots",
+        slots.settings,
+        "f8",
+    ),
     Command("help", "Help", "Every key and what it does.", "App", view.show_help, "f1", footer=True),
     Command("palette", "Palette", "Find a command by name.", "App", view.palette, "ctrl+p"),
     Command("sidebar", "Sidebar", "Show or hide the left side.", "App", view.toggle_sidebar, "ctrl+l"),
     Command("theme", "Theme", "Choose colours; the choice is kept.", "App", view.theme, "f10"),
-    Command("screenshot", "Save screen", "Save the screen as an SVG picture in the current folder.", "App", view.save_screen, "f12"),
+    Command(
+        "screenshot",
+        "Save screen",
+        "Save the screen as an SVG picture in the current folder.",
+        "App",
+        view.save_screen,
+        "f12",
+    ),
     Command("quit", "Quit", "Leave; nothing is lost.", "App", view.leave, "ctrl+q"),
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key of one part of the app."""
-
-    key: str
-    action: str
-    """An action of the part itself."""
-    label: str
-    help: str
-
-
-KEYS: dict[str, tuple[Key, ...]] = {
-    "prompt": (
-        Key("enter", "send", "Send", "Send the message."),
-        Key("shift+enter,ctrl+j,alt+enter", "newline", "New line", "Begin a new line."),
-        Key("up,down", "", "History", "At the first or last line: what you sent before."),
-    ),
-    "editor": (
-        Key("ctrl+s", "save", "Save", "Keep your wording; it becomes a lesson."),
-        Key("escape", "leave", "Leave", "Leave the reply as it was."),
-    ),
-    "earlier": (Key("enter", "load", "Load", "Load earlier messages (also with a click)."),),
-    "conversations": (
-        Key("r", "ask('rename')", "Rename", "Rename the highlighted conversation."),
-        Key("d,delete", "ask('delete')", "Delete", "Put the highlighted conversation away."),
-    ),
-    "lessons": (
-        Key("a", "approve", "Approve", "Learn it with the next study."),
-        Key("d", "dismiss", "Dismiss", "Do not learn it."),
-        Key("e,enter", "reword", "Re-word", "Say the rule in other words."),
-        Key("f", "filter", "Show all", "Show all lessons, or only those that wait."),
-        Key("f5", "study", "Study", "Learn the approved lessons now."),
-        Key("escape", "back", "Back", "Back to the chat."),
-    ),
-    "study": (
-        Key("enter", "start", "Start", "Begin the study."),
-        Key("c", "cancel", "Cancel", "Stop the study; the slot stays as it is."),
-        Key("f4", "versions", "Versions", "See the generations of the slot."),
-        Key("escape", "back", "Back", "Back to the chat; a study goes on."),
-    ),
-    "versions": (
-        Key("r", "rollback", "Roll back", "Make the selected generation the current one."),
-        Key("escape", "back", "Back", "Back to the chat."),
-    ),
-    "search": (
-        Key("up,down", "", "Choose", "Go through the results."),
-        Key("enter", "", "Open", "Open the conversation at the message."),
-        Key("escape", "back", "Back", "Back to the chat."),
-    ),
-    "form": (
-        Key("ctrl+s", "save", "Save", "Keep what was entered."),
-        Key("escape", "back", "Cancel", "Leave everything as it was."),
-    ),
-    "help": (Key("escape,f1,q", "back", "Back", "Close the help."),),
-}
-
-PARTS = {
-    "prompt": "In the prompt",
-    "editor": "While editing a reply",
-    "earlier": "On the line “earlier messages”",
-    "conversations": "In the list of conversations",
-    "lessons": "On the lessons screen",
-    "study": "On the study screen",
-    "versions": "On the versions screen",
-    "search": "On the search screen",
-    "form": "In a form",
-    "help": "On the help screen",
-}
+)
 
 
 def command(name: str) -> Command:
@@ -172,8 +255,3 @@ def command_bindings() -> list[tuple[str, str, str, bool]]:
 def message_bindings() -> list[tuple[str, str, str]]:
     """Return key, action and label of the keys of a selected message."""
     return [(row.on_message, f"screen.command('{row.id}')", row.label) for row in COMMANDS if row.on_message]
-
-
-def bindings_of(part: str) -> list[tuple[str, str, str]]:
-    """Return key, action and label of the keys of one part; keys that its widget handles itself are left out."""
-    return [(row.key, row.action, row.label) for row in KEYS[part] if row.action]

@@ -1,16 +1,16 @@
 """Untrusted text made harmless for a terminal: what a model, a user, a lesson or an error says is only ever text.
 
-Control characters (C0 without newline and tab, DEL, C1) become visible symbols, so that no escape sequence reaches the
-terminal. Characters that reorder text (bidirectional overrides and isolates) become ``�``. The mapping works character by
-character, so a text may be made safe piece by piece while it streams.
+Control characters (C0 without newline and tab, DEL, C1) become visible symbols, so that no escape sequence gets to the
+terminal. Characters that reorder text (bidirectional overrides and isolates) become ``�``. The mapping works one character at a
+time, so a text may be made safe piece by piece while it streams.
 """
 
 from __future__ import annotations
 
 _SYMBOLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}
 _DELETE = {0x7F: "\u2421"}
-_C1 = {code: "\ufffd" for code in range(0x80, 0xA0)}
-_BIDI = {code: "\ufffd" for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_C1 = dict.fromkeys(range(128, 160), "�")
+_BIDI = dict.fromkeys((1564, 8206, 8207, *range(8234, 8239), *range(8294, 8298)), "�")
 _LINES = {0x0D: None, 0x2028: "\n", 0x2029: "\n"}
 _SAFE = {**_SYMBOLS, **_DELETE, **_C1, **_BIDI, **_LINES}
 

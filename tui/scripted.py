@@ -71,7 +71,7 @@ class ScriptedEngine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._last = 0
 
-    # -- the link -------------------------------------------------------------------------------------------------------
+    # -- the link -----------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Wake in the background."""
@@ -142,7 +142,7 @@ class ScriptedEngine:
         self.state = ask.EngineStatus(state="ready", base=CARD)
         self._tell(ask.StateEvent(status=self.state))
 
-    # -- engine and slots -----------------------------------------------------------------------------------------------
+    # -- engine and slots ---------------------------------------------------------------------------------------------
 
     async def _engine_status(self, request: ask.GetStatus, tell: Tell) -> ask.EngineStatus:
         return self.state
@@ -191,7 +191,7 @@ class ScriptedEngine:
         self.versions[slot] = [*rows, version]
         return version
 
-    # -- conversations --------------------------------------------------------------------------------------------------
+    # -- conversations ------------------------------------------------------------------------------------------------
 
     async def _conversations_list(self, request: ask.ListConversations, tell: Tell) -> list[rec.Conversation]:
         rows = [row for row in self.conversations.values() if request.slot in (None, row.slot)]
@@ -252,7 +252,7 @@ class ScriptedEngine:
                 hits.append(rec.SearchHit(conversation=row.conversation, message=row.id, **fields))
         return hits[: request.limit]
 
-    # -- chat -----------------------------------------------------------------------------------------------------------
+    # -- chat ---------------------------------------------------------------------------------------------------------
 
     async def _chat_send(self, request: ask.SendMessage, tell: Tell) -> rec.Message:
         row = self._conversation(request.conversation)
@@ -313,7 +313,7 @@ class ScriptedEngine:
         self.messages[row.id] = row
         return row
 
-    # -- signals and lessons --------------------------------------------------------------------------------------------
+    # -- signals and lessons ------------------------------------------------------------------------------------------
 
     def _note(self, on: rec.Message, kind: rec.SignalKind, text: str, rule: str, tell: Tell) -> None:
         slot = self.conversations[on.conversation].slot
@@ -353,7 +353,7 @@ class ScriptedEngine:
         self.lessons[request.lesson] = self.lessons[request.lesson].model_copy(update=changed)
         return self.lessons[request.lesson]
 
-    # -- studies --------------------------------------------------------------------------------------------------------
+    # -- studies ------------------------------------------------------------------------------------------------------
 
     async def _study_start(self, request: ask.StartStudy, tell: Tell) -> rec.Study:
         waiting = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-DEFAULT_THEME = "textual-dark"
+DEFAULT_THEME = "night-school"
 
 
 class Settings:

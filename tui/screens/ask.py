@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
-from ..commands import bindings_of
+from ..keys import bindings_of
 from ..safe_text import safe
 
 DIALOG: list[BindingType] = [Binding(*row, priority=True) for row in bindings_of("form")]

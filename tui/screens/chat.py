@@ -31,7 +31,7 @@ from ...schemas.messages import (
     StudyEndedEvent,
     UndoSignal,
 )
-from ...schemas.records import Conversation, Lesson, Message, SearchHit, Signal, StudyState
+from ...schemas.records import Conversation, Lesson, Message, SearchHit, Signal, Study, StudyState
 from ..actions import conversations, replies
 from ..commands import command, command_bindings
 from ..safe_text import one_line, safe
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 class ChatScreen(Screen[None]):
     """The first screen, and the one all others return to."""
 
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (90, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(keys, action, label, show=footer, priority=True) for keys, action, label, footer in command_bindings()
     ]
@@ -84,7 +84,7 @@ class ChatScreen(Screen[None]):
         self.set_interval(0.2, self._draw_status)
         self._draw_status()
 
-    # -- parts ----------------------------------------------------------------------------------------------------------
+    # -- parts --------------------------------------------------------------------------------------------------------
 
     @property
     def transcript(self) -> Transcript:
@@ -117,7 +117,7 @@ class ChatScreen(Screen[None]):
             return selected if selected.is_reply and selected.message.id else None
         return next((view for view in reversed(self.transcript.replies) if view.message.id), None)
 
-    # -- commands -------------------------------------------------------------------------------------------------------
+    # -- commands -----------------------------------------------------------------------------------------------------
 
     async def action_command(self, name: str) -> None:
         """Do what a command of the registry does."""
@@ -152,7 +152,7 @@ class ChatScreen(Screen[None]):
     def _draw_status(self) -> None:
         self.query_one(StatusLine).show(self.session)
 
-    # -- the engine -----------------------------------------------------------------------------------------------------
+    # -- the engine ---------------------------------------------------------------------------------------------------
 
     async def until_ready(self) -> None:
         """Wait until the engine can answer.
@@ -206,15 +206,20 @@ class ChatScreen(Screen[None]):
             self.tell(event.text, event.level)
         elif isinstance(event, StudyEndedEvent):
             study = event.study
-            title = one_line(self.session.title_of(study.slot), 40)
-            if study.state is StudyState.ACCEPTED:
-                self.tell(f"{title} has learned: generation {study.version} answers now.")
-            elif study.state in (StudyState.REJECTED, StudyState.FAILED):
-                self.tell(f"{title} stays as it was: {one_line(study.reason, 300)}", "warning")
+            if not any(getattr(screen, "ended", None) == study for screen in self.app.screen_stack):
+                self._tell_end(study)
             with self.errors_told():
                 await self.refresh_slots()
                 await self._show_marks()
         self.changed()
+
+    def _tell_end(self, study: Study) -> None:
+        """Say in one sentence how a study ended."""
+        title = one_line(self.session.title_of(study.slot), 40)
+        if study.state is StudyState.ACCEPTED:
+            self.tell(f"{title} has learned: generation {study.version} answers now.")
+        elif study.state in (StudyState.REJECTED, StudyState.FAILED):
+            self.tell(f"{title} stays as it was: {one_line(study.reason, 300)}", "warning")
 
     def _noted(self, signal: Signal, lesson: Lesson | None) -> None:
         """Show a mark beside its message; a new one can be undone."""
@@ -236,7 +241,7 @@ class ChatScreen(Screen[None]):
                         await view.replace(message)
         await self.refresh_slots()
 
-    # -- lists ----------------------------------------------------------------------------------------------------------
+    # -- lists --------------------------------------------------------------------------------------------------------
 
     async def refresh_slots(self) -> None:
         """Ask for the slots again."""
@@ -269,7 +274,7 @@ class ChatScreen(Screen[None]):
         sidebar.set_class(shown, "-hidden")
         sidebar.set_class(not shown, "-forced")
 
-    # -- conversations --------------------------------------------------------------------------------------------------
+    # -- conversations ------------------------------------------------------------------------------------------------
 
     async def show_welcome(self) -> None:
         """Greet, where there is nothing to read yet."""
@@ -344,7 +349,7 @@ class ChatScreen(Screen[None]):
         with self.errors_told():
             await self.refresh_slots()
 
-    # -- what the parts post ----------------------------------------------------------------------------------------------
+    # -- what the parts post ------------------------------------------------------------------------------------------
 
     @on(Prompt.Sent)
     def _sent(self, event: Prompt.Sent) -> None:

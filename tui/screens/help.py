@@ -13,9 +13,10 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from ..commands import COMMANDS, KEYS, PARTS, bindings_of
+from ..commands import COMMANDS
+from ..keys import KEYS, PARTS, bindings_of
 
-KEY_WIDTH = 30
+KEY_WIDTH = 18
 
 
 def help_text(width: int) -> Content:
@@ -38,9 +39,10 @@ def help_text(width: int) -> Content:
 
 
 def _line(keys: str, words: str, width: int) -> Content:
-    first, *rest = wrap(words, max(width - KEY_WIDTH - 4, 20))
-    lines = [f"{first}", *(" " * (KEY_WIDTH + 2) + line for line in rest)]
-    return Content.assemble((f"  {keys:<{KEY_WIDTH}}", "$accent"), "\n".join(lines))
+    lines = wrap(words, max(width - KEY_WIDTH - 4, 20))
+    indent = "\n" + " " * (KEY_WIDTH + 2)
+    begin = f"  {keys:<{KEY_WIDTH}}" if len(keys) < KEY_WIDTH else f"  {keys}{indent}"
+    return Content.assemble((begin, "$accent"), indent.join(lines))
 
 
 class HelpScreen(ModalScreen[None]):

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 from ...schemas.errors import NightSchoolError
 from ...schemas.messages import SearchConversations
 from ...schemas.records import Role, SearchHit
-from ..commands import bindings_of
+from ..keys import bindings_of
 from ..safe_text import one_line, safe
 
 if TYPE_CHECKING:

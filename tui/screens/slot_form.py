@@ -14,7 +14,7 @@ from textual.widgets import Input, Static, TextArea
 from ...schemas.errors import NightSchoolError
 from ...schemas.messages import CreateSlot, UpdateSlot
 from ...schemas.records import Slot
-from ..commands import bindings_of
+from ..keys import bindings_of
 from ..safe_text import one_line
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from textual_plotext import PlotextPlot
 from ...schemas.errors import NightSchoolError
 from ...schemas.messages import CancelStudy, ListLessons, StudyEvent
 from ...schemas.records import Lesson, LessonState, Study
-from ..commands import bindings_of
+from ..keys import bindings_of
 from ..safe_text import one_line, safe
 from ..widgets.report import report_text, verdict
 from ..widgets.status_line import bar, clock
@@ -62,7 +62,7 @@ class StudyScreen(ModalScreen[None]):
         else:
             self._draw_running()
 
-    # -- before -----------------------------------------------------------------------------------------------------------
+    # -- before -------------------------------------------------------------------------------------------------------
 
     async def _show_plan(self) -> None:
         try:
@@ -82,7 +82,7 @@ class StudyScreen(ModalScreen[None]):
         self.query_one("#study").set_class(curve, "-running")
         self.refresh_bindings()
 
-    # -- during -----------------------------------------------------------------------------------------------------------
+    # -- during -------------------------------------------------------------------------------------------------------
 
     def _draw_running(self) -> None:
         study = self.session.study
@@ -93,7 +93,7 @@ class StudyScreen(ModalScreen[None]):
         if len(self.session.curve) > 1:
             draw_curve(self.query_one(PlotextPlot), self.session.curve)
 
-    # -- after ------------------------------------------------------------------------------------------------------------
+    # -- after --------------------------------------------------------------------------------------------------------
 
     async def study_ended(self, study: Study) -> None:
         """Show how it ended."""
@@ -110,7 +110,7 @@ class StudyScreen(ModalScreen[None]):
         self.starting = False
         self._say(Content.styled(one_line(sentence, 600), "$error"), "esc back")
 
-    # -- keys -------------------------------------------------------------------------------------------------------------
+    # -- keys ---------------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Start before, cancel during."""
@@ -123,7 +123,7 @@ class StudyScreen(ModalScreen[None]):
     def action_start(self) -> None:
         """Begin."""
         self.starting = True
-        self._say(Content.styled("Preparing the study…", "$secondary"), "esc back to the chat, the study goes on")
+        self._say(Content.styled("Preparing the study…", "$accent"), "esc back to the chat, the study goes on")
         self.night.start_study(self.session.slot_name)
 
     async def action_cancel(self) -> None:
@@ -182,7 +182,7 @@ def progress(study: StudyEvent, width: int) -> Content:
     facts += [f"KL {study.kl:.3f}"] if study.kl is not None else []
     facts += [f"about {clock(study.seconds_left)} left"] if study.seconds_left is not None else []
     return Content.assemble(
-        (one_line(study.stage, 60).capitalize(), "bold $secondary"), "\n",
+        (one_line(study.stage, 60).capitalize(), "bold $accent"), "\n",
         bar(study.fraction, length), (f" {study.fraction:.0%}", "bold"), "\n",
         (" · ".join(facts), "$foreground-muted"),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 from ...schemas.errors import NightSchoolError
 from ...schemas.messages import ListVersions, Rollback
 from ...schemas.records import Slot, Version, VersionKind
-from ..commands import bindings_of
+from ..keys import bindings_of
 from ..safe_text import one_line, safe
 from ..widgets.report import report_text
 

@@ -164,7 +164,7 @@ class MessageView(Vertical, can_focus=True):
         if self.is_mounted:
             self.redraw_note()
 
-    # -- text -----------------------------------------------------------------------------------------------------------
+    # -- text ---------------------------------------------------------------------------------------------------------
 
     async def replace(self, message: Message) -> None:
         """Show another text for the same place: an edit, its undoing, a final reply."""
@@ -211,7 +211,7 @@ class MessageView(Vertical, can_focus=True):
             self.message = self.message.model_copy(update={"text": self.message.text + text})
             await self._stream.write(safe(text))
 
-    # -- editing --------------------------------------------------------------------------------------------------------
+    # -- editing ------------------------------------------------------------------------------------------------------
 
     @property
     def editor(self) -> ReplyEditor | None:

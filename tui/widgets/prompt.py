@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message as UiMessage
 from textual.widgets import TextArea
 
-from ..commands import bindings_of
+from ..keys import bindings_of
 
 HISTORY = 200
 
@@ -58,10 +58,9 @@ class Prompt(TextArea):
             event.stop()
             event.prevent_default()
             self.action_send()
-        elif event.key == "up" and self.cursor_at_first_line and self._walk(-1):
-            event.stop()
-            event.prevent_default()
-        elif event.key == "down" and self.cursor_at_last_line and self._walk(1):
+        elif (event.key == "up" and self.cursor_at_first_line and self._walk(-1)) or (
+            event.key == "down" and self.cursor_at_last_line and self._walk(1)
+        ):
             event.stop()
             event.prevent_default()
         else:

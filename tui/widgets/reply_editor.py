@@ -9,7 +9,7 @@ from textual.message import Message as UiMessage
 from textual.widgets import TextArea
 
 from ...schemas.records import Message
-from ..commands import bindings_of
+from ..keys import bindings_of
 
 
 class ReplyEditor(TextArea):

@@ -19,7 +19,7 @@ def verdict(study: Study) -> Content:
         StudyState.REJECTED: ("✗ Rejected: the slot stays as it was.", "bold $error"),
         StudyState.CANCELLED: ("– Cancelled: the slot stays as it was.", "bold $warning"),
         StudyState.FAILED: ("✗ Failed: the slot stays as it was.", "bold $error"),
-        StudyState.RUNNING: ("☾ Still running.", "bold $secondary"),
+        StudyState.RUNNING: ("☾ Still running.", "bold $accent"),
     }
     reason = one_line(study.reason or (study.report.reason if study.report else ""), 600)
     return Content.assemble(words[study.state], f"\n{reason}\n" if reason else "\n")
@@ -55,8 +55,8 @@ def _gate(gate: GateResult) -> Content:
     mark, style = ("✓", "$success") if gate.passed else ("✗", "bold $error")
     return Content.assemble(
         (f"  {mark} {one_line(gate.name, 24):<14}", style),
-        f" {gate.value:.3g} (limit {gate.limit:.3g})  ",
-        (one_line(gate.text, RULE), "$foreground-muted"),
+        f" {gate.value:.3g} (limit {gate.limit:.3g})",
+        (f"\n    {one_line(gate.text, RULE)}", "$foreground-muted"),
     )
 
 

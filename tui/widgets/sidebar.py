@@ -14,7 +14,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from ...schemas.records import Conversation, Slot
-from ..commands import bindings_of
+from ..keys import bindings_of
 from ..safe_text import one_line
 
 WIDTH = 28

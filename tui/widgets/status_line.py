@@ -57,7 +57,7 @@ def study_words(session: Session) -> Content:
         return Content("")
     words = Content.assemble(
         " · ",
-        (f"☾ studying {one_line(session.title_of(study.slot), 16)} ", "$secondary"),
+        (f"☾ studying {one_line(session.title_of(study.slot), 16)} ", "$accent"),
         bar(study.fraction, 12),
         f" {study.fraction:.0%}",
     )

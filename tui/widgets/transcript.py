@@ -14,7 +14,7 @@ from textual.message import Message as UiMessage
 from textual.widgets import Static
 
 from ...schemas.records import Message
-from ..commands import bindings_of
+from ..keys import bindings_of
 from .message import MessageView
 
 PAGE = 40

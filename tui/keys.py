@@ -1,0 +1,80 @@
+"""The keys of the parts of the app: a list, a dialog, the editor of a reply. Commands of the whole stand in ``commands``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of one part of the app."""
+
+    key: str
+    action: str
+    """An action of the part itself."""
+    label: str
+    help: str
+
+
+KEYS: dict[str, tuple[Key, ...]] = {
+    "prompt": (
+        Key("enter", "send", "Send", "Send the message."),
+        Key("shift+enter,ctrl+j,alt+enter", "newline", "New line", "Begin a new line."),
+        Key("up,down", "", "History", "At the first or last line: what you sent before."),
+    ),
+    "editor": (
+        Key("ctrl+s", "save", "Save", "Keep your wording; it becomes a lesson."),
+        Key("escape", "leave", "Leave", "Leave the reply as it was."),
+    ),
+    "earlier": (Key("enter", "load", "Load", "Load earlier messages (also with a click)."),),
+    "conversations": (
+        Key("r", "ask('rename')", "Rename", "Rename the highlighted conversation."),
+        Key("d,delete", "ask('delete')", "Delete", "Put the highlighted conversation away."),
+    ),
+    "lessons": (
+        Key("a", "approve", "Approve", "Learn it with the next study."),
+        Key("d", "dismiss", "Dismiss", "Do not learn it."),
+        Key("e,enter", "reword", "Re-word", "Say the rule in other words."),
+        Key("f", "filter", "Show all", "Show all lessons, or only those that wait."),
+        Key("f5", "study", "Study", "Learn the approved lessons now."),
+        Key("escape", "back", "Back", "Back to the chat."),
+    ),
+    "study": (
+        Key("enter", "start", "Start", "Begin the study."),
+        Key("c", "cancel", "Cancel", "Stop the study; the slot stays as it is."),
+        Key("f4", "versions", "Versions", "See the generations of the slot."),
+        Key("escape", "back", "Back", "Back to the chat; a study goes on."),
+    ),
+    "versions": (
+        Key("r", "rollback", "Roll back", "Make the selected generation the current one."),
+        Key("escape", "back", "Back", "Back to the chat."),
+    ),
+    "search": (
+        Key("up,down", "", "Choose", "Go through the results."),
+        Key("enter", "", "Open", "Open the conversation at the message."),
+        Key("escape", "back", "Back", "Back to the chat."),
+    ),
+    "form": (
+        Key("ctrl+s", "save", "Save", "Keep what was entered."),
+        Key("escape", "back", "Cancel", "Leave everything as it was."),
+    ),
+    "help": (Key("escape,f1,q", "back", "Back", "Close the help."),),
+}
+
+PARTS = {
+    "prompt": "In the prompt",
+    "editor": "While editing a reply",
+    "earlier": "On the line “earlier messages”",
+    "conversations": "In the list of conversations",
+    "lessons": "On the lessons screen",
+    "study": "On the study screen",
+    "versions": "On the versions screen",
+    "search": "On the search screen",
+    "form": "In a form",
+    "help": "On the help screen",
+}
+
+
+def bindings_of(part: str) -> list[tuple[str, str, str]]:
+    """Return key, action and label of the keys of one part; keys that its widget handles itself are left out."""
+    return [(row.key, row.action, row.label) for row in KEYS[part] if row.action]
