@@ -114,10 +114,8 @@ def _read(text: str) -> Condition | None:
         text = re.sub(pattern, f" {word} ", text)
     words = re.findall(r"[a-z]+", text)
     forms, genres, topics = (_named(cues, words) for cues in (_FORMS, _GENRES, _TOPICS))
-    if forms and genres and "or" in words:
-        kinds = [forms | genres]
-    else:
-        kinds = [found for found in (forms, genres) if found]
+    together = forms and genres and "or" in words
+    kinds = [forms | genres] if together else [found for found in (forms, genres) if found]
     if not kinds:
         weak = _named(_WEAK, words)
         # "I ask a question about food" is about food, however it is put.
