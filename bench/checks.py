@@ -1,3 +1,4 @@
+# ruff: noqa: D102 (the docstring of each operation and predicate says what its one method does)
 """The learning cases: their format, what the scripted person does to a reply, and what following a rule looks like.
 
 This is the measuring side. It shares no code with the rewriters that the study uses, so that an error there cannot hide
