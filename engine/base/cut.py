@@ -16,7 +16,10 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
 from ...schemas.errors import UsageError
+from .cache import crop, growing_cache
 from .families import slice_config
+
+__all__ = ["Tail", "Trunk", "crop", "positions_of", "split"]
 
 
 def split(model: PreTrainedModel, cut: int) -> tuple[Trunk, Tail]:
@@ -60,7 +63,7 @@ class Trunk(nn.Module):
 
     def new_cache(self) -> DynamicCache:
         """Return an empty cache for :meth:`extend`."""
-        return DynamicCache(config=self.decoder.config)
+        return growing_cache(self.decoder.config)
 
     @torch.no_grad()
     def states(self, ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
@@ -112,7 +115,7 @@ class Tail(nn.Module):
 
     def new_cache(self) -> DynamicCache:
         """Return an empty cache for :meth:`hidden`."""
-        return DynamicCache(config=self.decoder.config)
+        return growing_cache(self.decoder.config)
 
     def hidden(
         self,
@@ -154,25 +157,6 @@ class Tail(nn.Module):
 def positions_of(mask: Tensor) -> Tensor:
     """Return ``(B, T)`` positions that count the real tokens of a padding mask, whichever side is padded."""
     return (mask.long().cumsum(dim=-1) - 1).clamp_(min=0)
-
-
-def crop(cache: DynamicCache, length: int) -> bool:
-    """Truncate a cache to its first ``length`` tokens.
-
-    Returns:
-        False, with the cache untouched, if a sliding window has already dropped what would be needed: then begin an
-        empty cache and feed the tokens again.
-    """
-    layers: list[Any] = list(cache.layers)
-    surplus = [layer.get_seq_length() - length for layer in layers]
-    for layer, extra in zip(layers, surplus, strict=True):
-        window = getattr(layer, "sliding_window", None)
-        if extra > 0 and window is not None and layer.get_seq_length() >= window:
-            return False
-    for layer, extra in zip(layers, surplus, strict=True):
-        if extra > 0:
-            layer.crop(-extra)
-    return True
 
 
 def _part(model: PreTrainedModel, first: int, stop: int) -> Any:
