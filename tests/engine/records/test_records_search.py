@@ -6,7 +6,8 @@ from nightschool.schemas.records import Role
 
 NASTY = [
     '"', "'", "*", "(", ")", "NEAR(", "AND", "OR NOT", "a AND", "-", "^a", "text:a", "{a b}:c", "a+b", "\\", "%", "_",
-    "a\x00b", "\x1b[31m", ";--", "'; DROP TABLE messages; --", '""""', "a*b*", "\ue000", "🚀", "   ", "",
+    "a\x00b", 'a"b', 'a"" b', "\x1b[31m", ";--", "'; DROP TABLE messages; --", '""""', "a*b*", "\ue000", "🚀", "   ",
+    "",
 ]  # fmt: skip
 
 

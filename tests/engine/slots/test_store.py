@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import filelock
@@ -390,3 +391,59 @@ def test_a_slot_survives_sigkill_at_any_moment(slots: SlotStore, tmp_path: Path)
         assert fresh.slot("science").title in ("Science", "Science!")
     assert study(slots, tmp_path, "a").number == len(numbers)
     assert not list(slots.folder.rglob(".new-*"))
+
+
+STEPS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.chmod"}
+
+
+def killed_at(step: int, action: Callable[[], object]) -> bool:
+    """Run ``action`` in a fork that is killed before its given step on the disk; False: it got through."""
+    child = os.fork()
+    if child == 0:
+        passed = 0
+
+        def count(event: str, arguments: object) -> None:
+            nonlocal passed
+            passed += event in STEPS
+            if event in STEPS and passed == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        try:
+            action()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+@pytest.mark.parametrize("change", ["study", "rollback", "update"])
+def test_a_kill_before_any_step_leaves_the_old_state_or_the_new(slots: SlotStore, tmp_path: Path, change: str) -> None:
+    study(slots, tmp_path, "a")
+    study(slots, tmp_path, "bb")
+    made = candidate(tmp_path, "ccc")
+    after = {"study": "ccc", "rollback": "a", "update": "bb"}[change]
+    for step in range(1, 1000):
+        victim = SlotStore(tmp_path / str(step))
+        shutil.copytree(slots.folder, victim.folder)
+        survived = not killed_at(
+            step,
+            {
+                "study": lambda: victim.add_version("science", made, base="f"),  # noqa: B023 (runs at once)
+                "rollback": lambda: victim.rollback("science"),  # noqa: B023
+                "update": lambda: victim.update("science", title="New"),  # noqa: B023
+            }[change],
+        )
+        fresh = SlotStore(victim.folder)
+        current = fresh.current("science")
+        assert weights(fresh) == ("bb" if current.number == 2 else after)
+        assert [version.number for version in fresh.versions("science")] in ([2, 1, 0], [3, 2, 1, 0])
+        assert fresh.slot("science").title in ("Science", "New")
+        assert study(fresh, tmp_path, "dddd").number in (3, 4)
+        assert weights(fresh) == "dddd"
+        assert not [found for found in fresh.folder.rglob(".*") if found.name != ".lock"]
+        shutil.rmtree(victim.folder)
+        if survived:
+            assert current.number == (2 if change == "update" else 3)
+            assert step > 5
+            return
