@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
@@ -57,6 +58,8 @@ class NightSchool(App[int]):
         self.settings = settings or Settings(None)
         self._losses: list[float] = []
         self._study_ends: set[int] = set()
+        self._told_state = False
+        """Whether the engine has told a state since it was asked for one; what is told is never older."""
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -89,12 +92,14 @@ class NightSchool(App[int]):
         """Start the engine and fill the screen from it."""
         try:
             await (self.link.restart() if again else self.link.start())
-            self.session.lost = ""
-            self._state(await self.link.call(GetStatus()))
+            self._told_state = False
+            status = await self.link.call(GetStatus())
+            if not self._told_state:
+                self._state(status)
         except NightSchoolError as error:
             self._state(EngineStatus(state="failed", error=str(error), error_code=type(error).__name__))
             return
-        await self.chat.engine_woke()
+        self.chat.begin(self.chat.engine_woke())
 
     async def on_unmount(self) -> None:
         """Let the engine finish what it writes."""
@@ -113,14 +118,15 @@ class NightSchool(App[int]):
         if self.is_running:
             self.post_message(message)
 
-    async def on_engine_told(self, message: EngineTold) -> None:
+    def on_engine_told(self, message: EngineTold) -> None:
         """Keep what was told and show it."""
         event = message.event
         if isinstance(event, StateEvent):
+            self._told_state = True
             was_ready = self.session.engine.state == "ready"
             self._state(event.status)
             if event.status.state == "ready" and not was_ready:
-                await self.chat.engine_woke()
+                self.chat.begin(self.chat.engine_woke())
             return
         if isinstance(event, StudyEndedEvent):
             if event.study.id in self._study_ends:
@@ -130,20 +136,21 @@ class NightSchool(App[int]):
             for screen in self.screen_stack[1:]:
                 ended = getattr(screen, "study_ended", None)
                 if ended is not None:
-                    await ended(event.study)
-        await self.chat.hear(event)
+                    ended(event.study)
+        self.chat.hear(event)
 
     def _state(self, status: EngineStatus) -> None:
         self.session.engine = status
+        if status.state != "waking":
+            self.session.lost = ""
         self.chat.engine_changed()
 
-    async def on_engine_gone(self, message: EngineGone) -> None:
+    def on_engine_gone(self, message: EngineGone) -> None:
         """Say so and restart; give up where it dies again and again."""
         now = time.monotonic()
         self._losses = [*[at for at in self._losses if now - at < RESTART_SECONDS], now]
         self.session.end_study()
         if len(self._losses) > RESTARTS:
-            self.session.lost = ""
             sentence = "The engine stopped again and again; quit with ctrl+q and run `nightschool doctor`."
             self._state(EngineStatus(state="failed", error=sentence, error_code="EngineLost"))
             return
@@ -166,7 +173,7 @@ class NightSchool(App[int]):
             for screen in self.screen_stack[1:]:
                 failed = getattr(screen, "study_failed", None)
                 if failed is not None:
-                    await failed(str(error))
+                    failed(str(error))
         else:
             self.post_message(EngineTold(StudyEndedEvent(study=study)))
 
@@ -179,13 +186,9 @@ class NightSchool(App[int]):
         for row in COMMANDS:
             if row.id != "palette" and row.when(self.chat):
                 keys = f" ({row.keys.split(',')[0]})" if row.keys else ""
-                yield SystemCommand(f"{row.group}: {row.label}{keys}", row.help, self._runner(row.id))
-
-    def _runner(self, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  a coroutine function of no arguments
-        async def run() -> None:
-            await self.chat.action_command(name)
-
-        return run
+                yield SystemCommand(
+                    f"{row.group}: {row.label}{keys}", row.help, partial(self.chat.action_command, row.id)
+                )
 
 
 def run(link: EngineLink, slot: str | None = None) -> int:

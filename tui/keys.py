@@ -1,4 +1,4 @@
-"""The keys of the parts of the app: a list, a dialog, the editor of a reply. Commands of the whole stand in ``commands``."""
+"""The keys of the parts of the app: a list, a dialog, the editor of a reply."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
     ),
     "lessons": (
         Key("a", "approve", "Approve", "Learn it with the next study."),
-        Key("d", "dismiss", "Dismiss", "Do not learn it."),
+        Key("d", "set_aside", "Dismiss", "Do not learn it."),
         Key("e,enter", "reword", "Re-word", "Say the rule in other words."),
         Key("f", "filter", "Show all", "Show all lessons, or only those that wait."),
         Key("f5", "study", "Study", "Learn the approved lessons now."),

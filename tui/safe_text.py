@@ -1,8 +1,8 @@
 """Untrusted text made harmless for a terminal: what a model, a user, a lesson or an error says is only ever text.
 
 Control characters (C0 without newline and tab, DEL, C1) become visible symbols, so that no escape sequence gets to the
-terminal. Characters that reorder text (bidirectional overrides and isolates) become ``�``. The mapping works one character at a
-time, so a text may be made safe piece by piece while it streams.
+terminal. Characters that reorder text (bidirectional overrides and isolates) become ``�``. The mapping goes character
+by character, so a text may be made safe piece by piece while it streams.
 """
 
 from __future__ import annotations

@@ -45,6 +45,8 @@ class ScriptedEngine:
         self.accept = True
         self.fail: dict[str, NightSchoolError] = {}
         """Errors to raise, by method, once each."""
+        self.stalled: set[str] = set()
+        """Methods that are never answered."""
         self.hold = asyncio.Event()
         """While cleared, a reply waits after its first piece."""
         self.hold.set()
@@ -114,6 +116,8 @@ class ScriptedEngine:
         error = self.fail.pop(request.method, None)
         if error is not None:
             raise error
+        if request.method in self.stalled:
+            await self._dead.wait()
         handler = getattr(self, "_" + request.method.replace(".", "_"))
         work = asyncio.ensure_future(handler(request, on_event or (lambda event: None)))
         death = asyncio.ensure_future(self._dead.wait())

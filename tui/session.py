@@ -34,7 +34,7 @@ class Session:
 
     engine: EngineStatus = field(default_factory=lambda: EngineStatus(state="waking", stage="starting"))
     lost: str = ""
-    """Why the engine is gone, while it is."""
+    """Why the engine was lost, until it is ready again."""
     slots: list[Slot] = field(default_factory=list)
     slot_name: str = ""
     conversations: list[Conversation] = field(default_factory=list)

@@ -31,7 +31,7 @@ def search(screen: ChatScreen) -> None:
     """Open the search."""
     from ..screens.search import SearchScreen
 
-    screen.app.push_screen(SearchScreen(screen.link), screen.open_hit)
+    screen.app.push_screen(SearchScreen(screen.link), screen.after_search)
 
 
 def rename(screen: ChatScreen, conversation: Conversation | None = None) -> None:
@@ -42,15 +42,19 @@ def rename(screen: ChatScreen, conversation: Conversation | None = None) -> None
     if row is None:
         return
 
-    async def save(title: str | None) -> None:
+    def entered(title: str | None) -> None:
         if title and title.strip() and title != row.title:
-            with screen.errors_told():
-                renamed = await screen.link.call(RenameConversation(conversation=row.id, title=title.strip()))
-                if screen.session.conversation is not None and screen.session.conversation.id == renamed.id:
-                    screen.session.conversation = renamed
-                await screen.refresh_library()
+            screen.begin(_rename(screen, row, title.strip()))
 
-    screen.app.push_screen(AskScreen("Rename conversation", row.title), save)
+    screen.app.push_screen(AskScreen("Rename conversation", row.title), entered)
+
+
+async def _rename(screen: ChatScreen, row: Conversation, title: str) -> None:
+    with screen.errors_told():
+        renamed = await screen.link.call(RenameConversation(conversation=row.id, title=title))
+        if screen.session.conversation is not None and screen.session.conversation.id == renamed.id:
+            screen.session.conversation = renamed
+        await screen.refresh_library()
 
 
 async def delete(screen: ChatScreen, conversation: Conversation | None = None) -> None:

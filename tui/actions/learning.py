@@ -28,7 +28,7 @@ def lessons(screen: ChatScreen) -> None:
     from ..screens.lessons import LessonsScreen
 
     if screen.session.slot is not None:
-        screen.app.push_screen(LessonsScreen(screen.link, screen.session), screen.after_lessons)
+        screen.app.push_screen(LessonsScreen(screen.link, screen.session), screen.after_learning)
 
 
 def study(screen: ChatScreen) -> None:
@@ -36,7 +36,7 @@ def study(screen: ChatScreen) -> None:
     from ..screens.study import StudyScreen
 
     if screen.session.slot is not None:
-        screen.app.push_screen(StudyScreen(screen.session))
+        screen.app.push_screen(StudyScreen(screen.session), screen.after_learning)
 
 
 def versions(screen: ChatScreen) -> None:
@@ -44,4 +44,4 @@ def versions(screen: ChatScreen) -> None:
     from ..screens.versions import VersionsScreen
 
     if screen.session.slot is not None:
-        screen.app.push_screen(VersionsScreen(screen.link, screen.session.slot), screen.after_versions)
+        screen.app.push_screen(VersionsScreen(screen.link, screen.session.slot), screen.after_learning)

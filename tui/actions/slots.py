@@ -32,10 +32,17 @@ def settings(screen: ChatScreen) -> None:
 def _form(screen: ChatScreen, slot: Slot | None) -> None:
     from ..screens.slot_form import SlotForm
 
-    async def chosen(saved: Slot | None) -> None:
-        if saved is not None:
-            await screen.refresh_slots()
-            if slot is None:
-                await screen.choose_slot(saved.name)
+    def saved(fresh: Slot | None) -> None:
+        if fresh is not None:
+            screen.begin(_show(screen, fresh, chosen=slot is None))
 
-    screen.app.push_screen(SlotForm(screen.link, slot), chosen)
+    screen.app.push_screen(SlotForm(screen.link, slot), saved)
+
+
+async def _show(screen: ChatScreen, slot: Slot, *, chosen: bool) -> None:
+    with screen.errors_told():
+        await screen.refresh_slots()
+        if chosen:
+            await screen.choose_slot(slot.name)
+        elif not screen.transcript.views:
+            await screen.show_welcome()

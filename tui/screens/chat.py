@@ -6,7 +6,7 @@ It owns the session and the exchanges under way; what its commands do stands in 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -119,11 +119,15 @@ class ChatScreen(Screen[None]):
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
-    async def action_command(self, name: str) -> None:
+    def action_command(self, name: str) -> None:
         """Do what a command of the registry does."""
-        done = command(name).run(self)
-        if done is not None:
-            await done
+        work = command(name).run(self)
+        if work is not None:
+            self.begin(work)
+
+    def begin(self, work: Awaitable[None]) -> None:
+        """Work on something in a task of its own: no key ever waits for the engine."""
+        self.run_worker(work, group="work", exit_on_error=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A command that is not available neither shows in the footer nor takes its key."""
@@ -198,7 +202,7 @@ class ChatScreen(Screen[None]):
         """Take an event from any task."""
         self.app.call_later(self.hear, event)
 
-    async def hear(self, event: Event) -> None:
+    def hear(self, event: Event) -> None:
         """Show what the engine told."""
         if isinstance(event, SignalEvent):
             self._noted(event.signal, event.lesson)
@@ -208,9 +212,7 @@ class ChatScreen(Screen[None]):
             study = event.study
             if not any(getattr(screen, "ended", None) == study for screen in self.app.screen_stack):
                 self._tell_end(study)
-            with self.errors_told():
-                await self.refresh_slots()
-                await self._show_marks()
+            self.begin(self.refresh_learning())
         self.changed()
 
     def _tell_end(self, study: Study) -> None:
@@ -326,10 +328,12 @@ class ChatScreen(Screen[None]):
             if view is not None:
                 view.mark(signal, lessons.get(signal.lesson) if signal.lesson is not None else None)
 
-    async def open_hit(self, hit: SearchHit | None) -> None:
+    def after_search(self, hit: SearchHit | None) -> None:
         """Open what the search found."""
-        if hit is None:
-            return
+        if hit is not None:
+            self.begin(self._open_hit(hit))
+
+    async def _open_hit(self, hit: SearchHit) -> None:
         with self.errors_told():
             rows = await self.link.call(ListConversations(slot=hit.slot, limit=10_000))
             row = next((row for row in rows if row.id == hit.conversation), None)
@@ -338,16 +342,15 @@ class ChatScreen(Screen[None]):
                 self.session.conversations = rows[:100]
                 await self.open_conversation(row, hit.message)
 
-    async def after_lessons(self, _: None) -> None:
-        """Lessons may have changed."""
+    async def refresh_learning(self) -> None:
+        """Lessons or generations may have changed: ask for slots and marks again."""
         with self.errors_told():
             await self.refresh_slots()
             await self._show_marks()
 
-    async def after_versions(self, _: None) -> None:
-        """The slot may have another generation."""
-        with self.errors_told():
-            await self.refresh_slots()
+    def after_learning(self, _: None) -> None:
+        """A screen where lessons or generations can change was closed."""
+        self.begin(self.refresh_learning())
 
     # -- what the parts post ------------------------------------------------------------------------------------------
 
@@ -356,13 +359,16 @@ class ChatScreen(Screen[None]):
         replies.send(self, event.text)
 
     @on(ReplyEditor.Saved)
-    async def _edit_saved(self, event: ReplyEditor.Saved) -> None:
-        if await replies.save_edit(self, event.message, event.text):
-            await self._end_edit(event.message.id)
+    def _edit_saved(self, event: ReplyEditor.Saved) -> None:
+        self.begin(self._save_edit(event.message, event.text))
+
+    async def _save_edit(self, message: Message, text: str) -> None:
+        if await replies.save_edit(self, message, text):
+            await self._end_edit(message.id)
 
     @on(ReplyEditor.Left)
-    async def _edit_left(self, event: ReplyEditor.Left) -> None:
-        await self._end_edit(event.message.id)
+    def _edit_left(self, event: ReplyEditor.Left) -> None:
+        self.begin(self._end_edit(event.message.id))
 
     async def _end_edit(self, message: int) -> None:
         view = self.transcript.view_of(message)
@@ -372,24 +378,27 @@ class ChatScreen(Screen[None]):
         self.changed()
 
     @on(Sidebar.SlotChosen)
-    async def _slot_chosen(self, event: Sidebar.SlotChosen) -> None:
-        await self.choose_slot(event.name)
+    def _slot_chosen(self, event: Sidebar.SlotChosen) -> None:
+        self.begin(self.choose_slot(event.name))
 
     @on(Sidebar.ConversationChosen)
-    async def _conversation_chosen(self, event: Sidebar.ConversationChosen) -> None:
+    def _conversation_chosen(self, event: Sidebar.ConversationChosen) -> None:
         row = next((row for row in self.session.conversations if row.id == event.conversation), None)
-        await (conversations.new(self) if row is None else self.open_conversation(row))
+        self.begin(conversations.new(self) if row is None else self.open_conversation(row))
 
     @on(Conversations.Asked)
-    async def _conversation_asked(self, event: Conversations.Asked) -> None:
+    def _conversation_asked(self, event: Conversations.Asked) -> None:
         row = next((row for row in self.session.conversations if row.id == event.conversation), None)
         if row is not None and event.what == "rename":
             conversations.rename(self, row)
         elif row is not None:
-            await conversations.delete(self, row)
+            self.begin(conversations.delete(self, row))
 
     @on(Earlier.Asked)
-    async def _earlier(self) -> None:
+    def _earlier(self) -> None:
+        self.begin(self._load_earlier())
+
+    async def _load_earlier(self) -> None:
         conversation = self.session.conversation
         views = self.transcript.views
         if conversation is None or not views:

@@ -54,12 +54,12 @@ class LessonsScreen(ModalScreen[None]):
             with VerticalScroll(id="lesson", can_focus=False):
                 yield Static("", markup=False)
 
-    async def on_mount(self) -> None:
+    def on_mount(self) -> None:
         """Fill the list."""
-        await self.refresh_lessons()
         self.query_one(OptionList).focus()
+        self.run_worker(self._refresh())
 
-    async def refresh_lessons(self) -> None:
+    async def _refresh(self) -> None:
         """Ask again and keep the highlight."""
         states = [] if self.all else WAITING
         try:
@@ -93,23 +93,24 @@ class LessonsScreen(ModalScreen[None]):
         empty = "Nothing was noted here yet. Correct a reply with ctrl+e, or say “Always …”."
         self.query_one("#lesson > Static", Static).update(in_full(lesson) if lesson else Content(empty))
 
-    async def _update(self, state: LessonState | None = None, rule: str | None = None) -> None:
-        lesson = self.lesson
-        if lesson is None:
-            return
+    def _change(self, state: LessonState | None = None, rule: str | None = None) -> None:
+        if self.lesson is not None:
+            self.run_worker(self._update(UpdateLesson(lesson=self.lesson.id, state=state, rule=rule)))
+
+    async def _update(self, request: UpdateLesson) -> None:
         try:
-            await self.link.call(UpdateLesson(lesson=lesson.id, state=state, rule=rule))
+            await self.link.call(request)
         except NightSchoolError as error:
             self.app.notify(safe(str(error)), severity="error", markup=False)
-        await self.refresh_lessons()
+        await self._refresh()
 
-    async def action_approve(self) -> None:
+    def action_approve(self) -> None:
         """Learn it with the next study."""
-        await self._update(LessonState.APPROVED)
+        self._change(LessonState.APPROVED)
 
-    async def action_dismiss(self) -> None:  # type: ignore[override]
+    def action_set_aside(self) -> None:
         """Do not learn it."""
-        await self._update(LessonState.DISMISSED)
+        self._change(LessonState.DISMISSED)
 
     def action_reword(self) -> None:
         """Say the rule in other words."""
@@ -117,17 +118,17 @@ class LessonsScreen(ModalScreen[None]):
 
         lesson = self.lesson
 
-        async def save(rule: str | None) -> None:
+        def entered(rule: str | None) -> None:
             if rule and rule.strip() and lesson is not None and rule.strip() != lesson.rule:
-                await self._update(rule=rule.strip())
+                self._change(rule=rule.strip())
 
         if lesson is not None:
-            self.app.push_screen(AskScreen("The rule in your words", lesson.rule), save)
+            self.app.push_screen(AskScreen("The rule in your words", lesson.rule), entered)
 
-    async def action_filter(self) -> None:
+    def action_filter(self) -> None:
         """Show all, or only those that wait."""
         self.all = not self.all
-        await self.refresh_lessons()
+        self.run_worker(self._refresh())
 
     def action_study(self) -> None:
         """Go on to the study."""

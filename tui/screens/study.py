@@ -53,12 +53,12 @@ class StudyScreen(ModalScreen[None]):
                 yield Static("", markup=False)
             yield PlotextPlot(id="curve")
 
-    async def on_mount(self) -> None:
+    def on_mount(self) -> None:
         """Show what waits, or the study that runs already."""
         self.query_one("#words").focus()
         self.set_interval(1 / REDRAWS_PER_SECOND, self._draw_running)
         if self.session.study is None:
-            await self._show_plan()
+            self.run_worker(self._show_plan())
         else:
             self._draw_running()
 
@@ -95,7 +95,7 @@ class StudyScreen(ModalScreen[None]):
 
     # -- after --------------------------------------------------------------------------------------------------------
 
-    async def study_ended(self, study: Study) -> None:
+    def study_ended(self, study: Study) -> None:
         """Show how it ended."""
         self.ended = study
         self.starting = False
@@ -105,7 +105,7 @@ class StudyScreen(ModalScreen[None]):
         self._say(content, "↑↓ scroll · f4 versions · esc back")
         self.query_one("#words").scroll_home(animate=False)
 
-    async def study_failed(self, sentence: str) -> None:
+    def study_failed(self, sentence: str) -> None:
         """Show why it did not even begin."""
         self.starting = False
         self._say(Content.styled(one_line(sentence, 600), "$error"), "esc back")
@@ -126,8 +126,11 @@ class StudyScreen(ModalScreen[None]):
         self._say(Content.styled("Preparing the study…", "$accent"), "esc back to the chat, the study goes on")
         self.night.start_study(self.session.slot_name)
 
-    async def action_cancel(self) -> None:
+    def action_cancel(self) -> None:
         """Stop it."""
+        self.run_worker(self._cancel())
+
+    async def _cancel(self) -> None:
         try:
             await self.night.link.call(CancelStudy())
         except NightSchoolError as error:
@@ -160,8 +163,8 @@ def plan(lessons: list[Lesson]) -> Content:
         parts += [
             Content(""),
             Content.styled(
-                "The slot's own weights are trained on this machine. The new generation answers only if it passes every "
-                "gate; the old ones stay, and f4 goes back to them.",
+                "The slot's own weights are trained on this machine. The new generation answers only if it passes "
+                "every gate; the old ones stay, and f4 goes back to them.",
                 "$foreground-muted",
             ),
         ]

@@ -45,10 +45,10 @@ class VersionsScreen(ModalScreen[None]):
             with VerticalScroll(id="version"):
                 yield Static("", markup=False)
 
-    async def on_mount(self) -> None:
+    def on_mount(self) -> None:
         """Fill the list."""
-        await self._refresh()
         self.query_one(OptionList).focus()
+        self.run_worker(self._refresh())
 
     async def _refresh(self) -> None:
         try:
@@ -77,11 +77,12 @@ class VersionsScreen(ModalScreen[None]):
         """The current generation needs no way back."""
         return action != "rollback" or (self.version is not None and not self.version.current)
 
-    async def action_rollback(self) -> None:
+    def action_rollback(self) -> None:
         """Make a new generation that equals the highlighted one."""
-        version = self.version
-        if version is None:
-            return
+        if self.version is not None:
+            self.run_worker(self._roll_back(self.version))
+
+    async def _roll_back(self, version: Version) -> None:
         try:
             fresh = await self.link.call(Rollback(slot=self.slot.name, to=version.number))
         except NightSchoolError as error:

@@ -24,8 +24,6 @@ def clock(seconds: float) -> str:
 def engine_words(session: Session) -> Content:
     """Return the engine's state in words."""
     engine = session.engine
-    if session.lost:
-        return Content.styled("✗ The engine stopped; restarting…", "bold $error")
     if engine.state == "failed":
         return Content.styled(f"✗ {one_line(engine.error or 'The engine could not wake.', 160)}", "bold $error")
     if engine.state == "waking":
