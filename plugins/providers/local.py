@@ -1,19 +1,25 @@
-"""The provider in this process: the trunk of the loaded base itself, over the same tensors as the caller's tail."""
+"""The provider in this process: the trunk of the loaded base itself, over the same tensors as the caller's tail.
+
+Torch is imported by the functions that compute, so that looking at the plugins does not load it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from ...engine.base.cut import Trunk, crop, split
-from ...engine.base.library import LoadedBase
 from ...engine.base.provider import Provider, Session, States
 from ...engine.base.supply import ProviderKind
 from ...engine.host.hooks import hookimpl
 from ...schemas.cards import BaseCard
 from ...schemas.errors import PromptTooLong, UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ...engine.base.cut import Trunk
+    from ...engine.base.library import LoadedBase
 
 _BATCH_TOKENS = 4096  # padded tokens in one forward pass: enough to fill the cores, little memory
 
@@ -43,6 +49,8 @@ class LocalProvider:
             UsageError: If the base has no such cut, or a token is not in its vocabulary.
             PromptTooLong: If a sequence does not fit the context.
         """
+        import torch
+
         for tokens in batch:
             _check(tokens, 0, self.base)
         trunk = self._trunk(cut)
@@ -65,6 +73,8 @@ class LocalProvider:
         return LocalSession(self._trunk(cut), self.base)
 
     def _trunk(self, cut: int) -> Trunk:
+        from ...engine.base.cut import split
+
         if cut not in self._trunks:
             self._trunks[cut], _ = split(self._loaded.model, cut)
         return self._trunks[cut]
@@ -92,6 +102,8 @@ class LocalSession:
             UsageError: If the session is closed or ``position`` lies beyond what it holds; nothing has changed.
             PromptTooLong: If the tokens do not fit the context; nothing has changed.
         """
+        from ...engine.base.cut import crop
+
         if not self._open:
             raise UsageError("The session is closed; open another one.")
         if not 0 <= position <= self.length:
@@ -119,6 +131,8 @@ class LocalSession:
         self._cache = self._trunk.new_cache()
 
     def _run(self, tokens: list[int]) -> Tensor:
+        import torch
+
         weight = self._trunk.decoder.embed_tokens.weight
         if not tokens:
             return torch.empty(0, weight.shape[1], dtype=weight.dtype, device=weight.device)
@@ -149,6 +163,8 @@ def _groups(batch: list[list[int]]) -> Iterator[list[int]]:
 
 def _pad(sequences: list[list[int]], device: torch.device) -> tuple[Tensor, Tensor | None]:
     """Return ids ``(B, T)``, padded on the right, and their mask, None if nothing had to be padded."""
+    import torch
+
     width = max(map(len, sequences))
     ids = torch.tensor([tokens + [0] * (width - len(tokens)) for tokens in sequences], device=device)
     if all(len(tokens) == width for tokens in sequences):
