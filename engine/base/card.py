@@ -98,14 +98,19 @@ def tensors_hash(folder: Path, *, tied: bool) -> str:
 
 
 def end_of_turn(model: Any, tokenizer: Any) -> list[int]:
-    """Return the ids that end a reply: the declared ends of text, and what the chat template puts after a reply."""
-    ends: set[int] = set()
+    """Return the ids that end a reply: the declared ends of text, and what the chat template puts after a reply.
+
+    Raises:
+        ModelDamaged: If one of them is not a token of the model, or the template does not render.
+    """
+    ends: list[Any] = []
     for declared in (getattr(model.generation_config, "eos_token_id", None), tokenizer.eos_token_id):
-        ends.update(declared if isinstance(declared, list) else [] if declared is None else [declared])
-    closing = _closing_token(tokenizer)
-    if closing is not None:
-        ends.add(closing)
-    return sorted(ends)
+        ends += declared if isinstance(declared, list) else [declared]
+    found = [end for end in (*ends, _closing_token(tokenizer)) if end is not None]
+    for end in found:
+        if not isinstance(end, int) or not 0 <= end < model.config.vocab_size:
+            raise ModelDamaged(f"The model ends its replies with {end!r}, which is no token of it; fetch it again.")
+    return sorted(set(found))
 
 
 @torch.no_grad()

@@ -100,6 +100,8 @@ def _obstacle(config: dict[str, Any]) -> str:
     if config.get("per_layer_config"):
         return "has blocks of different shapes"
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if not isinstance(rope, dict) or any(isinstance(value, dict) for value in rope.values()):
+        return "has rotary positions of an unknown form"
     kind = rope.get("rope_type") or rope.get("type") or "default"
     if kind not in _STATIC_ROPE:
         return f"uses {kind!r} rotary positions"

@@ -242,7 +242,10 @@ def _find(home: Home, source: str) -> tuple[Path, Manifest] | None:
     """Return the prepared base that came from ``source``, if there is one."""
     for folder in sorted(home.models.iterdir()):
         if folder.is_dir() and not folder.name.startswith("."):
-            manifest = read_manifest(folder)
+            try:
+                manifest = read_manifest(folder)
+            except ModelDamaged:
+                continue  # nobody can say what it came from; preparing that again takes its place
             if manifest is not None and manifest.source == source:
                 return folder, manifest
     return None
@@ -253,12 +256,12 @@ def _find(home: Home, source: str) -> tuple[Path, Manifest] | None:
 
 def _read(folder: Path, dtype: torch.dtype | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         with quiet_transformers():
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            tokenizer.encode("Does it work?")  # some settings are read at the first use only
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=dtype or torch.float32,
@@ -267,7 +270,10 @@ def _read(folder: Path, dtype: torch.dtype | None) -> tuple[PreTrainedModel, Pre
                 local_files_only=True,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
+        # What a spoilt file makes these libraries raise has no common root; the tokenizers even raise bare Exception.
         reason = re.sub(r"\s+", " ", str(error))[:200]
         raise ModelDamaged(f"The model in {folder} does not load ({reason}); fetch or copy it again.") from error
     model, notes = loaded

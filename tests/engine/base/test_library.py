@@ -105,6 +105,9 @@ def test_truncated_weights_are_refused(folder, home, size):
         ("config.json", "[]"),
         ("tokenizer.json", '{"version": "1.0"'),
         ("config.json", '{"model_type": "llama", "hidden_size": 48, "num_attention_heads": 4}'),
+        ("config.json", '{"model_type": "llama", "hidden_size": "abc"}'),
+        ("config.json", '{"model_type": "llama", "num_attention_heads": 0}'),
+        ("tokenizer_config.json", '{"model_max_length": "abc"}'),
     ],
 )
 def test_files_that_do_not_fit_give_one_sentence(folder, home, name, content):
@@ -178,6 +181,8 @@ def test_an_unsupported_family_is_refused_by_name_before_its_weights_are_read(fo
         ("auto_map", {"AutoModelForCausalLM": "evil.Model"}, "its own code"),
         ("quantization_config", {"quant_method": "fp8"}, "quantised"),
         ("rope_scaling", {"type": "longrope"}, "'longrope'"),
+        ("rope_parameters", {"full_attention": {"rope_type": "default"}}, "unknown form"),
+        ("rope_parameters", "abc", "unknown form"),
     ],
 )
 def test_what_is_not_proven_within_a_family_is_refused(folder, field, value, said):
@@ -224,6 +229,20 @@ def test_progress_is_told_in_words_and_fractions(folder, home):
     prepare(str(folder), home, lambda stage, fraction: told.append((stage, fraction)))
     assert told[-1] == ("Ready", 1.0)
     assert all(stage and (fraction is None or 0 <= fraction <= 1) for stage, fraction in told)
+
+
+@pytest.mark.parametrize("end", ["abc", 260, [257, -1], {}])
+def test_an_end_of_turn_that_is_no_token_is_refused(folder, end):
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": end}))
+    with pytest.raises(ModelDamaged, match=r"ends its replies with|does not load"):
+        load(folder)
+
+
+def test_a_prepared_folder_with_a_spoilt_manifest_does_not_stand_in_the_way(folder, home):
+    prepared = prepare(str(folder), home, quiet)
+    (prepared / MANIFEST).write_text("{")
+    assert prepare(str(folder), home, quiet) == prepared
+    assert load(prepared).card.name == "model"
 
 
 def test_a_chat_template_that_does_not_render_is_refused(folder):
