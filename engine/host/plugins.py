@@ -8,6 +8,7 @@ must not fail: a broken built-in is our mistake and raises.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ import pluggy
 from ... import __version__
 from ...schemas.errors import PluginError
 from .hooks import HOOK_API_VERSION, PROJECT, Hooks
+
+_log = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "nightschool"
 CHOOSE = "NIGHTSCHOOL_LOAD_PLUGINS"
@@ -109,7 +112,7 @@ class PluginHost:
                 return
             self._register(name, plugin, version=point.dist.version if point.dist else "", built_in=False)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (code of strangers may raise anything; the app goes on)
-            self._note(name, "", f"It could not be loaded: {_described(error)}.")
+            self._note(name, "", f"It could not be loaded: {_described(error)}.", error)
 
     def collect(self, hook: str) -> list[Any]:
         """Return what all plugins supply for a hook, built-ins first, each in the order of registration.
@@ -127,14 +130,13 @@ class PluginHost:
         items: list[Any] = []
         for implementation in self._implementations(caller):
             plugin = implementation.plugin_name
-            for item in self._ask(hook, implementation):
-                name = getattr(item, "name", None)
-                if isinstance(name, str) and name in taken:
-                    self._note(plugin, hook, f"{taken[name]} already supplies {name!r}; give yours another name.")
+            for name, item in self._ask(hook, implementation):
+                if name in taken:
+                    self._fail(plugin, hook, f"{taken[name]} already supplies {name!r}; give yours another name.")
                     continue
-                if isinstance(name, str):
-                    taken[name] = plugin
                 items.append(item)
+                if name:
+                    taken[name] = plugin
         return items
 
     def plugins(self) -> list[PluginInfo]:
@@ -158,26 +160,33 @@ class PluginHost:
         order = list(self._infos)
         return sorted(caller.get_hookimpls(), key=lambda implementation: order.index(implementation.plugin_name))
 
-    def _ask(self, hook: str, implementation: pluggy.HookImpl) -> list[Any]:
-        """Call one implementation; a failure of a stranger's gives an empty list and a problem."""
+    def _ask(self, hook: str, implementation: pluggy.HookImpl) -> list[tuple[str, Any]]:
+        """Call one implementation and return its items with their names; none where a stranger's fails."""
         plugin = implementation.plugin_name
         try:
             answer = implementation.function()
             if isinstance(answer, list):
-                return answer
-            text = f"It returned {type(answer).__name__} where a list is wanted"
+                return [(str(getattr(item, "name", "")), item) for item in answer]
         except (Exception, SystemExit) as error:  # noqa: BLE001 (code of strangers may raise anything; the app goes on)
-            text = f"It failed: {_described(error)}"
-        if self._infos[plugin].built_in:
-            raise PluginError(f"Built-in plugin {plugin} cannot serve {hook} ({text}); reinstall Night School.")
-        self._note(plugin, hook, f"{text}; update or remove it.")
+            self._fail(plugin, hook, f"It failed with {_described(error)}; update or remove it.", error)
+        else:
+            self._fail(
+                plugin, hook, f"It returned {type(answer).__name__} where a list is wanted; update or remove it."
+            )
         return []
 
-    def _note(self, plugin: str, hook: str, text: str) -> None:
-        """Remember a problem, once however often it comes."""
+    def _fail(self, plugin: str, hook: str, text: str, cause: BaseException | None = None) -> None:
+        """Note what a loaded plugin of a stranger did wrong; raise for one of our own."""
+        if self._infos[plugin].built_in:
+            raise PluginError(f"Built-in plugin {plugin} cannot serve {hook}: {text}") from cause
+        self._note(plugin, hook, text, cause)
+
+    def _note(self, plugin: str, hook: str, text: str, cause: BaseException | None = None) -> None:
+        """Remember and log a problem, once however often it happens."""
         problem = PluginProblem(plugin, hook, text)
         if problem not in self.problems:
             self.problems.append(problem)
+            _log.warning("plugin %s, %s: %s", plugin, hook or "loading", text, exc_info=cause)
 
 
 def _chosen(points: metadata.EntryPoints) -> list[metadata.EntryPoint]:

@@ -50,6 +50,7 @@ class Database:
         with database_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _check(path)
+            path.touch(mode=0o600)  # chats are private; SQLite gives its side files the same mode
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )

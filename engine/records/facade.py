@@ -59,7 +59,10 @@ class Records:
         self.close()
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Do all calls of a ``with`` block or none of them; durable when the outermost block ends."""
+        """Do all calls of a ``with`` block or none of them; durable when the outermost block ends.
+
+        Other threads wait meanwhile. Never ``await`` inside: another coroutine's calls would join the block.
+        """
         return self._db.transaction()
 
     # -- conversations ------------------------------------------------------------------------------------------------

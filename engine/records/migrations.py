@@ -87,6 +87,7 @@ def _apply(connection: sqlite3.Connection, number: int, migration: Migration) ->
 def _back_up(connection: sqlite3.Connection, target: Path) -> None:
     part = target.with_suffix(".part")
     part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
     try:
         with closing(sqlite3.connect(part)) as copy:
             connection.backup(copy)

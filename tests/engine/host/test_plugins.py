@@ -200,6 +200,26 @@ def test_a_built_in_is_never_silently_replaced(install: Install) -> None:
     assert "ours_gates already supplies 'first'" in problem.text
 
 
+def test_built_ins_do_not_replace_each_other(tmp_path: Path) -> None:
+    (tmp_path / "ours" / "ours_gates.py").write_text(BUILT_IN.replace("second", "first"))
+    importlib.invalidate_caches()
+    with pytest.raises(PluginError, match="already supplies 'first'"):
+        PluginHost.load().collect("nightschool_gates")
+
+
+def test_a_plugin_named_as_a_built_in_is_a_problem_and_no_more(install: Install) -> None:
+    install("thief", "1 / 0", point="ours_gates")
+    host = PluginHost.load()
+    assert names(host) == ["first", "second"]
+    assert [problem.plugin for problem in host.problems] == ["ours_gates"]
+
+
+def test_the_log_has_the_traceback_of_a_plugin_that_fails(install: Install, caplog: pytest.LogCaptureFixture) -> None:
+    install("bad_plugin", "def deep():\n    1 / 0\ndeep()")
+    PluginHost.load()
+    assert "in deep" in caplog.text
+
+
 def test_there_are_only_the_hooks_that_there_are() -> None:
     with pytest.raises(PluginError, match="no hook nightschool_dreams"):
         PluginHost.load().collect("nightschool_dreams")

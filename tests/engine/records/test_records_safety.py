@@ -182,6 +182,15 @@ def test_a_path_with_signs_of_its_own_is_only_a_path(tmp_path: Path) -> None:
         assert len(records.list_conversations()) == 1
 
 
+def test_chats_are_for_the_eyes_of_their_owner(tmp_path: Path) -> None:
+    path = filled(tmp_path / "night.db", 1)
+    Database(path, (*MIGRATIONS, Migration("Moods", ("ALTER TABLE messages ADD COLUMN mood TEXT",)))).close()
+    database = Database(path, (*MIGRATIONS, Migration("Moods", ())))
+    assert len(list(tmp_path.iterdir())) == 4  # the database, its log and index, the backup
+    assert {entry.stat().st_mode & 0o777 for entry in tmp_path.iterdir()} == {0o600}
+    database.close()
+
+
 def test_a_transaction_is_all_or_nothing(records: Records) -> None:
     talk = records.create_conversation("science")
     with pytest.raises(NotFound), records.transaction():
