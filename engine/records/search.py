@@ -20,6 +20,10 @@ EXCERPT_CHARACTERS = 300
 # C0 and C1 controls, and the private-use characters that stand for our own marks.
 _UNSEARCHABLE = re.compile("[\x00-\x1f\x7f-\x9f\ue000\ue001]+")
 
+# Scripts that put no spaces between words: each character is a word there, and a run of them a phrase.
+_UNSPACED = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f])")
+_SEAM = "\u200b"  # zero-width space
+
 
 def search(db: Database, query: str, *, limit: int = 50, slot: str | None = None) -> list[SearchHit]:
     """Return messages of undeleted conversations in which every word of ``query`` begins a word.
@@ -44,7 +48,9 @@ def search(db: Database, query: str, *, limit: int = 50, slot: str | None = None
         slot,
         limit,
     )
-    return [db.record(SearchHit, {**dict(row), "excerpt": _shortened(row["excerpt"])}) for row in found]
+    return [
+        db.record(SearchHit, {**dict(row), "excerpt": _shortened(row["excerpt"].replace(_SEAM, ""))}) for row in found
+    ]
 
 
 def match_expression(query: str) -> str:
@@ -56,8 +62,8 @@ def match_expression(query: str) -> str:
 
 
 def searchable(text: str) -> str:
-    """Return a text as it is indexed: its words, without characters that SQLite or our marks would trip over."""
-    return _UNSEARCHABLE.sub(" ", text)
+    """Return a text as it is indexed: with seams between its words, without what SQLite or our marks trip over."""
+    return _UNSPACED.sub(rf"{_SEAM}\1{_SEAM}", _UNSEARCHABLE.sub(" ", text))
 
 
 def index_message(db: Database, message: int, text: str) -> None:

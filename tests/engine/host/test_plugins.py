@@ -170,6 +170,7 @@ def test_a_broken_built_in_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("return None", "returned NoneType"),
         ("yield", "returned generator"),
         ("return (1, 2)", "returned tuple"),
+        ("return [type('T', (), {'name': property(lambda self: 1 / 0)})()]", "ZeroDivisionError"),
     ],
 )
 def test_a_hook_that_fails_is_named_once_and_the_others_go_on(install: Install, answer: str, reason: str) -> None:

@@ -39,6 +39,17 @@ def test_accents_do_not_matter(records: Records, talk: int) -> None:
     assert found(records, "CAFÉ") == [cafe]
 
 
+def test_scripts_without_spaces_are_found_from_any_character(records: Records, talk: int) -> None:
+    school = say(records, talk, "夜の学校へようこそ, welcome")
+    say(records, talk, "校学")
+    for query in ("学校", "校", "学校へ wel", "ようこそ"):
+        assert school in found(records, query)
+    assert found(records, "学校") == [school]
+    assert found(records, "夜校") == []
+    (hit,) = records.search("学校")
+    assert f"夜の{MARK_OPEN}学校{MARK_CLOSE}へ" in hit.excerpt
+
+
 @pytest.mark.parametrize("query", NASTY)
 def test_nothing_a_user_types_is_query_syntax(records: Records, talk: int, query: str) -> None:
     say(records, talk, "plain words a b c")
