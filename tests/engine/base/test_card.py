@@ -15,6 +15,7 @@ from nightschool.plugins.providers.local import LocalProvider
 from nightschool.schemas.cards import BaseCard
 from nightschool.schemas.errors import BaseMismatch
 from nightschool.tests.tiny import save_tiny
+from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture
@@ -59,6 +60,16 @@ def test_the_tokenizer_hash_follows_the_vocabulary(folder, tiny_base):
     vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
     (folder / "tokenizer.json").write_text(json.dumps(content))
     assert load(folder).card.tokenizer_hash != tiny_base.card.tokenizer_hash
+
+
+def test_a_tied_head_counts_once_whether_or_not_it_is_stored(tmp_path):
+    folder = save_tiny(tmp_path / "tied", tie_word_embeddings=True)
+    before = load(folder).card
+    tensors = load_file(folder / "model.safetensors")
+    assert "lm_head.weight" not in tensors
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    assert load(folder).card == before
 
 
 def test_a_card_survives_its_json(tiny_base):

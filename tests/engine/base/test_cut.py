@@ -143,6 +143,13 @@ def test_scaled_rotary_positions_are_bit_equal(ids, rope):
 
 
 @torch.no_grad()
+def test_tied_embeddings_are_bit_equal(ids):
+    model = tiny("llama", tie_word_embeddings=True)
+    trunk, tail = split(model, 2)
+    assert torch.equal(tail(trunk.states(ids)), model(ids).logits)
+
+
+@torch.no_grad()
 def test_half_precision_is_bit_equal_too(ids):
     model = tiny("llama").bfloat16()
     trunk, tail = split(model, 2)
@@ -197,3 +204,14 @@ def test_the_default_model_says_paris_through_trunk_and_tail(default_base):
         said.append(token)
         feed = [token]
     assert tokenizer.decode(said) == "The capital of France is Paris."
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_each_half_is_a_stock_model_of_its_own_configuration(model, cut):
+    """A model built anew from a half's configuration takes its tensors: dense and expert blocks fall into place."""
+    trunk, tail = split(model, cut)
+    for decoder in (trunk.decoder, tail.decoder):
+        anew = type(decoder)(decoder.config)
+        missing, unexpected = anew.load_state_dict(decoder.state_dict(), strict=False)
+        assert not unexpected
+        assert set(missing) <= {"embed_tokens.weight", "norm.weight"}

@@ -61,6 +61,7 @@ async def test_sequences_of_all_lengths_come_back_in_order(base, provider):
 async def test_large_batches_are_cut_into_groups(base, provider, monkeypatch):
     monkeypatch.setattr(local, "_BATCH_TOKENS", 32)
     batch = [tokens(length, length) for length in (40, 5, 5, 5, 20)]
+    assert list(local._groups(batch)) == [[1, 2, 3], [4], [0]]
     for item, sequence in zip(await provider.states(batch, CUT), batch, strict=True):
         assert_same(item.rows, whole(base, sequence))
 
