@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
@@ -29,7 +30,7 @@ class AskScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """One input; enter keeps it."""
         with Vertical(classes="dialog") as box:
-            box.border_title = safe(self.heading)
+            box.border_title = Content(safe(self.heading))
             box.border_subtitle = "enter save · esc cancel"
             yield Input(self.text, select_on_focus=True)
 
@@ -60,7 +61,7 @@ class ConfirmScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """The subject as plain text, and two buttons; the harmless one has the focus."""
         with Vertical(classes="dialog") as box:
-            box.border_title = safe(self.question)
+            box.border_title = Content(safe(self.question))
             yield Static(safe(self.subject), markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="no")

@@ -267,7 +267,7 @@ class ChatScreen(Screen[None]):
         open_one = self.session.conversation
         sidebar.show_conversations(self.session.conversations, open_one.id if open_one else None)
         slot = self.session.slot
-        self.prompt.border_title = f"to {one_line(slot.title, 40)}" if slot else ""
+        self.prompt.border_title = Content(f"to {one_line(slot.title, 40)}" if slot else "")
 
     def toggle_sidebar(self) -> None:
         """Show or hide the left side; in a narrow terminal it is hidden until asked for."""

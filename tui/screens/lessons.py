@@ -48,7 +48,7 @@ class LessonsScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The list above, the highlighted lesson in full below."""
         with Vertical(classes="dialog", id="lessons") as box:
-            box.border_title = f"Lessons of {one_line(self.session.title_of(self.session.slot_name), 40)}"
+            box.border_title = Content(f"Lessons of {one_line(self.session.title_of(self.session.slot_name), 40)}")
             box.border_subtitle = "a approve · d dismiss · e re-word · f filter · f5 study · esc back"
             yield OptionList(markup=False)
             with VerticalScroll(id="lesson", can_focus=False):

@@ -36,7 +36,7 @@ class SlotForm(ModalScreen[Slot | None]):
         """Four fields and the line that says what is wrong."""
         slot = self.slot
         with VerticalScroll(classes="dialog", id="slot-form", can_focus=False) as box:
-            box.border_title = one_line(slot.title, 40) if slot else "New slot"
+            box.border_title = Content(one_line(slot.title, 40) if slot else "New slot")
             box.border_subtitle = "ctrl+s save · tab next field · esc cancel"
             yield Static("Title", markup=False)
             yield Input(slot.title if slot else "", id="title", placeholder="Cooking", compact=True)

@@ -48,7 +48,7 @@ class StudyScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Words above, the curve below while it runs."""
         with Vertical(classes="dialog", id="study") as box:
-            box.border_title = f"Study of {one_line(self.session.title_of(self.session.slot_name), 40)}"
+            box.border_title = Content(f"Study of {one_line(self.session.title_of(self.session.slot_name), 40)}")
             with VerticalScroll(id="words"):
                 yield Static("", markup=False)
             yield PlotextPlot(id="curve")

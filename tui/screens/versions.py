@@ -39,7 +39,7 @@ class VersionsScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The list above, the report below."""
         with Vertical(classes="dialog", id="versions") as box:
-            box.border_title = f"Generations of {one_line(self.slot.title, 40)}"
+            box.border_title = Content(f"Generations of {one_line(self.slot.title, 40)}")
             box.border_subtitle = "r roll back to the selected one · esc back"
             yield OptionList(markup=False)
             with VerticalScroll(id="version"):

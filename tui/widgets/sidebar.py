@@ -32,7 +32,7 @@ class Sidebar(Vertical):
         & > .brand { padding: 0 2; height: 2; text-style: bold; color: $primary; }
         & > .heading { padding: 0 2; height: 1; color: $text-muted; text-style: bold; }
         & > OptionList { border: none; padding: 0 1; background: transparent; scrollbar-size-vertical: 1; }
-        & > OptionList:focus { background: $boost; }
+        & > OptionList:focus { background: $boost; border: none; }
         & > #slots { height: auto; max-height: 40%; margin-bottom: 1; }
         & > #conversations { height: 1fr; }
     }
