@@ -77,15 +77,19 @@ def _write(gguf: Path, folder: Path, tell: Callable[[str, float | None], None]) 
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import save_file
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     # transformers logs, through its GGUF reader, that it unpacks weights; that is what we came for.
     logging.getLogger("gguf").setLevel(logging.ERROR)
     with quiet_transformers():
         tell("Reading the tokenizer", 0.05)
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        tell("Unpacking the weights", 0.2)
-        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        tell("Reading the configuration", 0.2)
+        config = AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        tell("Unpacking the weights", 0.4)
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, config=config, dtype=torch.float32
+        )
         tell("Writing the model", 0.7)
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config
