@@ -49,7 +49,7 @@ class Rewriter(Protocol):
     """One kind of change to a reply that can be inferred, applied, checked and said. Pure and deterministic.
 
     A lesson is a composition of such steps, applied in the order of ``order`` (what is removed or replaced first, then
-    case, length, layout, closing and opening).
+    length, case, layout, closing and opening).
     """
 
     @property
@@ -78,12 +78,27 @@ class Rewriter(Protocol):
         """Whether a reply follows the rule."""
         ...
 
+    def peel(self, args: Args, text: str) -> str:
+        """Return a reply without what this step added to it; unchanged where it adds nothing."""
+        ...
+
+    def key(self, args: Args) -> str:
+        """Return what the step settles: of two steps with the same key the newer one counts."""
+        ...
+
+    def common(self, several: Sequence[Args]) -> Args | None:
+        """Return one step for several of the same key, seen in edits made for one rule; None if they disagree."""
+        ...
+
     def say(self, args: Args) -> str:
         """Return the rule as an imperative sentence that a user can read."""
         ...
 
     def contrary(self, args: Args) -> list[str]:
-        """Return requests that, added to a prompt, ask for the opposite; there the base must go on as it is."""
+        """Return templates with ``{prompt}`` that ask for the opposite; there the base must go on as it is.
+
+        At least six phrasings, some with the prompt first and some with it last.
+        """
         ...
 
 

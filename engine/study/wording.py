@@ -1,0 +1,132 @@
+"""Reading a rule in ordinary English: its quotations, its numbers, its condition. Knows no rewriter."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+NUMBERS = {
+    word: value
+    for value, words in enumerate(
+        "zero|one a an single|two couple|three few|four|five|six|seven|eight|nine|ten|eleven|twelve".split("|")
+    )
+    for word in words.split()
+} | {
+    "fifteen": 15,
+    "twenty": 20,
+    "twenty-five": 25,
+    "thirty": 30,
+    "forty": 40,
+    "fifty": 50,
+    "sixty": 60,
+    "eighty": 80,
+    "hundred": 100,
+}
+NUMBER = r"(?:\d{1,4}|" + "|".join(sorted(NUMBERS, key=len, reverse=True)) + r")"
+QUOTE = r"⟨(\d+)⟩"
+REPLY = r"(?:repl(?:y|ies)|answers?|responses?|messages?|outputs?|explanations?|sentences?|texts?)"
+NOT = r"(?:no|not|never|without|avoid|don'?t|do not|stop|quit|skip|drop|leave out|omit|remove|lose|refrain from|ban)"
+
+_QUOTED = re.compile(
+    r"“([^”]+)”|\"([^\"]+)\"|‘((?:[^’]|(?<=\w)’(?=\w))+)’|(?<![\w'])'((?:[^'\n]|(?<=\w)'(?=\w))+)'(?!\w)|`([^`]+)`"
+)
+
+
+@dataclass(frozen=True)
+class Wording:
+    """A rule with its quotations taken out: ``plain`` has ⟨0⟩, ⟨1⟩ in their places, ``raw`` keeps its capitals."""
+
+    plain: str
+    raw: str
+    quotes: tuple[str, ...]
+
+    def quote(self, number: str) -> str:
+        """Return the quotation that a match of ``QUOTE`` numbers."""
+        return self.quotes[int(number)]
+
+
+def wording(rule: str) -> Wording:
+    """Return a rule in the form that patterns read: straight apostrophes, single spaces, quotations numbered."""
+    quotes: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        quotes.append(next(group for group in match.groups() if group is not None))
+        return f"⟨{len(quotes) - 1}⟩"
+
+    raw = " ".join(_QUOTED.sub(keep, rule).replace("’", "'").split())
+    return Wording(raw.lower(), raw, tuple(quotes))
+
+
+def number(word: str) -> int:
+    """Return the value of a match of ``NUMBER``."""
+    return int(word) if word.isdigit() else NUMBERS[word]
+
+
+_CONDITION = re.compile(
+    r"^(?P<when>(?:when(?:ever)?|if|in case|for|in|while|every time|each time|any time|anytime|as soon as|on)\b[^,:;]*?)\s*(?:[,:;]|\bthen\b)\s*(?P<rest>.+)$",
+    re.IGNORECASE | re.DOTALL,
+)
+_CONDITION_AFTER = re.compile(
+    r"^(?P<rest>.+?)\s*,?\s+(?P<when>(?:when(?:ever)?|if|every time|each time|any time)\s+(?:you|i|the|someone|we|my|asked|explaining|answering|writing|talking)\b.+?)[.!]*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_ALWAYS = re.compile(
+    r"^(?:(?:for|in|on|with)\s+(?:all|every|each|any|your|the)?\s*(?:of\s+)?(?:your|the|my)?\s*(?:future|next|following|coming)?\s*"
+    r"(?:repl(?:y|ies)|answers?|responses?|messages?|conversations?|chats?|turns?)(?: from now on)?|in (?:the )?future|for (?:the )?future|from now on|from here on|"
+    r"in general|(?:when|whenever|every time|each time|if) (?:you|i|we) (?:reply|answer|respond|write|talk|speak|ask|say something|chat)"
+    r"(?: (?:to|with))?(?: (?:me|you|anything|something|a question|questions|my questions))?)$",
+    re.IGNORECASE,
+)
+_LEADING = re.compile(
+    r"^(?:no|nope|hey|hi|ok(?:ay)?|well|actually|and|but|so|also|please|remember|note|again|look|listen|sorry|thanks|thank you|great|good|nice|"
+    r"from now on|from here on(?: out)?|in (?:the )?future|going forward|next time|as i said|like i said|i (?:already )?(?:told|asked) you(?: to| that)?|remember(?: that| to)?|"
+    r"(?:could|can|would|will) you|i(?:'d| would) (?:like|prefer|want) (?:it if )?you(?: to)?|i(?:'d| would) (?:like|prefer) it if you|i want you to|i need you to|"
+    r"you (?:should|must|need to|have to)|make sure (?:that )?(?:you|to)|be sure to|try to|let's)\b\s*[,:;.!-]*\s*",
+    re.IGNORECASE,
+)
+
+
+def split_condition(rule: str) -> tuple[str, str]:
+    """Return a rule's condition ("" where it holds for every reply) and the rest, which says what to do.
+
+    ``"When you explain a concept, begin with an example."`` gives ``("When you explain a concept", "begin with an
+    example.")``. "In every reply" and its like are no conditions.
+    """
+    text = without_preamble(rule)
+    masked, quotes = _masked(text)
+    match = _CONDITION.match(masked) or _CONDITION_AFTER.match(masked)
+    if match is None:
+        return "", text
+    when, rest = (_unmasked(match[name].strip(), quotes) for name in ("when", "rest"))
+    if _ALWAYS.match(" ".join(when.split())):
+        return "", without_preamble(rest)
+    if re.match(r"(?:for|in|on)\b", when, re.IGNORECASE) and not re.search(
+        r"(?i)\b(repl|answers?|responses?|question|topic|code|explan|email|poem|stor|recipe|list|conversation|chat|message|case|request|math|translation|summar|text|letter|essay|review)",
+        when,
+    ):
+        return "", text  # "For example, ..." and the like open no condition
+    return when, without_preamble(rest)
+
+
+def without_preamble(rule: str) -> str:
+    """Return a rule without the words that only lead up to it: "No, please ", "from now on, "."""
+    text = rule.strip()
+    while True:
+        shorter = _LEADING.sub("", text, count=1)
+        if shorter == text or not shorter:
+            return text
+        text = shorter
+
+
+def _masked(text: str) -> tuple[str, list[str]]:
+    quotes: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        quotes.append(match.group())
+        return f"⟨{len(quotes) - 1}⟩"
+
+    return _QUOTED.sub(keep, text), quotes
+
+
+def _unmasked(text: str, quotes: list[str]) -> str:
+    return re.sub(QUOTE, lambda match: quotes[int(match[1])], text)

@@ -1,0 +1,191 @@
+"""How every reply ends: a fixed closing such as a signature or a question after the reply's own words."""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections.abc import Sequence
+
+from ...engine.host.hooks import hookimpl
+from ...engine.study.contracts import Args, Rewriter
+from ...engine.study.prose import WORD
+from ...engine.study.wording import QUOTE, REPLY, wording
+
+_LONGEST = 40  # words that a closing may have
+_EMOJI = r"[\U0001F300-\U0001FAFF\u2600-\u27BF]"
+FOLLOW_UP = "Would you like to know more?"
+
+
+class Closing:
+    """``text`` is put after the reply, with the white space that separates it."""
+
+    name = "closing"
+    order = 50
+
+    def infer(self, text: str, target: str) -> list[Args]:
+        """Return what the target has after the last words that are also the text's."""
+        tail = target[-1600:]
+        theirs = list(WORD.finditer(tail))
+        words = [m.group().lower() for m in theirs]
+        ours = list(WORD.finditer(text[: 2 * len(target) + 2000]))
+        own = [m.group().lower() for m in ours]
+        found: list[Args] = []
+        for size in (5, 3, 1) if len(own) < 5 or len(words) < 12 else (5, 3):
+            grams: dict[tuple[str, ...], int] = {}
+            for index in range(len(own) - size + 1):
+                grams[tuple(own[index : index + size])] = index + size - 1
+            for end in range(len(words), max(size - 1, len(words) - _LONGEST - 1), -1):
+                last = grams.get(tuple(words[end - size : end]))
+                if last is None:
+                    continue
+                for closing in _after(tail[theirs[end - 1].end() :], text[ours[last].end() : ours[last].end() + 20]):
+                    args = {"text": closing}
+                    if _worth_teaching(closing) and args not in found:
+                        found.append(args)
+                break
+        return found[:3]
+
+    def read(self, rule: str) -> list[Args]:
+        """Understand "end every reply with ...", "sign off as ...", "always ask a follow-up question"."""
+        said = wording(rule)
+        if re.search(
+            rf"\b(?:don't|do not|never|stop|avoid|no longer|without)\b[^.⟨]{{0,40}}\b(?:end|ending|sign|signing|finish|finishing|close|closing|asking|ask|add|adding)\b",
+            said.plain,
+        ):
+            return []
+        line = bool(re.search(r"\blines?\b|\bsignature\b|\bp\.?s\.?\b", said.plain))
+        for pattern in _QUOTED_FORMS:
+            if match := re.search(pattern, said.plain):
+                signed = bool(re.search(r"\bsign", said.plain[: match.end()]))
+                return [_as_args(said.quote(match[1]), line, signed)]
+        if match := re.search(
+            r"\bsign(?:ed)?\b(?: off)?(?:\s+(?:all|every|each|your|my|the|repl(?:y|ies)|answers?|messages?|responses?))*\s+(?:as|with|by)\s+(?:the name |your name )?([\w][\w' -]{0,40}?)\s*(?:[.!]|$)",
+            said.plain,
+        ):
+            return [_as_args(said.raw[match.start(1) : match.end(1)], line, True)]
+        if re.search(_QUESTION, said.plain):
+            return [{"text": f" {FOLLOW_UP}"}]
+        if match := re.search(rf"{_END}.*?({_EMOJI})", said.raw.lower()):
+            return [{"text": f" {match[1]}"}]
+        if re.search(rf"{_END}[^.]*\bemoji\b", said.plain):
+            return [{"text": " 🙂", "guess": True}]
+        if match := re.search(
+            rf"{_END}\s+(?:with|by saying)\s+(?!an?\b|the\b|your\b|one\b|some\b)([\w][\w ,'-]{{1,60}}[.!?]?)$",
+            said.plain,
+        ):
+            return [_as_args(said.raw[match.start(1) : match.end(1)], line, False)]
+        return []
+
+    def apply(self, args: Args, text: str) -> str:
+        """Put the closing after the text."""
+        body = text.strip()
+        return body if self.holds(args, body) else body + str(args["text"]).rstrip()
+
+    def holds(self, args: Args, text: str) -> bool:
+        """Whether the reply ends so."""
+        return text.rstrip().endswith(str(args["text"]).strip())
+
+    def peel(self, args: Args, text: str) -> str:
+        """Return the reply without the closing."""
+        return text.rstrip()[: -len(str(args["text"]).strip())].rstrip() if self.holds(args, text) else text
+
+    def key(self, args: Args) -> str:
+        """Return "": a reply ends in one way."""
+        return ""
+
+    def common(self, several: Sequence[Args]) -> Args | None:
+        """Return the end that all closings have in common, from the start of a sentence or line."""
+        texts = [str(args["text"]) for args in several]
+        shared = os.path.commonprefix([text[::-1] for text in texts])[::-1]
+        if any(text != shared for text in texts):
+            starts = [m.start() for m in re.finditer(r"\n+|(?<=[.!?])\s+", shared)]
+            if not starts:
+                return None
+            shared = shared[starts[0] :]
+        return {"text": shared} if _worth_teaching(shared) else None
+
+    def say(self, args: Args) -> str:
+        """Return the rule in words."""
+        closing = str(args["text"])
+        if "\n" in closing:
+            return f"End every reply with the line {_quoted(closing.strip())}."
+        if closing.strip().endswith("?"):
+            return f"End every reply with the question {_quoted(closing.strip())}."
+        return f"End every reply with {_quoted(closing.strip())}."
+
+    def contrary(self, args: Args) -> list[str]:
+        """Return requests for a reply without it."""
+        closing = str(args["text"]).strip()
+        if closing.endswith("?"):
+            return [
+                "{prompt} Do not ask me anything back.",
+                "Please answer without asking a question at the end. {prompt}",
+                "{prompt} Do not end your reply with a question.",
+                "No questions back, please. {prompt}",
+                "{prompt} Just answer, and ask nothing.",
+                "Answer this, and do not ask whether I want more: {prompt}",
+                "{prompt} Stop after the answer.",
+            ]
+        short = closing.strip(" -—–~*_.!\n") or closing
+        templates = [
+            "{prompt} Do not sign your reply.",
+            f"{{prompt}} Do not write '{short}' at the end.",
+            "Please answer without a signature or closing line. {prompt}",
+            f"Leave out '{short}' this time. {{prompt}}",
+            "{prompt} Stop after the answer, with no closing words.",
+            f"Without saying '{short}', answer this: {{prompt}}",
+            "{prompt} No signature, please.",
+        ]
+        return templates
+
+
+_END = (
+    rf"\b(?:end|ending|ends|finish|finishing|close|closing|conclude|concluding|sign off|sign|signing off|wrap up)\b"
+    rf"(?:\s+(?:off|up|all|every|each|any|your|the|my|of|single|{REPLY})\b)*"
+)
+_QUOTED_FORMS = (
+    rf"{_END}[^.⟨]{{0,80}}?{QUOTE}",
+    rf"\b(?:add|put|write|append|say|include|use|place) (?:the (?:words?|phrase|line|sentence|question) )?{QUOTE}[^.⟨]{{0,40}}?\b(?:at the (?:very )?(?:end|bottom)|last|after|as (?:the|your) (?:last|final|signature|closing))",
+    rf"\b(?:last|final|closing) (?:words?|line|sentence|thing)\b[^.⟨]{{0,60}}?{QUOTE}",
+    rf"\bat the (?:very )?(?:end|bottom)\b[^.⟨]{{0,60}}?{QUOTE}",
+    rf"\b(?:signature|sign-off)\b[^.⟨]{{0,40}}?{QUOTE}",
+)
+_QUESTION = (
+    rf"{_END}\s+(?:with|by asking|in|on)\s+(?:me )?(?:a|an|one|some|your)?\s*(?:\w+[ -]){{0,2}}question"
+    r"|\bask(?: me)?(?: back)? (?:a|an|one|some) (?:\w+[ -]){0,2}questions?\b[^.]*\b(?:end|last|finish|after|afterwards|reply|replies|answers?|time|every)"
+    r"|\b(?:always|every time|each time)\b[^.]{0,20}\bask(?: me)?(?: back)? (?:a|an|one|some)? ?(?:\w+[ -]){0,2}questions?"
+    r"|\bask(?: me)? (?:a |an )?follow-? ?up questions?"
+)
+
+
+def _as_args(closing: str, line: bool, signed: bool) -> Args:
+    """Return arguments for a closing as a person quotes it: on a line of its own if it is a line or a signature."""
+    body = closing.strip()
+    if closing.startswith("\n") or body.startswith(("--", "—", "–", "- ", "~", "P.S", "PS")) or line:
+        return {"text": f"\n{body}"}
+    return {"text": f"\n-- {body}"} if signed else {"text": f" {body}"}
+
+
+def _after(rest: str, ours: str) -> list[str]:
+    """Return what may be the closing in ``rest``, which follows a shared word that ``ours`` follows in the text."""
+    same = os.path.commonprefix([re.match(r"\S*", rest)[0], re.match(r"\S*", ours)[0]])  # type: ignore[index]
+    closings = [rest[len(same) :]]
+    marks = re.match(r"[.!?…:;,*_\"'”’)\]]+", rest)
+    if marks and marks.group() != same and len(rest) > marks.end():
+        closings.append(rest[marks.end() :])
+    return closings
+
+
+def _worth_teaching(closing: str) -> bool:
+    body = closing.strip()
+    return bool(re.search(rf"\w|{_EMOJI}|[^\s\w.!?…*]{{2}}", body))
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if "'" in text else f"'{text}'"
+
+
+@hookimpl
+def nightschool_rewriters() -> list[Rewriter]:
+    """Supply the rewriter of closings."""
+    return [Closing()]

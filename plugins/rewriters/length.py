@@ -1,0 +1,174 @@
+"""How long a reply is at most: so many sentences, words or paragraphs from its beginning."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ...engine.host.hooks import hookimpl
+from ...engine.study.contracts import Args, Rewriter
+from ...engine.study.prose import (
+    first_paragraphs,
+    first_sentences,
+    first_words,
+    paragraphs,
+    sentences,
+    simple_sentences,
+)
+from ...engine.study.wording import NUMBER, number, wording
+
+_NAMES = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
+
+
+class Length:
+    """``unit`` is sentences, words or paragraphs, ``n`` how many at most.
+
+    Words with ``whole`` end with the last sentence that fits; without it, after exactly ``n`` words.
+    """
+
+    name = "length"
+    order = 30
+
+    def infer(self, text: str, target: str) -> list[Args]:
+        """Return lengths that cut the text about where the target ends."""
+        size, words = len(target), len(target.split())
+        if size >= len(text) + 20 or not words:
+            return []
+        head = text[: 2 * size + 2000]
+        found: list[Args] = []
+        counts = {len(sentences(target)), len(simple_sentences(target))}
+        for count in sorted(counts | {count - 1 for count in counts if count > 1}):
+            if count <= 12 and len(first_sentences(head, count)) < len(text.rstrip()):
+                found.append({"unit": "sentences", "n": count})
+        parts = len(paragraphs(target))
+        if len(paragraphs(head)) > parts:
+            found.append({"unit": "paragraphs", "n": parts})
+        if len(head.split()) > words >= 3:
+            found.append({"unit": "words", "n": words, "whole": False})
+        found.sort(key=lambda args: abs(len(self.apply(args, head)) - size))
+        return found[:3]
+
+    def read(self, rule: str) -> list[Args]:
+        """Understand "in one sentence", "no more than 30 words", "under two sentences", "be brief"."""
+        said = wording(rule).plain
+        if (
+            re.search(
+                rf"\b(?:at least|minimum(?: of)?|more than|longer than|over|or more)\b[^.]{{0,12}}\b{NUMBER}\b", said
+            )
+            and "no more than" not in said
+            and "not more than" not in said
+        ):
+            return []
+        if match := re.search(
+            rf"\b({NUMBER})(?:\s*(?:-|–|to|or)\s*({NUMBER}))?[\s-]+(?:\w+\s+)?(sentence|word|paragraph|line)s?\b(?: or (two|three|less|fewer))?",
+            said,
+        ):
+            count = number(match[2] or match[1])
+            if match[4] in ("two", "three"):
+                count = number(match[4])
+            before = said[: match.start()]
+            if re.search(r"\b(?:fewer|less|shorter) than\s*$|\b(?:under|below)\s*$", before):
+                count -= 1
+            if count >= 1 and not _names_a_thing(said, match):
+                return [_args(match[3], count)]
+        if re.search(r"\b(?:one|single)-(?:sentence|liner)s?\b|\bsingle sentence\b|\bone[- ]liners?\b", said):
+            return [_args("sentence", 1)]
+        if re.search(
+            r"\b(?:too long|shorter|brief(?:ly)?|briefer|concise(?:ly)?|succinct|terse|short|less wordy|less verbose|too verbose|too wordy|to the point)\b",
+            said,
+        ) and not re.search(
+            r"\b(?:not|don't|never|stop being|isn't|less|too)\s+(?:so |be |being )?(?:brief|short|concise|terse|succinct)\b|\bshort (?:stor|poem|film|video|term|circuit)",
+            said,
+        ):
+            return [{"unit": "sentences", "n": 2, "guess": True}]
+        return []
+
+    def apply(self, args: Args, text: str) -> str:
+        """Return the beginning of the text that is allowed."""
+        count = int(args["n"])
+        if args["unit"] == "sentences":
+            return first_sentences(text.strip(), count)
+        if args["unit"] == "paragraphs":
+            return first_paragraphs(text.strip(), count)
+        return _whole_within(text.strip(), count) if args.get("whole") else first_words(text.strip(), count)
+
+    def holds(self, args: Args, text: str) -> bool:
+        """Whether the reply is no longer than that."""
+        count = int(args["n"])
+        if args["unit"] == "sentences":
+            return 0 < len(sentences(text)) <= count
+        if args["unit"] == "paragraphs":
+            return 0 < len(paragraphs(text)) <= count
+        return 0 < len(text.split()) <= count
+
+    def peel(self, args: Args, text: str) -> str:
+        """Return the text: a length adds nothing."""
+        return text
+
+    def key(self, args: Args) -> str:
+        """Return the unit: a limit of words and one of sentences can both hold."""
+        return str(args["unit"])
+
+    def common(self, several: Sequence[Args]) -> Args | None:
+        """Return the longest of the lengths."""
+        longest = max(several, key=lambda args: int(args["n"]))
+        return dict(longest) if int(longest["n"]) <= 3 * min(int(args["n"]) for args in several) else None
+
+    def say(self, args: Args) -> str:
+        """Return the rule in words."""
+        count = int(args["n"])
+        unit = str(args["unit"])
+        if count == 1:
+            return f"Answer in exactly one {unit[:-1]}."
+        return f"Answer in at most {_NAMES.get(count, count)} {unit}."
+
+    def contrary(self, args: Args) -> list[str]:
+        """Return requests for a long reply."""
+        return [
+            "{prompt} Answer in a long reply with several sentences.",
+            "Please give a long, detailed answer of at least five sentences. {prompt}",
+            "{prompt} Explain it in detail, in at least six sentences.",
+            "Take as much space as you need and go into detail. {prompt}",
+            "{prompt} Write two full paragraphs.",
+            "In a long answer of at least eight sentences: {prompt}",
+            "{prompt} This time I want a long answer, so do not be brief.",
+            "Write a long and thorough reply. {prompt}",
+        ]
+
+
+def _args(unit: str, count: int) -> Args:
+    if unit == "word":
+        return {"unit": "words", "n": count, "whole": True}
+    return {"unit": "paragraphs" if unit == "paragraph" else "sentences", "n": count}
+
+
+def _names_a_thing(said: str, match: re.Match[str]) -> bool:
+    """Whether the number belongs to something else: "a word about", "the one word that", "an example sentence"."""
+    if match[1] in ("a", "an"):
+        return not re.search(r"\b(?:in|to|only|just|into)\s*$", said[: match.start()])
+    return bool(
+        re.search(r"\b(?:use|say|using|saying|the word|start|begin|end|with|ask)\s*(?:the )?$", said[: match.start()])
+    )
+
+
+def _whole_within(text: str, count: int) -> str:
+    """Return the whole sentences that fit, or where the first is too long, its beginning up to a comma or ``count``."""
+    if len(text.split()) <= count:
+        return text
+    number_fit = 0
+    for number_fit in range(1, count + 1):
+        if len(first_sentences(text, number_fit).split()) > count:
+            break
+    kept = first_sentences(text, number_fit - 1) if number_fit > 1 else ""
+    if kept:
+        return kept
+    cut = first_words(text, count)
+    clause = max((m.start() for m in re.finditer(r"[,;:]\s", cut)), default=-1)
+    cut = cut[:clause] if len(cut[: max(clause, 0)].split()) * 2 >= count else cut
+    return cut.rstrip(" ,;:") + ("" if cut.endswith((".", "!", "?")) else ".")
+
+
+@hookimpl
+def nightschool_rewriters() -> list[Rewriter]:
+    """Supply the rewriter of lengths."""
+    return [Length()]

@@ -1,0 +1,122 @@
+"""Which marks a reply does without: emoji, exclamation marks, bold, headings, brackets, dashes, digits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ...engine.host.hooks import hookimpl
+from ...engine.study.contracts import Args, Rewriter
+from ...engine.study.wording import NOT, wording
+
+_EMOJI = r"(?:[\U0001F000-\U0001FAFF\u2600-\u27BF\u2B50\u2B55\u231A-\u23FF\u2190-\u21FF\u200D\uFE0F\U0001F1E6-\U0001F1FF]|\u00A9|\u00AE)+"
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """One class of marks: how it is found, what takes its place, and its names."""
+
+    find: re.Pattern[str]
+    put: str | Callable[[re.Match[str]], str]
+    named: str  # in a rule
+    said: str  # in our sentence
+    more: str  # in a contrary request
+
+
+_MARKS: dict[str, _Mark] = {
+    "emoji": _Mark(re.compile(rf"[ \t]*{_EMOJI}"), "", r"emojis?|emoticons?|smileys?", "emoji", "emoji"),
+    "exclamation": _Mark(re.compile(r"!+"), lambda m: ".", r"exclamation (?:marks?|points?)|exclamations|!", "exclamation marks", "exclamation marks"),
+    "bold": _Mark(re.compile(r"\*\*(?=\S)|(?<=\S)\*\*|__(?=\w)|(?<=\w)__"), "", r"bold(?:face|ing)?(?: text)?|asterisks?", "bold text", "bold text"),
+    "heading": _Mark(re.compile(r"(?m)^[ \t]*#{1,6}[ \t]+"), "", r"head(?:ing|er|line)s?|titles?", "headings", "headings"),
+    "brackets": _Mark(re.compile(r"[ \t]*\([^()\n]*\)"), "", r"parenthes[ei]s|brackets|parentheticals?", "text in brackets", "remarks in parentheses"),
+    "dash": _Mark(re.compile(r"\s*[—]\s*|\s+[–]\s+"), ", ", r"(?:em[- ]?|en[- ]?)?dash(?:es)?", "dashes", "dashes"),
+    "semicolon": _Mark(re.compile(r";"), ",", r"semi-?colons?", "semicolons", "semicolons"),
+    "quotes": _Mark(re.compile(r"[\"“”]"), "", r"quotation marks?|quote marks?", "quotation marks", "quotation marks"),
+    "digits": _Mark(re.compile(r"[ \t]?\d+"), "", r"digits|numerals", "digits", "digits"),
+    "code": _Mark(re.compile(r"`+"), "", r"backticks?", "backticks", "backticks"),
+}  # fmt: skip
+_MARKDOWN = ("bold", "heading", "code")
+
+
+class Marks:
+    """``without`` names the class of marks that is taken out; ``to`` is what an exclamation mark and its like become."""
+
+    name = "marks"
+    order = 10
+
+    def infer(self, text: str, target: str) -> list[Args]:
+        """Return the classes that the text has and the target has not."""
+        head = text[: 4 * len(target) + 2000]
+        found: list[Args] = []
+        for name, mark in _MARKS.items():
+            if mark.find.search(head) and not mark.find.search(target):
+                found.append({"without": name})
+                if name in ("exclamation", "dash", "semicolon"):
+                    found += [{"without": name, "to": to} for to in _others(name)]
+        return found
+
+    def read(self, rule: str) -> list[Args]:
+        """Understand "no emojis", "stop using exclamation marks", "without markdown"."""
+        said = wording(rule).plain
+        reach = rf"\b{NOT}\b[^.;]{{0,40}}?"
+        if re.search(rf"{reach}\bmarkdown\b|\bplain text\b", said):
+            return [{"without": name} for name in _MARKDOWN]
+        return [
+            {"without": name}
+            for name, mark in _MARKS.items()
+            if re.search(rf"{reach}(?<!\w)(?:{mark.named})(?!\w)", said)
+        ]
+
+    def apply(self, args: Args, text: str) -> str:
+        """Return the text without the marks."""
+        mark = _MARKS[str(args["without"])]
+        return (
+            re.sub(
+                r"(?m)^[ \t]+(?=\S)(?![-*•\d])", "", mark.find.sub(str(args["to"]) if "to" in args else mark.put, text)
+            ).strip()
+            if args["without"] == "emoji"
+            else mark.find.sub(str(args["to"]) if "to" in args else mark.put, text)
+        )
+
+    def holds(self, args: Args, text: str) -> bool:
+        """Whether the reply has none."""
+        return not _MARKS[str(args["without"])].find.search(text)
+
+    def peel(self, args: Args, text: str) -> str:
+        """Return the text: nothing was added."""
+        return text
+
+    def key(self, args: Args) -> str:
+        """Return the class of marks."""
+        return str(args["without"])
+
+    def common(self, several: Sequence[Args]) -> Args | None:
+        """Return the first: the class is the same in all."""
+        return dict(several[0])
+
+    def say(self, args: Args) -> str:
+        """Return the rule in words."""
+        return f"Use no {_MARKS[str(args['without'])].said}."
+
+    def contrary(self, args: Args) -> list[str]:
+        """Return requests for the marks."""
+        more = _MARKS[str(args["without"])].more
+        return [
+            f"{{prompt}} Use {more} in your reply.",
+            f"Please use {more} this time. {{prompt}}",
+            f"{{prompt}} Include {more}.",
+            f"With {more}, answer this: {{prompt}}",
+            f"{{prompt}} I want to see {more} in the answer.",
+            f"Put {more} in your reply. {{prompt}}",
+        ]
+
+
+def _others(name: str) -> list[str]:
+    return {"exclamation": [""], "dash": [" - ", " ", "-"], "semicolon": [".", ""]}[name]
+
+
+@hookimpl
+def nightschool_rewriters() -> list[Rewriter]:
+    """Supply the rewriter of marks."""
+    return [Marks()]
