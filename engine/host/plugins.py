@@ -35,6 +35,7 @@ BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.rewriters.case",
     "nightschool.plugins.rewriters.terms",
     "nightschool.plugins.rewriters.layout",
+    "nightschool.plugins.rewriters.marks",
     "nightschool.plugins.trainers.tail_lora",
     "nightschool.plugins.gates.sticks",
     "nightschool.plugins.gates.keeps",
