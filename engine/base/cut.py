@@ -85,11 +85,28 @@ class Trunk(nn.Module):
         return cast("Tensor", out.last_hidden_state)
 
     @torch.no_grad()
-    def extend(self, ids: Tensor, cache: DynamicCache) -> Tensor:
-        """Append ``ids``, ``(1, T)`` int64, to what ``cache`` holds and return their states, ``(1, T, d)``."""
+    def extend(self, ids: Tensor, cache: DynamicCache, mask: Tensor | None = None) -> Tensor:
+        """Append tokens to what ``cache`` holds and return their states.
+
+        Args:
+            ids: ``(B, T)`` int64.
+            cache: From :meth:`new_cache`; holds ``S`` tokens of each sequence.
+            mask: ``(B, S + T)``, 0 at padding; None: no padding.
+
+        Returns:
+            ``(B, T, d)``.
+        """
         if not len(self.layers):
             return cast("Tensor", self.decoder.embed_tokens(ids))
-        out = self.decoder(input_ids=ids, past_key_values=cache, use_cache=True, return_dict=True)
+        positions = None if mask is None else positions_of(mask)[:, -ids.shape[1] :]
+        out = self.decoder(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            return_dict=True,
+        )
         return cast("Tensor", out.last_hidden_state)
 
 

@@ -1,0 +1,215 @@
+"""Conversations of the engine: tokens already read stay in the caches, the tail speaks with the slot's adapter.
+
+One conversation holds a provider session (the trunk's cache), the states it gave, and the tail's cache. A new turn is
+the old text plus a little: only the little is computed. Changing the adapter (another version, another slot) leaves the
+trunk's work as it is and sends the kept states through the tail again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from ...schemas.messages import Sampling
+from ...schemas.records import Finish
+from ..base.cut import Tail, crop, split
+from ..base.library import LoadedBase
+from ..base.provider import Provider, Session
+from ..slots.adapter import Adapter, attach
+from .detokenize import Detokenizer
+from .prompt import Turn, encode, fit
+from .sampler import Sampler
+
+__all__ = ["Chat", "Reply", "Turn"]
+
+_KEPT = 4  # conversations whose caches stay in memory
+_CHUNK = 512  # tokens of a long prompt between two looks at ``cancelled``
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the model said, why it stopped, and in how many tokens."""
+
+    text: str
+    finish: Finish
+    tokens: int
+
+
+@dataclass
+class _Stream:
+    """What is held for one conversation; everything covers the same ``tokens``."""
+
+    session: Session
+    cache: DynamicCache
+    voice: Path | None
+    tokens: list[int] = field(default_factory=list)
+    states: list[Tensor] = field(default_factory=list)
+    text: str = ""  # what ``tokens`` says; empty if not known
+
+
+class Chat:
+    """Answers in conversations of one base, each turn with the adapter it is given. One caller at a time."""
+
+    def __init__(self, base: LoadedBase, provider: Provider, cut: int) -> None:
+        self._base = base
+        self._provider = provider
+        self._cut = cut
+        self._tail: Tail = split(base.model, cut)[1]
+        self._voice: Path | None = None
+        self._streams: OrderedDict[int, _Stream] = OrderedDict()
+        self.computed = 0  # tokens that went through the trunk, for benchmarks and tests
+
+    async def reply(
+        self,
+        conversation: int,
+        turns: Sequence[Turn],
+        *,
+        system: str,
+        adapter: Path | None,
+        sampling: Sampling,
+        on_text: Callable[[str], None],
+        cancelled: Callable[[], bool],
+    ) -> Reply:
+        """Answer the last turn.
+
+        Args:
+            conversation: Names the caches to go on from.
+            turns: The whole history; the last is the user's.
+            system: The slot's system prompt; empty: the base's own.
+            adapter: Folder of the version's adapter; None: the plain base.
+            sampling: Temperature None counts as 0.
+            on_text: Called with each piece of text, whole characters only.
+            cancelled: Asked before each token.
+
+        Raises:
+            PromptTooLong: If the last message does not fit the context.
+            Damaged, BaseMismatch: If the adapter cannot be used.
+        """
+        room = max(1, min(sampling.max_tokens, self._base.card.context // 4))
+        text = fit(self._base, turns, system, room)
+        self._speak_with(adapter)
+        with torch.inference_mode():
+            stream = await self._stream(conversation, adapter)
+            try:
+                return await self._answer(stream, text, sampling, on_text, cancelled)
+            except BaseException:
+                self.forget(conversation)  # its caches may cover different tokens now
+                raise
+
+    def forget(self, conversation: int) -> None:
+        """Drop what is held for a conversation, as after its history was changed. Unknown ones are ignored."""
+        self._streams.pop(conversation, None)
+
+    # -- one answer ---------------------------------------------------------------------------------------------------
+
+    async def _answer(
+        self,
+        stream: _Stream,
+        text: str,
+        sampling: Sampling,
+        on_text: Callable[[str], None],
+        cancelled: Callable[[], bool],
+    ) -> Reply:
+        hidden = await self._read(stream, text, cancelled)
+        if hidden is None:
+            return Reply("", Finish.CANCELLED, 0)
+        sampler, detokenizer = Sampler(sampling), Detokenizer(self._base.tokenizer)
+        ends = frozenset(self._base.card.end_of_turn)
+        finish, count = Finish.LENGTH, 0
+        while count < sampling.max_tokens and len(stream.tokens) < self._base.card.context:
+            if cancelled():
+                finish = Finish.CANCELLED
+                break
+            token = sampler.choose(self._tail.head(hidden), stream.tokens)
+            if token in ends:
+                finish = Finish.STOP
+                break
+            count += 1
+            piece = detokenizer.feed(token)
+            if piece:
+                on_text(piece)
+            hidden = (await self._extend(stream, [token]))[-1]
+        rest = detokenizer.flush()
+        if rest:
+            on_text(rest)
+        stream.text = text + detokenizer.text
+        return Reply(detokenizer.text, finish, count)
+
+    async def _read(self, stream: _Stream, text: str, cancelled: Callable[[], bool]) -> Tensor | None:
+        """Bring the stream to ``text`` and return the hidden row after its last token; None if cancelled on the way."""
+        if stream.text and text.startswith(stream.text):
+            tokens = stream.tokens + encode(self._base, text[len(stream.text) :])
+        else:
+            tokens = encode(self._base, text)
+        same = _common(stream.tokens, tokens[:-1])  # the last one is always computed: its row is wanted
+        await self._cut_back(stream, same)
+        stream.text = ""
+        hidden: Tensor | None = None
+        for start in range(same, len(tokens), _CHUNK):
+            if cancelled():
+                return None
+            hidden = await self._extend(stream, tokens[start : start + _CHUNK])
+        stream.text = text
+        return hidden[-1] if hidden is not None else None
+
+    async def _extend(self, stream: _Stream, tokens: list[int]) -> Tensor:
+        """Append tokens and return their rows after the final norm, ``(T, d)``."""
+        states = (await stream.session.extend(len(stream.tokens), tokens)).rows
+        hidden = self._tail.hidden(states[None], cache=stream.cache)[0]
+        stream.tokens += tokens
+        stream.states.append(states)
+        self.computed += len(tokens)
+        return hidden
+
+    # -- caches -------------------------------------------------------------------------------------------------------
+
+    async def _stream(self, conversation: int, adapter: Path | None) -> _Stream:
+        stream = self._streams.get(conversation)
+        if stream is None:
+            stream = _Stream(self._provider.open(self._cut), self._tail.new_cache(), adapter)
+            self._streams[conversation] = stream
+            while len(self._streams) > _KEPT:
+                _, oldest = self._streams.popitem(last=False)
+                await oldest.session.close()
+        self._streams.move_to_end(conversation)
+        if stream.voice != adapter:
+            stream.voice, stream.cache = adapter, self._tail.new_cache()
+            self._fill(stream)
+        return stream
+
+    def _fill(self, stream: _Stream) -> None:
+        """Send the kept states through the tail into its empty cache."""
+        if stream.states:
+            rows = torch.cat(stream.states)
+            stream.states = [rows]
+            for start in range(0, len(rows), _CHUNK):
+                self._tail.hidden(rows[None, start : start + _CHUNK], cache=stream.cache)
+
+    async def _cut_back(self, stream: _Stream, length: int) -> None:
+        if length == len(stream.tokens):
+            return
+        stream.tokens = stream.tokens[:length]
+        stream.states = [torch.cat(stream.states)[:length]] if length else []
+        await stream.session.extend(length, [])
+        if not crop(stream.cache, length):
+            stream.cache = self._tail.new_cache()
+            self._fill(stream)
+
+    def _speak_with(self, adapter: Path | None) -> None:
+        if adapter != self._voice:
+            attach(self._tail, Adapter.load(adapter) if adapter is not None else None)
+            self._voice = adapter
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return the length of the common beginning."""
+    for place, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
+            return place
+    return min(len(one), len(other))
