@@ -13,7 +13,7 @@ from .weights import read_config
 
 _SPEC = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _WANTED = re.compile(
-    r"[^/]+\.safetensors|[^/]+\.safetensors\.index\.json|(config|generation_config)\.json"
+    r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|(config|generation_config)\.json"
     r"|tokenizer[^/]*\.(json|model)|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)|merges\.txt"
     r"|chat_template\.(jinja|json)"
 )

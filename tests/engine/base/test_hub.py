@@ -67,7 +67,11 @@ class StandIn:
         monkeypatch.setattr(huggingface_hub, "snapshot_download", self.download)
 
     def model_info(self, name, revision=None):
-        names = [path.name for path in self.folder.iterdir()] + ["original/model.safetensors", "evil.py", "model.bin"]
+        names = [path.name for path in self.folder.iterdir()] + [
+            "original/model.safetensors",
+            "consolidated.safetensors",
+            "evil.py",
+        ]
         return SimpleNamespace(sha=COMMIT, siblings=[SimpleNamespace(rfilename=name) for name in sorted(names)])
 
     def download(self, name, *, revision, local_dir, allow_patterns):

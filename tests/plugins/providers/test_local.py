@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pluggy
 import pytest
 import torch
@@ -46,6 +49,11 @@ def test_it_is_supplied_through_the_hook(tiny_base):
     ((kind,),) = manager.hook.nightschool_providers()
     assert kind.name == "local"
     assert kind.open(tiny_base).base == tiny_base.card
+
+
+def test_listing_the_plugins_does_not_import_torch():
+    code = "import sys, nightschool.plugins.providers.local; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 async def test_sequences_of_all_lengths_come_back_in_order(base, provider):
