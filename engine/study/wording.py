@@ -78,7 +78,7 @@ _ALWAYS = re.compile(
     re.IGNORECASE,
 )
 _LEADING = re.compile(
-    r"^(?:no|nope|hey|hi|ok(?:ay)?|well|actually|and|but|so|also|please|remember|note|again|look|listen|sorry|thanks|thank you|great|good|nice|"
+    r"^(?:(?:no|nope|stop|wrong)(?=\s*[,:;.!])|hey|hi|ok(?:ay)?|well|actually|and|but|so|also|please|remember|note|again|look|listen|sorry|thanks|thank you|great|good|nice|"
     r"from now on|from here on(?: out)?|in (?:the )?future|going forward|next time|as i said|like i said|i (?:already )?(?:told|asked) you(?: to| that)?|remember(?: that| to)?|"
     r"(?:could|can|would|will) you|i(?:'d| would) (?:like|prefer|want) (?:it if )?you(?: to)?|i(?:'d| would) (?:like|prefer) it if you|i want you to|i need you to|"
     r"you (?:should|must|need to|have to)|make sure (?:that )?(?:you|to)|be sure to|try to|let's)\b\s*[,:;.!-]*\s*",

@@ -40,7 +40,8 @@ class Closing:
                     continue
                 for closing in _after(tail[theirs[end - 1].end() :], text[ours[last].end() : ours[last].end() + 20]):
                     args = {"text": closing}
-                    if _worth_teaching(closing) and args not in found:
+                    own_words = WORD.search(closing) and " ".join(closing.split()) in " ".join(text.split())
+                    if _worth_teaching(closing) and not own_words and args not in found:
                         found.append(args)
                 break
         return found[:3]

@@ -40,8 +40,8 @@ class Opening:
             marker = ITEM.match(opening)
             if marker and "\n" not in opening:
                 opening = opening[marker.end() :]
-            if not _worth_teaching(opening):
-                continue
+            if not _worth_teaching(opening) or " ".join(opening.split()) in " ".join(text[:600].split()):
+                continue  # nothing, or words that were the text's own
             lowered = _lowered(opening, ours[skipped].group(), theirs[place].group())
             found.append({"text": opening, "lower_first": lowered})
             if len(found) == 2:

@@ -1,0 +1,225 @@
+"""From a signal to a lesson: what an edit does, what a rule asks, what the user's words correct.
+
+A lesson that has steps can be taught and checked. One without stays visible with a reason and a way out, and one that
+asks for blind obedience is rejected. Knows no rewriter or detector by name; plugins supply both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ...schemas.records import Evidence, LessonState, SignalKind, Step
+from . import compose
+from .contracts import Detector, Rewriter
+from .prose import WORD
+from .wording import split_condition
+
+if TYPE_CHECKING:
+    from ..host.plugins import PluginHost
+
+SURE = 0.5
+"""From this confidence on a lesson is studied without being asked for."""
+
+_NO_FORM = "Night School can't teach this yet: edit a reply the way you want it, and it learns from that."
+_NOT_STYLE = (
+    "This edit changes what the reply says, not how it says it: correct the way of answering, and it is learned."
+)
+_UNCLEAR = "This edit rewords too much to find a rule in it: say the rule in a sentence, or edit less of the reply."
+_LOOKS_LIKE_CONTENT = "This may be about this one reply: approve it if every reply should be so."
+_GUESSED = "Night School reads it as: {rule} Approve it if that is right, or edit the rule."
+_MAYBE_ONCE = "This may have been meant for one reply: approve it if it is for good."
+_UNSAFE = "Rules that take away judgement or safety are not taught; say how to answer, not what to allow."
+
+
+@dataclass(frozen=True)
+class LessonDraft:
+    """A lesson before it has a number and a slot. ``text`` is the user's own words or edited reply."""
+
+    kind: SignalKind
+    text: str
+    rule: str
+    steps: list[Step] = field(default_factory=list)
+    when: str = ""
+    evidence: list[Evidence] = field(default_factory=list)
+    confidence: float = 0.0
+    state: LessonState = LessonState.PROPOSED
+    reason: str = ""
+
+
+def find_corrections(plugins: PluginHost, prompt: str, reply: str, said: str) -> list[LessonDraft]:
+    """Return what the user's next message teaches; ``prompt`` and ``reply`` are empty at the first turn."""
+    drafts: list[LessonDraft] = []
+    detectors: list[Detector] = plugins.collect("nightschool_detectors")
+    for detector in detectors:
+        for finding in detector.find(prompt, reply, said):
+            draft = lesson_from_rule(plugins, finding.rule)
+            evidence = [Evidence(prompt=prompt, before=reply, said=said)]
+            draft = replace(draft, kind=finding.kind, text=finding.rule, evidence=evidence)
+            if draft.state is not LessonState.REJECTED:
+                sure = min(finding.confidence, draft.confidence) if draft.steps else finding.confidence
+                once = draft.steps and not draft.reason and finding.confidence < SURE
+                draft = _settled(replace(draft, confidence=sure, reason=_MAYBE_ONCE if once else draft.reason))
+            if all(draft.rule != other.rule for other in drafts):
+                drafts.append(draft)
+    return drafts
+
+
+def lesson_from_edit(plugins: PluginHost, prompt: str, before: str, after: str) -> LessonDraft:
+    """Return what one edited reply teaches."""
+    return lesson_from_edits(plugins, [(prompt, before, after)])
+
+
+def lesson_from_edits(plugins: PluginHost, edits: Sequence[tuple[str, str, str]]) -> LessonDraft:
+    """Return what several edits made for one rule teach; each is (prompt, before, after)."""
+    rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
+    evidence = [Evidence(prompt=prompt, before=before, after=after) for prompt, before, after in edits]
+    draft = LessonDraft(SignalKind.EDIT, edits[-1][2], "", evidence=evidence)
+    found = compose.explain_all(rewriters, [(before, after) for _, before, after in edits])
+    if found is None:
+        return replace(draft, rule="Answer as in the edited reply.", reason=_UNCLEAR)
+    if not found.steps:
+        return replace(draft, rule="Answer as in the edited reply.", reason=_NOT_STYLE)
+    steps = [step for step in found.steps if not all(_swaps_content(step, before, after) for _, before, after in edits)]
+    if not steps:
+        return replace(draft, rule=compose.say(rewriters, found.steps), reason=_NOT_STYLE)
+    draft = replace(draft, rule=compose.say(rewriters, steps), steps=steps, confidence=found.confidence)
+    if len(edits) == 1 and any(_about_this_reply(step, f"{edits[0][0]} {edits[0][1]}") for step in steps):
+        draft = replace(draft, confidence=min(draft.confidence, 0.4), reason=_LOOKS_LIKE_CONTENT)
+    return _settled(draft)
+
+
+def lesson_from_rule(plugins: PluginHost, rule: str) -> LessonDraft:
+    """Return what a rule in words asks for."""
+    draft = LessonDraft(SignalKind.RULE, rule, rule.strip())
+    if _UNSAFE_RULE.search(" ".join(rule.lower().replace("’", "'").split())):
+        return replace(draft, state=LessonState.REJECTED, reason=_UNSAFE)
+    when, rest = split_condition(rule)
+    rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
+    steps: list[Step] = []
+    guessed = False
+    for rewriter in rewriters:
+        for args in rewriter.read(rest):
+            guessed = guessed or bool(args.get("guess"))
+            plain = {name: value for name, value in args.items() if name != "guess"}
+            steps.append(Step(rewriter=rewriter.name, args=plain))
+    if not steps:
+        return replace(draft, when=when, reason=_NO_FORM)
+    draft = replace(draft, when=when, steps=steps, confidence=0.4 if guessed else 0.95)
+    said = compose.say(rewriters, steps)
+    if guessed or _names_no_words(steps, rest):
+        draft = replace(draft, reason=_GUESSED.format(rule=said))
+    return _settled(draft)
+
+
+def combine(edit: LessonDraft, said: LessonDraft) -> LessonDraft | None:
+    """Return one lesson for an edit and the words said about the same reply, or None if they ask for different things.
+
+    The words give rule and condition; the edit gives the exact form, where it is one way of doing what they say.
+    """
+    if not edit.steps or not said.steps or LessonState.REJECTED in (edit.state, said.state):
+        return None
+    shown = {step.rewriter: step for step in edit.steps}
+    asked = {step.rewriter: step for step in said.steps}
+    both = shown.keys() & asked.keys()
+    if not both or not all(_is_form_of(shown[name], asked[name]) for name in both):
+        return None
+    steps = [*edit.steps, *(step for step in said.steps if step.rewriter not in shown)]
+    evidence = [Evidence(prompt=e.prompt, before=e.before, after=e.after, said=said.text) for e in edit.evidence]
+    confidence = max(edit.confidence, said.confidence)
+    return _settled(replace(said, steps=steps, evidence=evidence, confidence=confidence, reason=""))
+
+
+_UNSAFE_RULE = re.compile(
+    r"\b(?:never|don't|do not|stop|no longer|no|without)\b[^.;]{0,25}\b(?:refus\w*|declin\w*|warn\w* (?:me )?about|(?:safety|ethical|moral) \w+|disclaimers? about safety)\b"
+    r"|\b(?:always|never fail to|must|blindly)\b[^.;]{0,15}\b(?:obey|comply|do (?:whatever|anything|everything)|agree with (?:me|everything))\b"
+    r"|\bobey\b[^.;]{0,20}\b(?:everything|all|any|whatever|me|every)\b"
+    r"|\b(?:ignore|disregard|forget|bypass|disable|turn off|override|drop)\b[^.;]{0,30}\b(?:safety|guidelines|safeguards|ethic\w*|moral\w*|restrictions|polic(?:y|ies)|filters?|limitations|rules|instructions)\b"
+    r"|\b(?:no|without(?: any)?|zero) (?:restrictions|safeguards|censorship|filters?|ethics|moral\w*)\b|\buncensored\b|\bjailbr\w+\b|\banswer (?:any|every|all)thing[^.;]{0,20}(?:illegal|harmful|dangerous)\b|\bdo anything now\b"
+)
+_FUNCTION_WORDS = frozenset(
+    "the and for you your that this with are was not but what how why who when where can could would from about into have has had will its it's is to of in on at a an or as by be do does i me my we they more most some any tell explain give name please".split()
+)
+
+
+def _settled(draft: LessonDraft) -> LessonDraft:
+    """Return the draft approved where it is sure and has a form, else proposed."""
+    if draft.steps and draft.confidence >= SURE:
+        return replace(draft, state=LessonState.APPROVED)
+    return replace(draft, state=LessonState.PROPOSED)
+
+
+def _swaps_content(step: Step, before: str, after: str) -> bool:
+    """Whether a step only changes a fact or a word of this reply: a name, a number, a word that occurs once."""
+    if not {"from", "to"} <= step.args.keys():
+        return False
+    old, new = str(step.args["from"]), str(step.args["to"])
+    places = [match.group() for match in re.finditer(rf"(?i)(?<!\w){re.escape(old)}(?!\w)", before)]
+    if any(letter.isdigit() for letter in old + new):
+        return True
+    if len(places) >= 2:
+        return False
+    if not new:
+        return not _is_filler(old, before)
+    named = any(word[:1].isupper() for word in new.split()) or _capital_inside(old, before)
+    return named or not _is_plain_word(new) or len(old.split()) > 3
+
+
+def _capital_inside(old: str, before: str) -> bool:
+    """Whether a word has its capital inside a sentence, as a name has."""
+    match = re.search(rf"(?i)(?<!\w){re.escape(old)}(?!\w)", before)
+    if match is None or not match.group()[:1].isupper():
+        return False
+    return not re.search(r"(?:^|[.!?:]\s|\n\s*(?:[-*•]\s*)?)$", before[: match.start()])
+
+
+def _is_plain_word(word: str) -> bool:
+    return bool(re.fullmatch(r"[a-z'’ -]+", word))
+
+
+def _is_filler(phrase: str, before: str) -> bool:
+    """Whether a removed phrase is the kind that any reply may have: an interjection at its start, a set phrase."""
+    return bool(_FILLER.search(phrase.lower()))
+
+
+_FILLER = re.compile(
+    r"\b(?:certainly|sure|of course|absolutely|definitely|great question|good question|happy to help|glad you asked|as an ai|language model|i hope|hope (?:this|that) helps|let me know|"
+    r"feel free|here(?:'s| is| are)|no problem|thank you|thanks for|i'm sorry|sorry|i apologi[sz]e|in conclusion|overall|in summary|however|moreover|furthermore|additionally|basically|actually|"
+    r"really|very|just|literally|it(?:'s| is) (?:important|worth)|note that|welcome|hello|hi|hey|dear|well|okay|ok)\b"
+)
+
+
+def _about_this_reply(step: Step, context: str) -> bool:
+    """Whether a text that a step adds speaks of this prompt or reply, or gives figures."""
+    if set(step.args) - {"text", "lower_first"} or "text" not in step.args:
+        return False
+    text = str(step.args["text"])
+    words = _content_words(text)
+    shared = words & _content_words(context)
+    return (
+        bool(re.search(r"\d", text))
+        or (len(shared) >= 2 and len(shared) * 5 >= len(words) * 2)
+        or len(text.split()) > 40
+    )
+
+
+def _content_words(text: str) -> set[str]:
+    return {m.group().lower() for m in WORD.finditer(text) if len(m.group()) > 2} - _FUNCTION_WORDS
+
+
+def _names_no_words(steps: Sequence[Step], rule: str) -> bool:
+    """Whether a step adds words that the rule does not name, so that the user should see which."""
+    plain = " ".join(m.group().lower() for m in WORD.finditer(rule))
+    added = [str(step.args["text"]) for step in steps if "text" in step.args]
+    return any(" ".join(m.group().lower() for m in WORD.finditer(text)) not in plain for text in added)
+
+
+def _is_form_of(shown: Step, asked: Step) -> bool:
+    """Whether what an edit shows is one way of what the words ask: the same, or a longer opening or closing."""
+    if "text" in shown.args and "text" in asked.args:
+        one, other = str(shown.args["text"]).strip(), str(asked.args["text"]).strip()
+        return one.startswith(other) or one.endswith(other)
+    names = shown.args.keys() & asked.args.keys() - {"whole", "mark"}
+    return all(shown.args[name] == asked.args[name] for name in names)
