@@ -64,6 +64,21 @@ def test_cached_steps_are_bit_equal(model, ids, cut):
         assert torch.equal(tail(trunk.extend(part, lower), cache=upper), expected)
 
 
+@pytest.mark.parametrize("cut", CUTS)
+@torch.no_grad()
+def test_cached_steps_of_a_left_padded_batch_are_bit_equal(model, ids, cut):
+    trunk, tail = split(model, cut)
+    mask = torch.ones_like(ids)
+    mask[0, :3] = 0
+    whole, lower, upper = DynamicCache(config=model.config), trunk.new_cache(), tail.new_cache()
+    for start, stop in ((0, 5), (5, 6), (6, 13), (13, 14)):
+        part, seen = ids[:, start:stop], mask[:, :stop]
+        positions = positions_of(seen)[:, start:]
+        expected = model(part, attention_mask=seen, position_ids=positions, past_key_values=whole).logits
+        got = tail(trunk.extend(part, lower, seen), seen, upper)
+        assert torch.equal(got[seen[:, start:].bool()], expected[seen[:, start:].bool()])
+
+
 @torch.no_grad()
 def test_a_cropped_cache_goes_on_as_if_it_had_never_held_more(model, ids):
     trunk, tail = split(model, 2)
