@@ -36,21 +36,21 @@ _FORM = (
 _DURABLE = re.compile(
     r"\b(?:from now on|from here on|going forward|from this point|from today|henceforth|in (?:the )?future|for (?:the )?future|next time|every time|each time|any ?time|whenever|always|never|"
     rf"(?:every|each|all|any)(?: of)?(?: your| the| my)?(?: future)? {_REPLIES}|your (?:future )?(?:replies|answers|responses|messages)|"
-    r"any ?more|ever again|no longer|again and again|permanently|by default|for good)\b"
+    r"any ?more|ever again|no longer|again and again|permanently|by default|for good|remember (?:to|that you|you)|(?:don't|do not) ever|(?:must|should|shall) (?:call|address|refer to) me)\b"
 )
 _STRONG = re.compile(
-    r"^(?:\W*(?:ok(?:ay)?|no|hey|please|and|so|well|great|thanks|thank you|also|but|right)\b[\s,.!]*)*(?:from now on|from here on|going forward|henceforth|in (?:the )?future|next time)\b"
+    r"^(?:\W*(?:ok(?:ay)?|no|hey|please|and|so|well|great|thanks|thank you|also|but|right)\b[\s,.!]*)*(?:from now on|from here on|going forward|henceforth|in (?:the )?future|next time|(?:for|in) (?:all|every|each|any)(?: of)?(?: your| my)?(?: future| following| coming) \w+)\b"
 )
 _IMPERATIVE = rf"(?:please\s+|kindly\s+|just\s+|also\s+)*(?:(?:always|never|only|don't|do not)\s+)?(?:please\s+|ever\s+)?{_MANNER}\b"
-_TO_YOU = r"(?:you (?:should|must|need to|have to|are to|can|will|shall)|(?:i(?:'d| would)? (?:like|prefer|want|need|love)) (?:it if )?(?:you|your|the|all|short|shorter|long|longer|answers|replies|brief)|i want (?:you|your)|make sure|be sure|remember|(?:could|can|would|will) you|your (?:replies|answers|responses|messages))"
+_TO_YOU = rf"(?:(?:every|each|all)(?: of)?(?: your| the| my)? {_REPLIES} (?:should|must|needs? to|has to|have to|ends?|starts?|begins?|in)|you (?:should|must|need to|have to|are to|can|will|shall)|(?:i(?:'d| would)? (?:like|prefer|want|need|love)) (?:it )?(?:if )?(?:you|your|the|all|every|each|short|shorter|long|longer|answers|replies|brief)|i (?:want|need) (?:you|your|every|each|all)|i (?:don't|do not|never) want (?:any|you|your|to see)|make sure|be sure|remember|(?:could|can|would|will) you|your (?:replies|answers|responses|messages))"
 _PREAMBLE = re.compile(
     r"^(?:(?:(?:no|nope|wrong)(?=\s*[,.:;!–—-])|hey|hi|hello|ok|okay|well|actually|and|but|so|also|again|look|listen|sorry|thanks|thank you|great|good|nice|right|yes|wait|hm+|fine|cool|perfect|one more thing|assistant|bot)\b[\s,.:;!–—-]*)+"
 )
 _TOLD = re.compile(
-    r"^(?:as i (?:already )?said|like i said|i (?:already |just )?(?:told|asked) you(?: to| not to| that| before)?|i (?:already |just )?said|i've (?:already )?(?:told|asked) you|how (?:many times|often) (?:do|must|have) i)\b[\s,:]*"
+    r"^(?:as i (?:already )?said|like i said|i (?:already |just )?(?:told|asked) you(?: to| not to| that| before)?|i (?:already |just )?said|i've (?:already )?(?:told|asked) you|how (?:many times|often) (?:do|must|have) i\b[^:?!]*[:?!])\b[\s,:]*"
 )
 _STOP = re.compile(
-    r"^(?:please\s+|just\s+)?(?:stop|quit|no more|enough with|cut out|refrain from|avoid)\s+(?:the |with the |all the |those )?(?P<what>.+)"
+    r"^(?:(?:can|could|would|will) you\s+)?(?:please\s+|just\s+)*(?:stop|quit|no more|enough with|cut out|refrain from|avoid)\s+(?:the |with the |all the |those )?(?P<what>.+)"
 )
 _DONT = re.compile(r"^(?:please\s+)?(?:don't|do not|never)\s+(?:ever\s+)?(?P<what>.+)")
 _TOO = re.compile(
@@ -58,15 +58,15 @@ _TOO = re.compile(
 )
 _ONE_OFF = re.compile(
     r"^(?:please\s+|can you\s+|could you\s+|now\s+|but\s+)*(?:(?:make|keep|write|say|put|give|do|rewrite|rephrase|try|repeat) (?:it|that|this|me)\b.*\b(?:shorter|short|longer|simpler|brief\w*|again|formal|informal|concise\w*|lower ?case|upper ?case|sentences?|words?|bullets?|bullet points?|list|caps|differently|emojis?)"
-    r"|(?:a (?:bit|little) |much )?(?:shorter|longer|simpler|briefer|more (?:concise|detail|detailed|formal|casual|simply|simple)|less (?:formal|technical|wordy|verbose))(?: please| this time)?[.!]*$"
+    r"|(?:a (?:bit|little) |much )?(?:shorter|longer|simpler|briefer|more (?:concise|detail|detailed|formal|casual|simply|simple)|less (?:formal|technical|wordy|verbose))(?:,? please|,? this time)?[.!]*$"
     r"|(?:rewrite|rephrase|shorten|simplify)\b.*\b(?:it|that|this|your)\b)"
 )
 _CONTENT = re.compile(
-    r"^(?:no|nope|wrong|that's wrong|that is wrong|that's not right|that's incorrect|that is incorrect|incorrect|not quite|you're wrong)\b\s*[,.:;!–—-]+\s*(?:it'?s|it is|i meant|i asked|i wanted|i said|that's|the|you|use|call|not|don't|say|write|spell)\b"
+    r"^(?:no|nope|wrong|that's wrong|that is wrong|that's not right|that's incorrect|that is incorrect|incorrect|not quite|you're wrong)\b\s*[,.:;!–—-]+\s*(?:it'?s|it is|i meant|i asked|i wanted|i said|that's|you|use|call|not|don't|say|write|spell)\b"
 )
 _NO_WISH = re.compile(r"^(?:no|nope|not like that|wrong)\b[\s,.:;!–—-]+")
 _TASK = re.compile(
-    r"^(?:please\s+|can you\s+|could you\s+)*(?:write|compose|draft|create|invent|generate|translate|summari[sz]e|tell me|explain|describe|continue|imagine|pretend|finish|complete|list|give me|suggest|help me|show me|name|find|fix|solve|calculate)\b(?!\s+(?:in|with|without|as|all|your|every|everything|each|only|concisely|briefly|formally|short|less|more|like|to me)\b)"
+    r"^(?:please\s+|can you\s+|could you\s+)*(?:write|compose|draft|create|invent|generate|translate|summari[sz]e|tell me|explain|describe|continue|imagine|pretend|finish|complete|list|give me|suggest|help me|show me|name|find|fix|solve|calculate)\b(?!\s+⟨|\s+(?:in|with|without|as|all|your|every|everything|each|only|concisely|briefly|formally|short|less|more|like|to me)\b)"
 )
 _ABOUT_WORLD = re.compile(
     r"\b(?:where|who|whose|which|that)\s+(?:(?:he|she|it|they|the \w+)\s+)?(?:always|never|\w+s\s+never|\w+s\s+always)\b|\b(?:he|she|they|we|people|everyone|nobody|someone|my \w+|the \w+) (?:always|never|should|must)\b"
@@ -93,11 +93,15 @@ class Explicit:
         if not text.strip() or len(text) > _LONGEST:
             return []
         found: list[Finding] = []
+        asks_anew = False
         for sentence in _sentences(text):
             finding = _judge(sentence, bool(reply.strip()), asked=reply.rstrip().endswith("?"))
             if finding is not None:
                 found.append(finding)
-        return found
+            elif _is_question(sentence.plain) or _TASK.match(sentence.plain):
+                asks_anew = True
+        # "What is rust? Do not sign your reply." wishes something of the reply to come, once.
+        return [finding for finding in found if finding.kind is _RULE or not asks_anew]
 
 
 def _sentences(text: str) -> list[_Sentence]:
@@ -139,16 +143,20 @@ def _rule(sentence: _Sentence, plain: str, body: str, *, strong: bool, told: boo
         body,
     )
     to_you = bool(re.match(_IMPERATIVE, bare) or re.match(_TO_YOU, bare))
-    conditional = re.match(r"^(?:when(?:ever)?|if|every time|each time|any ?time|for|in)\b[^,]*,\s*(?P<rest>.+)", bare)
+    conditional = re.match(
+        r"^(?:when(?:ever)?|if|every time|each time|any ?time|for|in|after|before|at the end of)\b[^,:]*[,:]\s*(?P<rest>.+)",
+        bare,
+    )
     if conditional and (re.match(_IMPERATIVE, conditional["rest"]) or re.match(_TO_YOU, conditional["rest"])):
         to_you = True
     manner = bool(re.search(rf"\b{_FORM}\b|⟨\d+⟩", bare))
-    if strong and (to_you or manner):
+    of_others = re.match(r"(?:we|he|she|they|it|the|people|everyone|nobody|my|this|that|there)\b", bare)
+    if strong and (to_you or (manner and not of_others)):
         return Finding(_RULE, sentence.text, 0.95 if manner else 0.7)
     durable = bool(_DURABLE.search(plain))
-    if to_you and manner and durable:
+    if to_you and durable and (manner or conditional):
         return Finding(_RULE, sentence.text, 0.9)
-    if to_you and manner and told:
+    if manner and told and (to_you or re.match(r"(?:no|not|only|in|one|short)\b", bare)):
         return Finding(_RULE, sentence.text, 0.8)
     if conditional and to_you and manner and re.match(r"^(?:when(?:ever)?|if)\s+(?:you|i|asked)\b", bare):
         return Finding(_RULE, sentence.text, 0.8)

@@ -1,0 +1,159 @@
+import pytest
+
+from nightschool.plugins.detectors.explicit import Explicit
+from nightschool.schemas.records import SignalKind
+
+PROMPT = "What is inflation?"
+REPLY = "Certainly! Inflation is a rise in prices. It has several causes."
+
+DURABLE = """
+From now on, end every answer with 'Over and out.'
+From now on call me Captain.
+from now on keep it under two sentences
+No, from now on answer in one sentence.
+Please always write in lowercase.
+Please never use emojis.
+Always answer in exactly one sentence.
+Never start your replies with 'Certainly!'.
+Stop saying 'Certainly!'.
+Stop using bullet points.
+Please stop apologizing in every reply.
+Don't use exclamation marks anymore.
+Do not use bullet points in your answers ever again.
+I told you to answer in one sentence.
+I said no emojis, please keep your answers plain.
+As I said, keep your answers short.
+In future, use metric units.
+In the future, please sign your replies with 'Bob'.
+Next time, begin with a concrete example.
+Remember to end every reply with a question.
+Remember that you should call me Captain.
+When you explain a concept, always begin with a concrete example, starting with the words "For example,".
+Whenever you answer, end with the line '-- the night owl'.
+If I ask for a recipe, answer with a numbered list.
+Going forward, no markdown please.
+Call me Captain.
+Please address me as Doctor Lee.
+Every reply should start with 'Ahoy!'.
+Your answers must always be in capital letters.
+I want you to always use the word 'folks' instead of 'people'.
+I'd like you to write all your replies in lowercase.
+No more emojis, please.
+No. Stop using emojis.
+Thanks! From now on, say 'colour' instead of 'color'.
+Could you always answer in one sentence, please?
+You should never use the word 'delve'.
+Each answer must end with 'Stay curious!'.
+Can you please stop using exclamation marks?
+Ok. From now on please reply in all lowercase letters.
+I prefer short answers from now on.
+""".strip().splitlines()
+
+ONCE = """
+That's too long.
+Too long!
+Shorter, please.
+Make it shorter.
+Please make that simpler.
+No, make it shorter.
+This is too technical.
+Rewrite it in one sentence.
+No, it's Lyon.
+Can you make it a bit shorter
+Your answer was too wordy.
+No, use bullet points.
+Don't use bullet points.
+No, I meant the monetary kind.
+""".strip().splitlines()
+
+NOTHING = """
+No, I haven't been there.
+No problem.
+No worries, thanks!
+No thanks.
+No idea, what do you think?
+Always look on the bright side of life - who sang it?
+Who wrote "From now on"?
+What does "never say never" mean?
+Write a story where the hero never sleeps.
+Please write a poem about a cat that always lands on its feet.
+"From now on, call me Captain."
+> From now on, call me Captain.
+Why do cats always land on their feet?
+My boss always ends his emails with 'Cheers'.
+She told me to stop using the phone.
+I never eat meat.
+People should always be polite.
+The train never comes on time.
+Is it true that you should never wake a sleepwalker?
+How do I stop smoking?
+Stop the music, who is singing?
+Don't you think this is a bit strange?
+Translate 'please always close the door' into French.
+I said goodbye to my friend yesterday.
+I told you about my dog, his name is Rex.
+Thank you, that was helpful.
+Actually, what about Spain?
+What happens in future if the sea rises?
+Next time I travel to Rome, where should I eat?
+Remember the Alamo?
+Summarize this: you should always answer in one sentence.
+How can I always sleep well?
+Never mind.
+Tell me a joke about a man who always answers in rhymes.
+Give me an example of a short sentence.
+Can you always trust a compass?
+Explain why we use metric units.
+No, the second one.
+Never gonna give you up is a great song.
+Wait, is that really so?
+Every sentence needs a verb, right?
+In future tense, how do I say 'I go'?
+My teacher says you should always start with an example.
+Always and never are adverbs.
+Call me when you can.
+""".strip().splitlines()
+
+
+def find(said, reply=REPLY):
+    return Explicit().find(PROMPT if reply else "", reply, said)
+
+
+@pytest.mark.parametrize("said", DURABLE)
+def test_a_rule_for_good_is_found(said):
+    (finding,) = find(said)
+    assert finding.kind is SignalKind.RULE
+    assert finding.confidence >= 0.5
+
+
+@pytest.mark.parametrize("said", ONCE)
+def test_a_wish_for_once_is_only_proposed(said):
+    (finding,) = find(said)
+    assert finding.kind is SignalKind.CORRECTION
+    assert finding.confidence < 0.5
+
+
+@pytest.mark.parametrize("said", NOTHING)
+def test_talk_about_the_world_teaches_nothing(said):
+    assert find(said) == []
+
+
+def test_a_rule_may_open_a_conversation():
+    (finding,) = find("From now on, answer in one sentence.", reply="")
+    assert finding.kind is SignalKind.RULE
+
+
+def test_no_answers_a_question_of_the_assistant():
+    assert find("No, it's fine.", reply="Inflation is a rise in prices. Would you like to know more?") == []
+
+
+def test_code_is_not_read():
+    assert find("```\n# always answer in one sentence\n```") == []
+
+
+def test_two_rules_in_one_message_are_two_findings():
+    assert len(find("From now on, answer in one sentence. Also, never use emojis.")) == 2
+
+
+def test_a_long_text_to_work_on_is_not_read():
+    assert find("Always answer in one sentence. " * 40) == []
