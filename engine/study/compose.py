@@ -96,9 +96,9 @@ def explain(rewriters: Sequence[Rewriter], before: str, after: str) -> Explanati
         return Explanation([], 1.0)
     exact, near, nodes = _search(rewriters, text, target)
     if exact is not None:
-        return Explanation(_sorted(rewriters, exact), 1.0)
+        return Explanation(_needed(rewriters, exact, text, target), 1.0)
     if near is not None:
-        return Explanation(_sorted(rewriters, near), 0.95)
+        return Explanation(_needed(rewriters, near, text, target), 0.95)
     return _approximate(rewriters, text, target, nodes)
 
 
@@ -164,7 +164,7 @@ def _search(
                 continue
             seen.add(name)
             nodes.append(child)
-            if child.distance < 0.02:
+            if child.distance < 0.02 or _same(child.text.lower(), child.target.lower()):
                 result = apply(rewriters, child.steps, full)
                 if result == target:
                     return list(child.steps), near, nodes
@@ -211,7 +211,9 @@ def _approximate(rewriters: Sequence[Rewriter], text: str, target: str, nodes: S
     if best is None:
         return None
     _, node, alike = best
-    return Explanation(_sorted(rewriters, node.steps), round(0.5 + 0.4 * (alike - _SAME_WORDS) / (1 - _SAME_WORDS), 3))
+    return Explanation(
+        _needed(rewriters, node.steps, text, target), round(0.5 + 0.4 * (alike - _SAME_WORDS) / (1 - _SAME_WORDS), 3)
+    )
 
 
 _PIECE = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]|_|\n+")
@@ -247,6 +249,17 @@ def _alike(text: str, target: str) -> float:
 def _same(one: str, other: str) -> bool:
     """Whether two texts differ in white space only."""
     return one.split() == other.split()
+
+
+def _needed(rewriters: Sequence[Rewriter], steps: Sequence[Step], text: str, target: str) -> list[Step]:
+    """Return the steps in order, without those that change nothing for the better."""
+    kept = list(steps)
+    reached = _distance(apply(rewriters, kept, text), target)
+    for step in steps:
+        rest = [other for other in kept if other is not step]
+        if rest and _distance(apply(rewriters, rest, text), target) <= reached:
+            kept = rest
+    return _sorted(rewriters, kept)
 
 
 def _follows(rewriters: Sequence[Rewriter], steps: Sequence[Step], step: Step, text: str) -> bool:

@@ -40,6 +40,8 @@ class Opening:
             marker = ITEM.match(opening)
             if marker and "\n" not in opening:
                 opening = opening[marker.end() :]
+            elif re.search(r"\S\s+[-*•] $", opening) and not ITEM.match(text):
+                opening = opening[:-2]  # put before a list: the marker belongs to its first item
             if not _worth_teaching(opening) or " ".join(opening.split()) in " ".join(text[:600].split()):
                 continue  # nothing, or words that were the text's own
             lowered = _lowered(opening, ours[skipped].group(), theirs[place].group())

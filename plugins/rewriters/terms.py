@@ -36,9 +36,11 @@ class Terms:
         pairs: Counter[tuple[str, str]] = Counter()
         lost: Counter[str] = Counter()
         for tag, i1, i2, j1, j2 in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+            if j2 == len(b) and tag == "replace":
+                continue  # the end of a cut reply, where the two have nothing to do with each other
             if tag == "replace" and i2 - i1 == j2 - j1 <= 3:
                 pairs.update(_pair(x, y) for x, y in zip(a[i1:i2], b[j1:j2], strict=True) if _wordy(x) and _wordy(y))
-            if tag == "replace" and i2 - i1 <= 4 and j2 - j1 <= 5 and i2 - i1 != j2 - j1:
+            if tag == "replace" and i2 - i1 <= 3 and j2 - j1 <= 4 and i2 - i1 != j2 - j1:
                 pairs[_pair(_joined(ours[i1:i2]), _joined(theirs[j1:j2]))] += 1
             if tag == "delete" and i2 - i1 <= 12 and (i2 < len(a) or i1 == 0):
                 for shift in (0, 1):  # the comma before or after may be the one that went
