@@ -4,8 +4,8 @@ import pytest
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import ChatError, PromptTooLong
 from nightschool.schemas.records import Finish, Role
+from nightschool.tui.widgets.prose import Prose
 from nightschool.tui.widgets.transcript import MOUNTED, PAGE, Earlier
-from textual.widgets import Markdown
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def test_a_message_is_sent_and_its_reply_streams_as_markdown(opened, engin
         assert said.message.text == "Hello"
         assert said.message.id
         assert reply.message.text == engine.reply
-        assert reply.query_one(Markdown).source == engine.reply
+        assert str(reply.query_one(Prose).render()) == "The capital of France is Paris."
         assert app.chat.prompt.text == ""
         assert [row.role for row in engine.messages.values()] == [Role.USER, Role.ASSISTANT]
         await until(lambda: app.session.conversations)
@@ -269,8 +269,8 @@ async def test_a_growing_conversation_never_mounts_more_than_its_limit(opened, e
 
 async def test_pieces_are_gathered_before_they_are_drawn(opened, engine, until, monkeypatch):
     writes = []
-    append = Markdown.append
-    monkeypatch.setattr(Markdown, "append", lambda self, text: writes.append(text) or append(self, text))
+    append = Prose.append
+    monkeypatch.setattr(Prose, "append", lambda self, text: writes.append(text) or append(self, text))
     engine.reply = "word " * 400
     async with opened() as (app, pilot):
         await pilot.press("a", "enter")

@@ -90,13 +90,13 @@ async def test_a_link_is_not_opened_before_the_user_agrees(opened, engine, until
         await pilot.press("a", "enter")
         view = await until(lambda: app.chat.target())
         await pilot.pause()
-        await pilot.click(view.query_one("MarkdownParagraph"), offset=(1, 0))
+        await pilot.click(view.query_one("Prose"), offset=(1, 0))
         await until(lambda: type(app.screen).__name__ == "ConfirmScreen")
         assert "https://example.org/a?b=c" in drawn(app)
         await pilot.press("enter")  # the button that has the focus refuses
         await until(lambda: app.screen is app.chat)
         assert visited == []
-        await pilot.click(view.query_one("MarkdownParagraph"), offset=(1, 0))
+        await pilot.click(view.query_one("Prose"), offset=(1, 0))
         await until(lambda: type(app.screen).__name__ == "ConfirmScreen")
         await pilot.click("#yes")
         await until(lambda: visited)

@@ -101,7 +101,7 @@ async def _exchange(screen: ChatScreen, talk: Talk) -> None:
         await _failed(screen, talk, error)
     else:
         if talk.reply_view is not None and talk.reply_view.is_attached:
-            await talk.reply_view.finish(reply)
+            talk.reply_view.finish(reply)
         screen.talks.pop(talk.conversation, None)
     screen.changed()
     await screen.refresh_library()
@@ -209,7 +209,7 @@ async def save_edit(screen: ChatScreen, message: Message, text: str) -> bool:
         edited = await screen.link.call(EditReply(message=message.id, text=text), screen.told)
         view = screen.transcript.view_of(message.id)
         if view is not None:
-            await view.replace(edited)
+            view.replace(edited)
         await screen.refresh_slots()
         return True
     return False
@@ -232,7 +232,7 @@ async def _thumb(screen: ChatScreen, value: int) -> None:
     with screen.errors_told():
         again = view.message.thumb == value
         request = Thumb(message=view.message.id, value=0 if again else value)
-        await view.replace(await screen.link.call(request, screen.told))
+        view.replace(await screen.link.call(request, screen.told))
         await screen.refresh_slots()
 
 

@@ -240,7 +240,7 @@ class ChatScreen(Screen[None]):
             if self.session.conversation is not None:
                 for message in await self.link.call(ListMessages(conversation=signal.conversation, limit=PAGE)):
                     if message.id == signal.message:
-                        await view.replace(message)
+                        view.replace(message)
         await self.refresh_slots()
 
     # -- lists --------------------------------------------------------------------------------------------------------

@@ -4,39 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from markdown_it import MarkdownIt
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message as UiMessage
-from textual.widgets import Markdown, Static
+from textual.widgets import Static
 
 from ...schemas.records import Finish, Lesson, LessonState, Message, Role, Signal, SignalKind
 from ..commands import message_bindings
 from ..safe_text import one_line, safe
+from .prose import Prose
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.timer import Timer
-    from textual.widgets.markdown import MarkdownStream
 
     from .reply_editor import ReplyEditor
 
 FLUSHES_PER_SECOND = 15
-
-
-def chat_markdown() -> MarkdownIt:
-    """Return a parser for chat: HTML is shown as text, and a line end in a reply is a line end on the screen."""
-
-    def keep_lines(state) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001  markdown-it's own core state
-        for token in state.tokens:
-            for child in token.children or ():
-                if child.type == "softbreak":
-                    child.type = "hardbreak"
-
-    parser = MarkdownIt("gfm-like", {"html": False})
-    parser.core.ruler.push("keep_lines", keep_lines)
-    return parser
 
 
 def lesson_mark(signal: Signal, lesson: Lesson | None) -> Content:
@@ -76,11 +61,9 @@ class MessageView(Vertical, can_focus=True):
         &.-user { border-left: outer $accent; background: $boost; }
         &:focus { border-left: outer $primary; background: $primary 12%; }
         &.-target > .note { color: $text-muted; }
-        & > .body { height: auto; }
+        & > .body { height: auto; margin-bottom: 1; }
+        &.-user > .body { margin-bottom: 0; }
         & > .note { height: auto; color: $text-disabled; }
-        & > Markdown { padding: 0; margin: 0; background: transparent; }
-        & > Markdown > MarkdownParagraph { margin: 0 0 1 0; }
-        & > Markdown > MarkdownH1, & > Markdown > MarkdownH2, & > Markdown > MarkdownH3 { margin: 0 0 1 0; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding(*row, show=False) for row in message_bindings()]
@@ -101,7 +84,6 @@ class MessageView(Vertical, can_focus=True):
         self.doing = ""
         """What is going on while the reply streams, in words."""
         self._unseen: list[str] = []
-        self._stream: MarkdownStream | None = None
         self._flushes: Timer | None = None
 
     @property
@@ -110,9 +92,9 @@ class MessageView(Vertical, can_focus=True):
         return self.message.role is Role.ASSISTANT
 
     def compose(self) -> ComposeResult:
-        """Body and note; three nodes and the Markdown blocks, no more."""
+        """Body and note: three nodes however long the text is."""
         if self.is_reply:
-            yield Markdown(safe(self.message.text), classes="body", parser_factory=chat_markdown, open_links=False)
+            yield Prose(self.message.text, classes="body")
         else:
             yield Static(safe(self.message.text), classes="body", markup=False)
         yield Static(self._note(), classes="note", markup=False)
@@ -133,7 +115,7 @@ class MessageView(Vertical, can_focus=True):
         return Content("\n").join(parts)
 
     def _facts(self) -> Content:
-        if self._stream is not None:
+        if self._flushes is not None:
             return Content.styled(one_line(self.doing), "$primary")
         facts = [self.slot]
         if self.message.version is not None:
@@ -166,14 +148,14 @@ class MessageView(Vertical, can_focus=True):
 
     # -- text ---------------------------------------------------------------------------------------------------------
 
-    async def replace(self, message: Message) -> None:
+    def replace(self, message: Message) -> None:
         """Show another text for the same place: an edit, its undoing, a final reply."""
         changed = message.text != self.message.text
         self.message = message
         if changed:
             body = self.query_one(".body")
-            if isinstance(body, Markdown):
-                await body.update(safe(message.text))
+            if isinstance(body, Prose):
+                body.update(message.text)
             elif isinstance(body, Static):
                 body.update(safe(message.text))
         self.redraw_note()
@@ -190,26 +172,23 @@ class MessageView(Vertical, can_focus=True):
 
     def start_stream(self) -> None:
         """Begin to draw what ``hear`` takes, at most ``FLUSHES_PER_SECOND`` times a second."""
-        self._stream = Markdown.get_stream(self.query_one(Markdown))
         self._flushes = self.set_interval(1 / FLUSHES_PER_SECOND, self._flush)
         self.redraw_note()
 
-    async def finish(self, message: Message) -> None:
+    def finish(self, message: Message) -> None:
         """Draw the rest and show the reply as it was stored."""
         if self._flushes is not None:
             self._flushes.stop()
-        await self._flush()
-        if self._stream is not None:
-            stream, self._stream = self._stream, None
-            await stream.stop()
-        await self.replace(message)
+            self._flushes = None
+        self._flush()
+        self.replace(message)
 
-    async def _flush(self) -> None:
-        if self._unseen and self._stream is not None:
+    def _flush(self) -> None:
+        if self._unseen:
             text = "".join(self._unseen)
             self._unseen.clear()
             self.message = self.message.model_copy(update={"text": self.message.text + text})
-            await self._stream.write(safe(text))
+            self.query_one(Prose).append(text)
 
     # -- editing ------------------------------------------------------------------------------------------------------
 
@@ -237,7 +216,7 @@ class MessageView(Vertical, can_focus=True):
             await self.editor.remove()
         self.query_one(".body").display = True
 
-    def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
+    def on_prose_link_clicked(self, event: Prose.LinkClicked) -> None:
         """Ask before anything is opened."""
         event.stop()
-        self.post_message(self.LinkAsked(event.href))
+        self.post_message(self.LinkAsked(event.address))

@@ -18,7 +18,7 @@ from ..keys import bindings_of
 from .message import MessageView
 
 PAGE = 40
-"""Messages mounted at once; a reply of ten lines is about fourteen nodes (so 40 messages are some 300)."""
+"""Messages mounted at once; each is three nodes."""
 MOUNTED = 100
 """Messages kept on the screen while a conversation grows."""
 
