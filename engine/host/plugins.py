@@ -31,6 +31,7 @@ BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.detectors.explicit",
     "nightschool.plugins.rewriters.opening",
     "nightschool.plugins.rewriters.closing",
+    "nightschool.plugins.rewriters.ending",
     "nightschool.plugins.rewriters.length",
     "nightschool.plugins.rewriters.case",
     "nightschool.plugins.rewriters.terms",
