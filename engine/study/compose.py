@@ -18,6 +18,7 @@ from difflib import SequenceMatcher
 
 from ...schemas.records import Step
 from .contracts import Args, Rewriter
+from .prose import WORD
 
 _DEPTH = 5
 _EXPANSIONS = 40
@@ -99,7 +100,23 @@ def explain(rewriters: Sequence[Rewriter], before: str, after: str) -> Explanati
         return Explanation(_needed(rewriters, exact, text, target), 1.0)
     if near is not None:
         return Explanation(_needed(rewriters, near, text, target), 0.95)
+    if _same(text, target):
+        return Explanation([], 1.0)
     return _approximate(rewriters, text, target, nodes)
+
+
+def guess(rewriters: Sequence[Rewriter], before: str, after: str) -> list[Step]:
+    """Return what a free rewording might be meant to show: a length, case or layout that the model's reply had not."""
+    steps: list[Step] = []
+    for rewriter in rewriters:
+        if rewriter.order >= _OUTER or not after.strip():
+            continue
+        for args in rewriter.infer(before.strip(), after.strip()):
+            if rewriter.key(args) == "" or rewriter.order >= _WHOLE:
+                if rewriter.holds(args, after) and not rewriter.holds(args, before):
+                    steps.append(Step(rewriter=rewriter.name, args=args))
+                    break
+    return _sorted(rewriters, steps)
 
 
 def explain_all(rewriters: Sequence[Rewriter], pairs: Sequence[tuple[str, str]]) -> Explanation | None:
@@ -178,12 +195,14 @@ def _children(rewriters: Sequence[Rewriter], text: str, node: _Node) -> list[_No
     """Return the node's explanations with one step more."""
     children: list[_Node] = []
     taken = {_key(rewriters, step) for step in node.steps}
-    for rewriter in rewriters:
+    for rewriter in sorted(rewriters, key=lambda rewriter: rewriter.order):
         for args in rewriter.infer(node.text, node.target):
             step = Step(rewriter=rewriter.name, args=args)
             if _key(rewriters, step) in taken:
                 continue
             target, ours = rewriter.peel(args, node.target), node.text
+            if rewriter.order >= _OUTER and _is_own(node.target, target, text):
+                continue
             steps = (*node.steps, step)
             if rewriter.order < _OUTER:
                 target = node.target
@@ -193,7 +212,21 @@ def _children(rewriters: Sequence[Rewriter], text: str, node: _Node) -> list[_No
     return children
 
 
-_OUTER = 45  # rewriters from here on only add at the ends of a reply
+def _is_own(target: str, peeled: str, text: str) -> bool:
+    """Whether what a step would take off the target are words of the model's own reply: all, or most of a longer text."""
+    theirs, rest = ([m.group().lower() for m in WORD.finditer(part)] for part in (target, peeled))
+    added = theirs[len(rest) :] if theirs[: len(rest)] == rest else theirs[: len(theirs) - len(rest)]
+    own = [m.group().lower() for m in WORD.finditer(text)]
+    if len(added) <= 2:
+        return bool(added) and added in (own[: len(added)], own[-len(added) :])
+    if f" {' '.join(added)} " in f" {' '.join(own)} ":
+        return True
+    long = [word for word in added if len(word) > 3]
+    return len(added) >= 4 and sum(word in own for word in long) * 5 >= len(long) * 3
+
+
+_WHOLE = 30  # rewriters from here on shape the reply as a whole: length, case, layout
+_OUTER = 45  # from here on they only add at the ends of a reply
 
 
 def _approximate(rewriters: Sequence[Rewriter], text: str, target: str, nodes: Sequence[_Node]) -> Explanation | None:

@@ -15,7 +15,7 @@ from ...schemas.records import Evidence, LessonState, SignalKind, Step
 from . import compose
 from .contracts import Detector, Rewriter
 from .prose import WORD
-from .wording import split_condition
+from .wording import FILLER, split_condition
 
 if TYPE_CHECKING:
     from ..host.plugins import PluginHost
@@ -78,6 +78,9 @@ def lesson_from_edits(plugins: PluginHost, edits: Sequence[tuple[str, str, str]]
     evidence = [Evidence(prompt=prompt, before=before, after=after) for prompt, before, after in edits]
     draft = LessonDraft(SignalKind.EDIT, edits[-1][2], "", evidence=evidence)
     found = compose.explain_all(rewriters, [(before, after) for _, before, after in edits])
+    if found is None and (guess := compose.guess(rewriters, edits[-1][1], edits[-1][2])):
+        rule = compose.say(rewriters, guess)
+        return replace(draft, rule=rule, steps=guess, confidence=0.4, reason=_LOOKS_LIKE_CONTENT)
     if found is None:
         return replace(draft, rule="Answer as in the edited reply.", reason=_UNCLEAR)
     if not found.steps:
@@ -86,7 +89,7 @@ def lesson_from_edits(plugins: PluginHost, edits: Sequence[tuple[str, str, str]]
     if not steps:
         return replace(draft, rule=compose.say(rewriters, found.steps), reason=_NOT_STYLE)
     draft = replace(draft, rule=compose.say(rewriters, steps), steps=steps, confidence=found.confidence)
-    if len(edits) == 1 and any(_about_this_reply(step, f"{edits[0][0]} {edits[0][1]}") for step in steps):
+    if len(edits) == 1 and any(_about_this_reply(step, edits[0][0], edits[0][1]) for step in steps):
         draft = replace(draft, confidence=min(draft.confidence, 0.4), reason=_LOOKS_LIKE_CONTENT)
     return _settled(draft)
 
@@ -140,7 +143,7 @@ _UNSAFE_RULE = re.compile(
     r"|\b(?:no|without(?: any)?|zero) (?:restrictions|safeguards|censorship|filters?|ethics|moral\w*)\b|\buncensored\b|\bjailbr\w+\b|\banswer (?:any|every|all)thing[^.;]{0,20}(?:illegal|harmful|dangerous)\b|\bdo anything now\b"
 )
 _FUNCTION_WORDS = frozenset(
-    "the and for you your that this with are was not but what how why who when where can could would from about into have has had will its it's is to of in on at a an or as by be do does i me my we they more most some any tell explain give name please".split()
+    ["the", "and", "for", "you", "your", "that", "this", "with", "are", "was", "not", "but", "what", "how", "why", "who", "when", "where", "can", "could", "would", "from", "about", "into", "have", "has", "had", "will", "its", "it's", "is", "to", "of", "in", "on", "at", "a", "an", "or", "as", "by", "be", "do", "does", "i", "me", "my", "we", "they", "more", "most", "some", "any", "tell", "explain", "give", "name", "please"]
 )
 
 
@@ -159,12 +162,13 @@ def _swaps_content(step: Step, before: str, after: str) -> bool:
     places = [match.group() for match in re.finditer(rf"(?i)(?<!\w){re.escape(old)}(?!\w)", before)]
     if any(letter.isdigit() for letter in old + new):
         return True
-    if len(places) >= 2:
+    if _capital_inside(old, before):
+        return True
+    if len(places) >= 2 or "'" in old or "’" in old:
         return False
     if not new:
-        return not _is_filler(old, before)
-    named = any(word[:1].isupper() for word in new.split()) or _capital_inside(old, before)
-    return named or not _is_plain_word(new) or len(old.split()) > 3
+        return not FILLER.search(old.lower())
+    return not _is_plain_word(new) or len(old.split()) > 1 or len(new.split()) > 1
 
 
 def _capital_inside(old: str, before: str) -> bool:
@@ -179,30 +183,15 @@ def _is_plain_word(word: str) -> bool:
     return bool(re.fullmatch(r"[a-z'’ -]+", word))
 
 
-def _is_filler(phrase: str, before: str) -> bool:
-    """Whether a removed phrase is the kind that any reply may have: an interjection at its start, a set phrase."""
-    return bool(_FILLER.search(phrase.lower()))
-
-
-_FILLER = re.compile(
-    r"\b(?:certainly|sure|of course|absolutely|definitely|great question|good question|happy to help|glad you asked|as an ai|language model|i hope|hope (?:this|that) helps|let me know|"
-    r"feel free|here(?:'s| is| are)|no problem|thank you|thanks for|i'm sorry|sorry|i apologi[sz]e|in conclusion|overall|in summary|however|moreover|furthermore|additionally|basically|actually|"
-    r"really|very|just|literally|it(?:'s| is) (?:important|worth)|note that|welcome|hello|hi|hey|dear|well|okay|ok)\b"
-)
-
-
-def _about_this_reply(step: Step, context: str) -> bool:
+def _about_this_reply(step: Step, prompt: str, before: str) -> bool:
     """Whether a text that a step adds speaks of this prompt or reply, or gives figures."""
-    if set(step.args) - {"text", "lower_first"} or "text" not in step.args:
+    if "text" not in step.args:
         return False
     text = str(step.args["text"])
     words = _content_words(text)
-    shared = words & _content_words(context)
-    return (
-        bool(re.search(r"\d", text))
-        or (len(shared) >= 2 and len(shared) * 5 >= len(words) * 2)
-        or len(text.split()) > 40
-    )
+    shared = words & _content_words(before)
+    much = len(shared) >= 2 and len(shared) * 5 >= len(words) * 2
+    return bool(re.search(r"\d", text)) or bool(words & _content_words(prompt)) or much or len(text.split()) > 40
 
 
 def _content_words(text: str) -> set[str]:

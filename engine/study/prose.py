@@ -17,10 +17,10 @@ WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _END = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?=\s|$)|[。！？]+[」』”’]*")
 _LAST_TOKEN = re.compile(r"[^\s(\[\"'“‘*_]+$")
 _TITLES = frozenset(
-    "dr mr mrs ms prof st mt sr jr rev gen sen rep gov capt lt col vs fig no eq ch e.g i.e cf ca".split()
+    ["dr", "mr", "mrs", "ms", "prof", "st", "mt", "sr", "jr", "rev", "gen", "sen", "rep", "gov", "capt", "lt", "col", "vs", "fig", "no", "eq", "ch", "e.g", "i.e", "cf", "ca"]
 )
 _SHORT = frozenset(
-    "etc approx inc ltd co corp vol pp al a.m p.m u.s u.k u.n ph.d jan feb mar apr jun jul aug sep sept oct nov dec".split()
+    ["etc", "approx", "inc", "ltd", "co", "corp", "vol", "pp", "al", "a.m", "p.m", "u.s", "u.k", "u.n", "ph.d", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"]
 )
 
 
@@ -136,7 +136,18 @@ def _sentences(text: str, start: int, end: int, cased: bool) -> list[Unit]:
         body = here
     if here < end:
         found.append(Unit(here, end))
-    return found
+    return _with_marks(text, found)
+
+
+def _with_marks(text: str, found: list[Unit]) -> list[Unit]:
+    """Return the sentences with what has no letter or digit, such as an emoji, put to the one before."""
+    joined: list[Unit] = []
+    for unit in found:
+        if joined and not WORD.search(text, unit.start, unit.end):
+            joined[-1] = Unit(joined[-1].start, unit.end)
+        else:
+            joined.append(unit)
+    return joined
 
 
 def _ends_sentence(text: str, body: int, match: re.Match[str], end: int, cased: bool) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 NUMBERS = {
     word: value
     for value, words in enumerate(
-        "zero|one a an single|two couple|three few|four|five|six|seven|eight|nine|ten|eleven|twelve".split("|")
+        ["zero", "one a an single", "two couple", "three few", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
     )
     for word in words.split()
 } | {
@@ -61,6 +61,13 @@ def number(word: str) -> int:
     """Return the value of a match of ``NUMBER``."""
     return int(word) if word.isdigit() else NUMBERS[word]
 
+
+FILLER = re.compile(
+    r"\b(?:certainly|sure|of course|absolutely|definitely|great question|good question|happy to help|glad you asked|as an ai|language model|i hope|hope (?:this|that) helps|let me know|"
+    r"feel free|here(?:'s| is| are)|no problem|thank you|thanks for|i'm sorry|sorry|i apologi[sz]e|in conclusion|overall|in summary|however|moreover|furthermore|additionally|basically|actually|"
+    r"really|very|just|literally|it(?:'s| is) (?:important|worth)|note that|welcome|hello|hi|hey|dear|well|okay|ok)\b"
+)
+"""Set phrases that any reply may have, whatever it is about."""
 
 _CONDITION = re.compile(
     r"^(?P<when>(?:when(?:ever)?|if|in case|for|in|while|every time|each time|any time|anytime|as soon as|on)\b[^,:;]*?)\s*(?:[,:;]|\bthen\b)\s*(?P<rest>.+)$",

@@ -38,10 +38,11 @@ class Closing:
                 last = grams.get(tuple(words[end - size : end]))
                 if last is None:
                     continue
-                for closing in _after(tail[theirs[end - 1].end() :], text[ours[last].end() : ours[last].end() + 20]):
+                for closing in _after(
+                    tail[theirs[end - 1].end() :], text[ours[last].end() : ours[last].end() + 20], tail != tail.lower()
+                ):
                     args = {"text": closing}
-                    own_words = WORD.search(closing) and " ".join(closing.split()) in " ".join(text.split())
-                    if _worth_teaching(closing) and not own_words and args not in found:
+                    if _worth_teaching(closing) and args not in found:
                         found.append(args)
                 break
         return found[:3]
@@ -50,7 +51,7 @@ class Closing:
         """Understand "end every reply with ...", "sign off as ...", "always ask a follow-up question"."""
         said = wording(rule)
         if re.search(
-            rf"\b(?:don't|do not|never|stop|avoid|no longer|without)\b[^.⟨]{{0,40}}\b(?:end|ending|sign|signing|finish|finishing|close|closing|asking|ask|add|adding)\b",
+            r"\b(?:don't|do not|never|stop|avoid|no longer|without)\b[^.⟨]{0,40}\b(?:end|ending|sign|signing|finish|finishing|close|closing|asking|ask|add|adding)\b",
             said.plain,
         ):
             return []
@@ -167,9 +168,11 @@ def _as_args(closing: str, line: bool, signed: bool) -> Args:
     return {"text": f"\n-- {body}"} if signed else {"text": f" {body}"}
 
 
-def _after(rest: str, ours: str) -> list[str]:
+def _after(rest: str, ours: str, cased: bool) -> list[str]:
     """Return what may be the closing in ``rest``, which follows a shared word that ``ours`` follows in the text."""
     same = os.path.commonprefix([re.match(r"\S*", rest)[0], re.match(r"\S*", ours)[0]])  # type: ignore[index]
+    if re.match(r"[ \t]+[a-z]", rest) and cased:
+        return []  # the sentence goes on: a rewording, not a closing
     closings = [rest[len(same) :]]
     marks = re.match(r"[.!?…:;,*_\"'”’)\]]+", rest)
     if marks and marks.group() != same and len(rest) > marks.end():
@@ -179,7 +182,7 @@ def _after(rest: str, ours: str) -> list[str]:
 
 def _worth_teaching(closing: str) -> bool:
     body = closing.strip()
-    return bool(re.search(rf"\w|{_EMOJI}|[^\s\w.!?…*]{{2}}", body))
+    return bool(re.search(rf"\w|{_EMOJI}|[^\s\w.!?…*]{{2}}", body)) or body in ('"', "”", "*", "**", "_", "...", "…")
 
 
 def _quoted(text: str) -> str:

@@ -43,7 +43,8 @@ class Length:
         parts = len(paragraphs(target))
         if len(paragraphs(head)) > parts:
             found.append({"unit": "paragraphs", "n": parts})
-        if len(head.split()) > words >= 3:
+        whole = target.rstrip("\"'”’*_) ").endswith((".", "!", "?", "…")) and max(counts) <= 12
+        if len(head.split()) > words >= 3 and not whole:
             found.append({"unit": "words", "n": words, "whole": False})
         found.sort(key=lambda args: abs(len(self.apply(args, head)) - size))
         return found[:3]

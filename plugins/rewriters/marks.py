@@ -33,9 +33,31 @@ _MARKS: dict[str, _Mark] = {
     "dash": _Mark(re.compile(r"\s*[—]\s*|\s+[–]\s+"), ", ", r"(?:em[- ]?|en[- ]?)?dash(?:es)?", "dashes", "dashes"),
     "semicolon": _Mark(re.compile(r";"), ",", r"semi-?colons?", "semicolons", "semicolons"),
     "quotes": _Mark(re.compile(r"[\"“”]"), "", r"quotation marks?|quote marks?", "quotation marks", "quotation marks"),
-    "digits": _Mark(re.compile(r"[ \t]?\d+"), "", r"digits|numerals", "digits", "digits"),
+    "digits": _Mark(re.compile(r"\d+"), "", r"digits|numerals", "digits", "digits"),
     "code": _Mark(re.compile(r"`+"), "", r"backticks?", "backticks", "backticks"),
 }  # fmt: skip
+_EXPANDED = {
+    "can't": "cannot", "won't": "will not", "shan't": "shall not", "let's": "let us", "ain't": "is not",
+    "n't": " not", "'m": " am", "'re": " are", "'ve": " have", "'ll": " will", "'d": " would", "'s": " is",
+}  # fmt: skip
+
+
+def _expanded(match: re.Match[str]) -> str:
+    """Return a contraction in full, with its capital."""
+    word = match.group().replace("’", "'")
+    for short, full in _EXPANDED.items():
+        if word.lower() == short:
+            return word[0] + full[1:]
+        if short[0] in "n'" and word.lower().endswith(short):
+            return word[: -len(short)] + full
+    return word
+
+
+_MARKS["contraction"] = _Mark(
+    re.compile(r"\b(?:\w+n['’]t|\w+['’](?:m|re|ve|ll|d)|(?:it|that|there|here|what|who|where|how|he|she|let)['’]s)\b", re.IGNORECASE),
+    _expanded, r"contractions?|contracted forms", "contractions", "contractions such as don't and it's",
+)  # fmt: skip
+_MARKS["comma"] = _Mark(re.compile(r","), "", r"commas?", "commas", "commas")
 _MARKDOWN = ("bold", "heading", "code")
 
 

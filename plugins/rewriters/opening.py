@@ -31,9 +31,9 @@ class Opening:
             place = _place(
                 [m.group().lower() for m in ours[skipped : skipped + 6]], [m.group().lower() for m in theirs]
             )
-            if place is None:
-                continue
             lead = _lead(text, ours[skipped].start())
+            if place is None or (place == 0 and (skipped or lead == target[: theirs[0].start()])):
+                continue
             opening = target[: theirs[place].start()]
             if lead and opening.endswith(lead):
                 opening = opening[: -len(lead)]
@@ -42,6 +42,8 @@ class Opening:
                 opening = opening[marker.end() :]
             elif re.search(r"\S\s+[-*•] $", opening) and not ITEM.match(text):
                 opening = opening[:-2]  # put before a list: the marker belongs to its first item
+            if skipped and not re.search(r"[^\w\s]\s*$|\n$", opening):
+                continue  # the first words were changed, nothing was put before them
             if not _worth_teaching(opening) or " ".join(opening.split()) in " ".join(text[:600].split()):
                 continue  # nothing, or words that were the text's own
             lowered = _lowered(opening, ours[skipped].group(), theirs[place].group())
@@ -166,7 +168,7 @@ _QUOTED_FORMS = (
 )
 _NAMED = rf"\b(?:call|address|refer to) me (?:as |by )?(?:{QUOTE}|((?:the |a )?[\w'-]+(?: [\w'-]+)?))(?=[.,!?]|$| in | at | when | every | from | always | instead| please| each )"
 _UNQUOTED = rf"{_BEGIN}\s+(?:with|by saying)\s+(?:the words? |the phrase |the line |the greeting )?([\w][\w ,'-]{{0,40}}[,:!]|[\w'-]+)[.!]?$"
-_NOT_NAMES = frozenset("when if back later it that this by at in a the names name anything stupid".split())
+_NOT_NAMES = frozenset(["when", "if", "back", "later", "it", "that", "this", "by", "at", "in", "a", "the", "names", "name", "anything", "stupid"])
 
 
 def _as_args(opening: str, own_line: bool) -> Args:
@@ -189,14 +191,14 @@ def _body(text: str) -> str:
 
 
 def _place(words: Sequence[str], theirs: Sequence[str]) -> int | None:
-    """Return where in ``theirs`` the words begin, one in five changed at most, but not at 0."""
+    """Return where in ``theirs`` the words begin, one in five changed at most."""
     allowed = len(words) // 4
     for place in range(min(_LONGEST + 1, len(theirs))):
         window = theirs[place : place + len(words)]
         same = sum(a == b for a, b in zip(words, window, strict=False))
         enough = same >= len(window) - allowed and (len(window) == len(words) or len(window) >= 3)
         if window and window[0] == words[0] and enough:
-            return place or None
+            return place
     return None
 
 
@@ -207,7 +209,7 @@ def _lead(text: str, start: int) -> str:
 
 
 def _worth_teaching(opening: str) -> bool:
-    return bool(re.search(rf"\w|{_EMOJI}|[^\s\w]{{2}}|[>→•»]", opening.strip()))
+    return bool(re.search(rf"\w|{_EMOJI}|[^\s\w]{{2}}|[>→»\"“*_]", opening.strip()))
 
 
 def _ends_sentence(opening: str) -> bool:

@@ -10,8 +10,9 @@ from difflib import SequenceMatcher
 from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
 from ...engine.study.prose import WORD
-from ...engine.study.wording import QUOTE, wording
+from ...engine.study.wording import FILLER, QUOTE, wording
 
+_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]|_")
 _WINDOW = 4000  # characters that inference compares
 _PLAINER = {
     "delve": "look", "delves": "looks", "delving": "looking", "utilize": "use", "utilise": "use", "utilizes": "uses",
@@ -31,21 +32,29 @@ class Terms:
 
     def infer(self, text: str, target: str) -> list[Args]:
         """Return the replaced and the removed words that explain most, recurring ones first."""
-        ours, theirs = _tokens(text[:_WINDOW]), _tokens(target[:_WINDOW])
+        spans, their_spans = (list(_TOKEN.finditer(part)) for part in (text[:_WINDOW], target[:_WINDOW]))
+        ours, theirs = [span.group() for span in spans], [span.group() for span in their_spans]
         a, b = [t.lower() for t in ours], [t.lower() for t in theirs]
         pairs: Counter[tuple[str, str]] = Counter()
         lost: Counter[str] = Counter()
         for tag, i1, i2, j1, j2 in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+            gone = text[spans[i1].start() : spans[i2 - 1].end()] if i2 > i1 else ""
             if j2 == len(b) and tag == "replace":
                 continue  # the end of a cut reply, where the two have nothing to do with each other
             if tag == "replace" and i2 - i1 == j2 - j1 <= 3:
-                pairs.update(_pair(x, y) for x, y in zip(a[i1:i2], b[j1:j2], strict=True) if _wordy(x) and _wordy(y))
+                for i, j in zip(range(i1, i2), range(j1, j2), strict=True):
+                    if _wordy(a[i]) and _wordy(b[j]):
+                        named = i > 0 and ours[i - 1] not in ".!?:*-" and ours[i][:1].isupper()
+                        pairs[(ours[i], theirs[j]) if named else _pair(a[i], b[j])] += 1
             if tag == "replace" and i2 - i1 <= 3 and j2 - j1 <= 4 and i2 - i1 != j2 - j1:
-                pairs[_pair(_joined(ours[i1:i2]), _joined(theirs[j1:j2]))] += 1
-            if tag == "delete" and i2 - i1 <= 12 and (i2 < len(a) or i1 == 0):
+                new = target[their_spans[j1].start() : their_spans[j2 - 1].end()]
+                pairs[_pair(gone, new)] += 1
+            if tag == "delete" and i2 - i1 <= 25 and i2 == len(a) and FILLER.search(gone.lower()):
+                lost[gone] += 1  # a set phrase at the end is dropped, not cut off
+            elif tag == "delete" and i2 - i1 <= 12 and (i2 < len(a) or i1 == 0):
                 for shift in (0, 1):  # the comma before or after may be the one that went
-                    if a[i1 - shift : i2 - shift]:
-                        lost[_joined(ours[i1 - shift : i2 - shift])] += 1
+                    if i1 >= shift:
+                        lost[text[spans[i1 - shift].start() : spans[i2 - shift - 1].end()]] += 1
         found: list[Args] = [
             {"from": old, "to": new}
             for (old, new), _ in pairs.most_common(6)
@@ -136,7 +145,7 @@ class Terms:
 
 
 _NOT_TERMS = frozenset(
-    "a an the it that this bullet bullets points lists prose formal short simple long plain my your more less not emoji emojis markdown".split()
+    ["a", "an", "the", "it", "that", "this", "bullet", "bullets", "points", "lists", "prose", "formal", "short", "simple", "long", "plain", "my", "your", "more", "less", "not", "emoji", "emojis", "markdown"]
 )
 
 
@@ -146,17 +155,6 @@ def _plainer(word: str) -> str:
 
 def _bare(quote: str) -> str:
     return quote.strip()
-
-
-def _tokens(text: str) -> list[str]:
-    """Return words and single marks; white space separates and is left out."""
-    return re.findall(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]|_", text)
-
-
-def _joined(tokens: Sequence[str]) -> str:
-    """Return tokens as text: no space before a mark."""
-    text = " ".join(tokens)
-    return re.sub(r"\s+([^\w\s(\[\"“‘])", r"\1", text)
 
 
 def _wordy(text: str) -> bool:
