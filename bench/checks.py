@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from nightschool.schemas.errors import UsageError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+
+from nightschool.schemas.errors import UsageError
 
 
 def _compiles(pattern: str) -> str:

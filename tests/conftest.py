@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from nightschool.tests.tiny import save_tiny
 
 

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from nightschool.bench.checks import Case, holds, load_cases, rewrite, sentence_spans
 from nightschool.schemas.errors import UsageError
 

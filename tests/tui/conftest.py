@@ -3,6 +3,7 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
+
 from nightschool.tui.app import NightSchool
 from nightschool.tui.scripted import ScriptedEngine
 

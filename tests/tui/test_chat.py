@@ -1,6 +1,7 @@
 """Saying something and reading the answer, over the scripted engine."""
 
 import pytest
+
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import ChatError, PromptTooLong
 from nightschool.schemas.records import Finish, Role

@@ -3,13 +3,14 @@
 import importlib
 import pkgutil
 
+from textual.dom import DOMNode
+
 import nightschool.tui.screens
 import nightschool.tui.widgets
 from nightschool.tui.commands import COMMANDS, command
 from nightschool.tui.keys import KEYS, PARTS, bindings_of
 from nightschool.tui.screens.chat import ChatScreen
 from nightschool.tui.screens.help import help_text
-from textual.dom import DOMNode
 
 OWNERS = {
     "prompt": ("widgets.prompt", "Prompt"),

@@ -1,9 +1,10 @@
 """What models, users and files say is text and nothing else: no markup, no escape sequence, no action, no link."""
 
 import pytest
+from textual.widgets import OptionList
+
 from nightschool.schemas.errors import StorageError
 from nightschool.schemas.records import Evidence, Lesson, LessonState, Role, Step
-from textual.widgets import OptionList
 
 HOSTILE = ["[red]x[/]", "\x1b]0;evil\x07", "[@click=app.quit]x[/]", "\x9b2J\u202eabc", "[/] [bold", "$accent [$error]x"]
 

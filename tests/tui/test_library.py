@@ -1,8 +1,9 @@
 """Slots and conversations: choose, make, find, rename, put away, bring back."""
 
+from textual.widgets import Input, OptionList
+
 from nightschool.schemas.errors import StorageError
 from nightschool.schemas.records import Role
-from textual.widgets import Input, OptionList
 
 
 def lines(app, name):

@@ -1,6 +1,7 @@
 """Corrections, lessons, studies and generations, over the scripted engine."""
 
 import pytest
+
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import StudyRunning
 from nightschool.schemas.records import LessonState, VersionKind

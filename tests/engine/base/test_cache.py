@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import DynamicCache
+
 from nightschool.engine.base import cache as cache_module
 from nightschool.engine.base.cache import GrowingLayer, crop, growing_cache
 from nightschool.tests.tiny import FAMILIES, tiny
-from transformers import DynamicCache
 
 
 @pytest.fixture

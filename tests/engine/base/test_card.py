@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from nightschool.engine.base.card import check_probe, probe_distance
 from nightschool.engine.base.cut import split
 from nightschool.engine.base.library import LoadedBase, load
@@ -15,7 +17,6 @@ from nightschool.plugins.providers.local import LocalProvider
 from nightschool.schemas.cards import BaseCard
 from nightschool.schemas.errors import BaseMismatch
 from nightschool.tests.tiny import save_tiny
-from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture

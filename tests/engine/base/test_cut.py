@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import DynamicCache
+
 from nightschool.engine.base.cut import crop, positions_of, split
 from nightschool.schemas.errors import UnsupportedFamily, UsageError
 from nightschool.tests.tiny import FAMILIES, tiny
-from transformers import DynamicCache
 
 LAYERS = 4
 CUTS = range(LAYERS + 1)

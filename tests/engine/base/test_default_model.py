@@ -12,6 +12,7 @@ import time
 from collections import namedtuple
 
 import pytest
+
 from nightschool.engine.base import default_model
 from nightschool.engine.base.library import load, prepare
 from nightschool.engine.paths import Home

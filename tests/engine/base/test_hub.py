@@ -9,6 +9,7 @@ import httpx
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError
+
 from nightschool.engine.base import hub
 from nightschool.engine.base.library import load, prepare
 from nightschool.engine.paths import Home

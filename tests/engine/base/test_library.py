@@ -9,6 +9,7 @@ import shutil
 
 import pytest
 import torch
+
 from nightschool.engine.base import library
 from nightschool.engine.base.library import load, prepare
 from nightschool.engine.base.weights import MANIFEST

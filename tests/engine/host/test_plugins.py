@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from nightschool import __version__
 from nightschool.engine.host import plugins
 from nightschool.engine.host.hooks import Hooks, hookimpl

@@ -1,4 +1,5 @@
 import pytest
+
 from nightschool.engine.records import Records
 from nightschool.schemas.errors import Damaged, NotFound, UsageError
 from nightschool.schemas.records import (

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from nightschool.engine.records import Records, database, migrations
 from nightschool.engine.records.database import Database
 from nightschool.engine.records.migrations import MIGRATIONS, Migration, backup_path

@@ -1,4 +1,5 @@
 import pytest
+
 from nightschool.engine.records import Records
 from nightschool.engine.records.search import MARK_CLOSE, MARK_OPEN
 from nightschool.schemas.errors import UsageError

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import filelock
 import pytest
+
 from nightschool.engine.slots import generations, store
 from nightschool.engine.slots.store import SlotStore
 from nightschool.schemas.errors import Damaged, DiskFull, Locked, NotFound, StorageError, UsageError

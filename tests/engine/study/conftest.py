@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from nightschool.bench.checks import load_cases
 
 

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+
 from nightschool.engine.study import prompts
 from nightschool.engine.study.conditions import understand
 from nightschool.engine.study.prompts import Prompt, bank, divide, in_scope, neutral, normal

@@ -8,6 +8,7 @@ import sys
 import pluggy
 import pytest
 import torch
+
 from nightschool.engine.base.cut import split
 from nightschool.engine.base.library import load
 from nightschool.engine.host.hooks import PROJECT, Hooks
