@@ -143,7 +143,66 @@ _UNSAFE_RULE = re.compile(
     r"|\b(?:no|without(?: any)?|zero) (?:restrictions|safeguards|censorship|filters?|ethics|moral\w*)\b|\buncensored\b|\bjailbr\w+\b|\banswer (?:any|every|all)thing[^.;]{0,20}(?:illegal|harmful|dangerous)\b|\bdo anything now\b"
 )
 _FUNCTION_WORDS = frozenset(
-    ["the", "and", "for", "you", "your", "that", "this", "with", "are", "was", "not", "but", "what", "how", "why", "who", "when", "where", "can", "could", "would", "from", "about", "into", "have", "has", "had", "will", "its", "it's", "is", "to", "of", "in", "on", "at", "a", "an", "or", "as", "by", "be", "do", "does", "i", "me", "my", "we", "they", "more", "most", "some", "any", "tell", "explain", "give", "name", "please"]
+    [
+        "the",
+        "and",
+        "for",
+        "you",
+        "your",
+        "that",
+        "this",
+        "with",
+        "are",
+        "was",
+        "not",
+        "but",
+        "what",
+        "how",
+        "why",
+        "who",
+        "when",
+        "where",
+        "can",
+        "could",
+        "would",
+        "from",
+        "about",
+        "into",
+        "have",
+        "has",
+        "had",
+        "will",
+        "its",
+        "it's",
+        "is",
+        "to",
+        "of",
+        "in",
+        "on",
+        "at",
+        "a",
+        "an",
+        "or",
+        "as",
+        "by",
+        "be",
+        "do",
+        "does",
+        "i",
+        "me",
+        "my",
+        "we",
+        "they",
+        "more",
+        "most",
+        "some",
+        "any",
+        "tell",
+        "explain",
+        "give",
+        "name",
+        "please",
+    ]
 )
 
 
@@ -162,8 +221,9 @@ def _swaps_content(step: Step, before: str, after: str) -> bool:
     places = [match.group() for match in re.finditer(rf"(?i)(?<!\w){re.escape(old)}(?!\w)", before)]
     if any(letter.isdigit() for letter in old + new):
         return True
-    if _capital_inside(old, before):
-        return True
+    common = old.lower() in _FUNCTION_WORDS or bool(FILLER.search(old.lower()))
+    if _capital_inside(old, before) or (places and not common and all(place[:1].isupper() for place in places)):
+        return True  # a name
     if len(places) >= 2 or "'" in old or "’" in old:
         return False
     if not new:

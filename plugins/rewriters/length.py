@@ -147,6 +147,10 @@ def _names_a_thing(said: str, match: re.Match[str]) -> bool:
     """Whether the number belongs to something else: "a word about", "the one word that", "an example sentence"."""
     if match[1] in ("a", "an"):
         return not re.search(r"\b(?:in|to|only|just|into)\s*$", said[: match.start()])
+    if re.match(
+        r"s? (?:a|an|per|each|on|for each|for every) (?:\w+ )?(?:point|line|bullet|number|item)", said[match.end(3) :]
+    ):
+        return True
     return bool(
         re.search(r"\b(?:use|say|using|saying|the word|start|begin|end|with|ask)\s*(?:the )?$", said[: match.start()])
     )

@@ -168,7 +168,26 @@ _QUOTED_FORMS = (
 )
 _NAMED = rf"\b(?:call|address|refer to) me (?:as |by )?(?:{QUOTE}|((?:the |a )?[\w'-]+(?: [\w'-]+)?))(?=[.,!?]|$| in | at | when | every | from | always | instead| please| each )"
 _UNQUOTED = rf"{_BEGIN}\s+(?:with|by saying)\s+(?:the words? |the phrase |the line |the greeting )?([\w][\w ,'-]{{0,40}}[,:!]|[\w'-]+)[.!]?$"
-_NOT_NAMES = frozenset(["when", "if", "back", "later", "it", "that", "this", "by", "at", "in", "a", "the", "names", "name", "anything", "stupid"])
+_NOT_NAMES = frozenset(
+    [
+        "when",
+        "if",
+        "back",
+        "later",
+        "it",
+        "that",
+        "this",
+        "by",
+        "at",
+        "in",
+        "a",
+        "the",
+        "names",
+        "name",
+        "anything",
+        "stupid",
+    ]
+)
 
 
 def _as_args(opening: str, own_line: bool) -> Args:

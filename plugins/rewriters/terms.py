@@ -145,7 +145,32 @@ class Terms:
 
 
 _NOT_TERMS = frozenset(
-    ["a", "an", "the", "it", "that", "this", "bullet", "bullets", "points", "lists", "prose", "formal", "short", "simple", "long", "plain", "my", "your", "more", "less", "not", "emoji", "emojis", "markdown"]
+    [
+        "a",
+        "an",
+        "the",
+        "it",
+        "that",
+        "this",
+        "bullet",
+        "bullets",
+        "points",
+        "lists",
+        "prose",
+        "formal",
+        "short",
+        "simple",
+        "long",
+        "plain",
+        "my",
+        "your",
+        "more",
+        "less",
+        "not",
+        "emoji",
+        "emojis",
+        "markdown",
+    ]
 )
 
 
