@@ -99,8 +99,11 @@ def echoes(terminal: Terminal, count: int, chance: random.Random, again: bytes =
     letters: Iterator[str] = iter(())
     for number in range(count):
         if number % 40 == 0:
-            terminal.write(CLEAR + again)
-            terminal.read(0.4)
+            # a key that edits is handled after letters typed within the same instant, so the pauses are needed
+            terminal.write(CLEAR)
+            terminal.read(0.3)
+            terminal.write(again)
+            terminal.read(0.5)
             letters = iter(chance.sample(LETTERS, 40))
         terminal.drawn = b""
         letter = next(letters).encode()
@@ -160,8 +163,12 @@ def study_keys(terminal: Terminal, keys: int, chance: random.Random, mode: str) 
     """Teach one rule, begin a study, and type while it runs."""
     terminal.write(b"\x1b")
     terminal.read(1.0)
-    terminal.write(b"\x0e" + LESSON)
+    terminal.write(b"\x0e")
+    terminal.read(1.0)
+    terminal.write(LESSON)
     terminal.read(4.0)
+    terminal.write(b"\x1b")
+    terminal.read(1.0)
     terminal.write(F2)
     terminal.read(1.0)
     terminal.write(b"a")
@@ -174,6 +181,7 @@ def study_keys(terminal: Terminal, keys: int, chance: random.Random, mode: str) 
     terminal.write(b"\x1b")
     try:
         terminal.until(b"studying", 60.0)
+        terminal.read(1.0)
     except TimeoutError as error:
         tell("key_study_p99_ms", None, "ms", mode=mode, skipped=str(error))
         return

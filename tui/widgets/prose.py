@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textual.content import Content
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.style import Style
@@ -49,9 +49,13 @@ class Prose(Widget):
     def append(self, piece: str) -> None:
         """Show more of the text."""
         self.source += piece
-        before = len(self._lines or ())
+        before, settled = len(self._lines or ()), len(self._settled)
         self._lines = None
-        self.refresh(layout=len(self.lines(self._width)) != before)
+        after = len(self.lines(self._width))
+        if after == before:
+            self.refresh(Region(0, settled, self.size.width, after - settled))
+        else:
+            self.refresh(layout=True)
 
     def lines(self, width: int) -> list[Content]:
         """Return all lines for a width."""
