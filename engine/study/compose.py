@@ -56,6 +56,16 @@ def holds(rewriters: Sequence[Rewriter], steps: Sequence[Step], text: str) -> bo
     return True
 
 
+def follows(rewriters: Sequence[Rewriter], steps: Sequence[Step], step: Step, text: str) -> bool:
+    """Whether a reply follows one step, seen under the outer ones that it follows too."""
+    by_name = _by_name(rewriters)
+    order = by_name[step.rewriter].order
+    for rewriter, args in reversed(_ordered(rewriters, steps)):
+        if rewriter.order > order and rewriter.holds(args, text):
+            text = rewriter.peel(args, text)
+    return by_name[step.rewriter].holds(step.args, text)
+
+
 def merge(rewriters: Sequence[Rewriter], old: Sequence[Step], new: Sequence[Step]) -> list[Step]:
     """Return the steps of two lessons together; where both settle the same thing, the newer one does."""
     merged = {_key(rewriters, step): step for step in old}
@@ -112,10 +122,10 @@ def guess(rewriters: Sequence[Rewriter], before: str, after: str) -> list[Step]:
         if rewriter.order >= _OUTER or not after.strip():
             continue
         for args in rewriter.infer(before.strip(), after.strip()):
-            if rewriter.key(args) == "" or rewriter.order >= _WHOLE:
-                if rewriter.holds(args, after) and not rewriter.holds(args, before):
-                    steps.append(Step(rewriter=rewriter.name, args=args))
-                    break
+            shapes = rewriter.order >= _WHOLE
+            if shapes and rewriter.holds(args, after) and not rewriter.holds(args, before):
+                steps.append(Step(rewriter=rewriter.name, args=args))
+                break
     return _sorted(rewriters, steps)
 
 
@@ -136,7 +146,7 @@ def explain_all(rewriters: Sequence[Rewriter], pairs: Sequence[tuple[str, str]])
         args = by_name[group[0].rewriter].common([step.args for step in group])
         if args is not None:
             steps.append(Step(rewriter=group[0].rewriter, args=args))
-    steps = [step for step in steps if all(_follows(rewriters, steps, step, after) for _, after in pairs)]
+    steps = [step for step in steps if all(follows(rewriters, steps, step, after) for _, after in pairs)]
     if not steps:
         return None
     exact = sum(_same(apply(rewriters, steps, before), after) for before, after in pairs)
@@ -293,16 +303,6 @@ def _needed(rewriters: Sequence[Rewriter], steps: Sequence[Step], text: str, tar
         if rest and _distance(apply(rewriters, rest, text), target) <= reached:
             kept = rest
     return _sorted(rewriters, kept)
-
-
-def _follows(rewriters: Sequence[Rewriter], steps: Sequence[Step], step: Step, text: str) -> bool:
-    """Whether a reply follows one step, seen under the outer ones that it follows too."""
-    by_name = _by_name(rewriters)
-    order = by_name[step.rewriter].order
-    for rewriter, args in reversed(_ordered(rewriters, steps)):
-        if rewriter.order > order and rewriter.holds(args, text):
-            text = rewriter.peel(args, text)
-    return by_name[step.rewriter].holds(step.args, text)
 
 
 # -- steps ------------------------------------------------------------------------------------------------------------

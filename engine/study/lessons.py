@@ -136,11 +136,17 @@ def combine(edit: LessonDraft, said: LessonDraft) -> LessonDraft | None:
 
 
 _UNSAFE_RULE = re.compile(
-    r"\b(?:never|don't|do not|stop|no longer|no|without)\b[^.;]{0,25}\b(?:refus\w*|declin\w*|warn\w* (?:me )?about|(?:safety|ethical|moral) \w+|disclaimers? about safety)\b"
-    r"|\b(?:always|never fail to|must|blindly)\b[^.;]{0,15}\b(?:obey|comply|do (?:whatever|anything|everything)|agree with (?:me|everything))\b"
+    r"\b(?:never|don't|do not|stop|no longer|no|without)\b[^.;]{0,25}\b(?:refus\w*|declin\w*|warn\w* "
+    r"(?:me )?about|(?:safety|ethical|moral) \w+|disclaimers? about safety)\b"
+    r"|\b(?:always|never fail to|must|blindly)\b[^.;]{0,15}\b(?:obey|comply|do (?:whatever|anything|"
+    r"everything)|agree with (?:me|everything))\b"
     r"|\bobey\b[^.;]{0,20}\b(?:everything|all|any|whatever|me|every)\b"
-    r"|\b(?:ignore|disregard|forget|bypass|disable|turn off|override|drop)\b[^.;]{0,30}\b(?:safety|guidelines|safeguards|ethic\w*|moral\w*|restrictions|polic(?:y|ies)|filters?|limitations|rules|instructions)\b"
-    r"|\b(?:no|without(?: any)?|zero) (?:restrictions|safeguards|censorship|filters?|ethics|moral\w*)\b|\buncensored\b|\bjailbr\w+\b|\banswer (?:any|every|all)thing[^.;]{0,20}(?:illegal|harmful|dangerous)\b|\bdo anything now\b"
+    r"|\b(?:ignore|disregard|forget|bypass|disable|turn off|override|drop)\b[^.;]{0,30}\b(?:safety|"
+    r"guidelines|safeguards|ethic\w*|moral\w*|restrictions|polic(?:y|ies)|filters?|limitations|rules|"
+    r"instructions)\b"
+    r"|\b(?:no|without(?: any)?|zero) (?:restrictions|safeguards|censorship|filters?|ethics|moral\w*)\b|"
+    r"\buncensored\b|\bjailbr\w+\b|\banswer (?:any|every|all)thing[^.;]{0,20}(?:illegal|harmful|"
+    r"dangerous)\b|\bdo anything now\b"
 )
 _FUNCTION_WORDS = frozenset(
     [

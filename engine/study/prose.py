@@ -7,6 +7,7 @@ the text as it is; nothing here changes a text's wording.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 ITEM = re.compile(r"[ \t]*(?:[-*•+–]|\d{1,3}[.)])[ \t]+")
@@ -17,10 +18,65 @@ WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _END = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?=\s|$)|[。！？]+[」』”’]*")
 _LAST_TOKEN = re.compile(r"[^\s(\[\"'“‘*_]+$")
 _TITLES = frozenset(
-    ["dr", "mr", "mrs", "ms", "prof", "st", "mt", "sr", "jr", "rev", "gen", "sen", "rep", "gov", "capt", "lt", "col", "vs", "fig", "no", "eq", "ch", "e.g", "i.e", "cf", "ca"]
+    [
+        "dr",
+        "mr",
+        "mrs",
+        "ms",
+        "prof",
+        "st",
+        "mt",
+        "sr",
+        "jr",
+        "rev",
+        "gen",
+        "sen",
+        "rep",
+        "gov",
+        "capt",
+        "lt",
+        "col",
+        "vs",
+        "fig",
+        "no",
+        "eq",
+        "ch",
+        "e.g",
+        "i.e",
+        "cf",
+        "ca",
+    ]
 )
 _SHORT = frozenset(
-    ["etc", "approx", "inc", "ltd", "co", "corp", "vol", "pp", "al", "a.m", "p.m", "u.s", "u.k", "u.n", "ph.d", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"]
+    [
+        "etc",
+        "approx",
+        "inc",
+        "ltd",
+        "co",
+        "corp",
+        "vol",
+        "pp",
+        "al",
+        "a.m",
+        "p.m",
+        "u.s",
+        "u.k",
+        "u.n",
+        "ph.d",
+        "jan",
+        "feb",
+        "mar",
+        "apr",
+        "jun",
+        "jul",
+        "aug",
+        "sep",
+        "sept",
+        "oct",
+        "nov",
+        "dec",
+    ]
 )
 
 
@@ -85,6 +141,15 @@ def first_paragraphs(text: str, count: int) -> str:
     """Return the text up to the end of its ``count``-th paragraph."""
     breaks = list(re.finditer(r"\n[ \t]*\n\s*", text.strip()))
     return text.strip()[: breaks[count - 1].start()] if 0 < count <= len(breaks) else text.rstrip()
+
+
+def shared_start(texts: Sequence[str]) -> str:
+    """Return the characters with which all texts begin."""
+    shortest = min(texts, key=len)
+    for place, letter in enumerate(shortest):
+        if any(text[place] != letter for text in texts):
+            return shortest[:place]
+    return shortest
 
 
 def without_marker(line: str) -> str:

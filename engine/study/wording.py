@@ -8,7 +8,21 @@ from dataclasses import dataclass
 NUMBERS = {
     word: value
     for value, words in enumerate(
-        ["zero", "one a an single", "two couple", "three few", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+        [
+            "zero",
+            "one a an single",
+            "two couple",
+            "three few",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+        ]
     )
     for word in words.split()
 } | {
@@ -63,31 +77,41 @@ def number(word: str) -> int:
 
 
 FILLER = re.compile(
-    r"\b(?:certainly|sure|of course|absolutely|definitely|great question|good question|happy to help|glad you asked|as an ai|language model|i hope|hope (?:this|that) helps|let me know|"
-    r"feel free|here(?:'s| is| are)|no problem|thank you|thanks for|i'm sorry|sorry|i apologi[sz]e|in conclusion|overall|in summary|however|moreover|furthermore|additionally|basically|actually|"
+    r"\b(?:certainly|sure|of course|absolutely|definitely|great question|good question|happy to help|glad "
+    r"you asked|as an ai|language model|i hope|hope (?:this|that) helps|let me know|"
+    r"feel free|here(?:'s| is| are)|no problem|thank you|thanks for|i'm sorry|sorry|i apologi[sz]e|in "
+    r"conclusion|overall|in summary|however|moreover|furthermore|additionally|basically|actually|"
     r"really|very|just|literally|it(?:'s| is) (?:important|worth)|note that|welcome|hello|hi|hey|dear|well|okay|ok)\b"
 )
 """Set phrases that any reply may have, whatever it is about."""
 
 _CONDITION = re.compile(
-    r"^(?P<when>(?:when(?:ever)?|if|in case|for|in|while|every time|each time|any time|anytime|as soon as|on)\b[^,:;]*?)\s*(?:[,:;]|\bthen\b)\s*(?P<rest>.+)$",
+    r"^(?P<when>(?:when(?:ever)?|if|in case|for|in|while|every time|each time|any time|anytime|as soon as|"
+    r"on)\b[^,:;]*?)\s*(?:[,:;]|\bthen\b)\s*(?P<rest>.+)$",
     re.IGNORECASE | re.DOTALL,
 )
 _CONDITION_AFTER = re.compile(
-    r"^(?P<rest>.+?)\s*,?\s+(?P<when>(?:when(?:ever)?|if|every time|each time|any time)\s+(?:you|i|the|someone|we|my|asked|explaining|answering|writing|talking)\b.+?)[.!]*$",
+    r"^(?P<rest>.+?)\s*,?\s+(?P<when>(?:when(?:ever)?|if|every time|each time|any time)\s+(?:you|i|the|"
+    r"someone|we|my|asked|explaining|answering|writing|talking)\b.+?)[.!]*$",
     re.IGNORECASE | re.DOTALL,
 )
 _ALWAYS = re.compile(
-    r"^(?:(?:for|in|on|with)\s+(?:all|every|each|any|your|the)?\s*(?:of\s+)?(?:your|the|my)?\s*(?:future|next|following|coming)?\s*"
-    r"(?:repl(?:y|ies)|answers?|responses?|messages?|conversations?|chats?|turns?)(?: from now on)?|in (?:the )?future|for (?:the )?future|from now on|from here on|"
-    r"in general|(?:when|whenever|every time|each time|if) (?:you|i|we) (?:reply|answer|respond|write|talk|speak|ask|say something|chat)"
+    r"^(?:(?:for|in|on|with)\s+(?:all|every|each|any|your|the)?\s*(?:of\s+)?(?:your|the|my)?\s*(?:future|"
+    r"next|following|coming)?\s*"
+    r"(?:repl(?:y|ies)|answers?|responses?|messages?|conversations?|chats?|turns?)(?: from now on)?|in "
+    r"(?:the )?future|for (?:the )?future|from now on|from here on|"
+    r"in general|(?:when|whenever|every time|each time|if) (?:you|i|we) (?:reply|answer|respond|write|"
+    r"talk|speak|ask|say something|chat)"
     r"(?: (?:to|with))?(?: (?:me|you|anything|something|a question|questions|my questions))?)$",
     re.IGNORECASE,
 )
 _LEADING = re.compile(
-    r"^(?:(?:no|nope|stop|wrong)(?=\s*[,:;.!])|hey|hi|ok(?:ay)?|well|actually|and|but|so|also|please|remember|note|again|look|listen|sorry|thanks|thank you|great|good|nice|"
-    r"from now on|from here on(?: out)?|in (?:the )?future|going forward|next time|as i said|like i said|i (?:already )?(?:told|asked) you(?: to| that)?|remember(?: that| to)?|"
-    r"(?:could|can|would|will) you|i(?:'d| would) (?:like|prefer|want) (?:it if )?you(?: to)?|i(?:'d| would) (?:like|prefer) it if you|i want you to|i need you to|"
+    r"^(?:(?:no|nope|stop|wrong)(?=\s*[,:;.!])|hey|hi|ok(?:ay)?|well|actually|and|but|so|also|please|"
+    r"remember|note|again|look|listen|sorry|thanks|thank you|great|good|nice|"
+    r"from now on|from here on(?: out)?|in (?:the )?future|going forward|next time|as i said|like i said|"
+    r"i (?:already )?(?:told|asked) you(?: to| that)?|remember(?: that| to)?|"
+    r"(?:could|can|would|will) you|i(?:'d| would) (?:like|prefer|want) (?:it if )?you(?: to)?|i(?:'d| "
+    r"would) (?:like|prefer) it if you|i want you to|i need you to|"
     r"you (?:should|must|need to|have to)|make sure (?:that )?(?:you|to)|be sure to|try to|let's)\b\s*[,:;.!-]*\s*",
     re.IGNORECASE,
 )
@@ -108,7 +132,8 @@ def split_condition(rule: str) -> tuple[str, str]:
     if _ALWAYS.match(" ".join(when.split())):
         return "", without_preamble(rest)
     if re.match(r"(?:for|in|on)\b", when, re.IGNORECASE) and not re.search(
-        r"(?i)\b(repl|answers?|responses?|question|topic|code|explan|email|poem|stor|recipe|list|conversation|chat|message|case|request|math|translation|summar|text|letter|essay|review)",
+        r"(?i)\b(repl|answers?|responses?|question|topic|code|explan|email|poem|stor|recipe|list|conversation|"
+        r"chat|message|case|request|math|translation|summar|text|letter|essay|review)",
         when,
     ):
         return "", text  # "For example, ..." and the like open no condition

@@ -22,54 +22,96 @@ _CORRECTION = SignalKind.CORRECTION
 
 _REPLIES = r"(?:repl(?:y|ies)|answers?|responses?|messages?|explanations?|sentences? you write|outputs?)"
 _MANNER = (
-    r"(?:start|begin|open|end|finish|close|conclude|sign|answer|reply|respond|write|use|say|call|address|refer|greet|keep|give|add|put|include|mention|make|be|"
-    r"speak|talk|format|explain|limit|avoid|stop|skip|omit|leave|drop|replace|spell|capitali[sz]e|number|list|ask|apologi[sz]e|repeat|quote|cite|translate|"
+    r"(?:start|begin|open|end|finish|close|conclude|sign|answer|reply|respond|write|use|say|call|address|"
+    r"refer|greet|keep|give|add|put|include|mention|make|be|"
+    r"speak|talk|format|explain|limit|avoid|stop|skip|omit|leave|drop|replace|spell|capitali[sz]e|number|"
+    r"list|ask|apologi[sz]e|repeat|quote|cite|translate|"
     r"provide|show|tell|remember|summari[sz]e|offer|prefix|append|state|define|number)"
 )
 _FORM = (
-    r"(?:repl(?:y|ies)|answers?|answering|responses?|respond(?:ing)?|messages?|explanations?|explain(?:ing)?|sentences?|words?|paragraphs?|bullets?|bullet points?|lists?|emojis?|emoticons?|"
-    r"exclamation|lower ?case|upper ?case|capitals?|caps|markdown|bold|headings?|headers|signature|greetings?|introductions?|intro|preamble|disclaimers?|jargon|apologi[sz]\w*|"
-    r"examples?|analog(?:y|ies)|metric|units|celsius|brief|briefly|short|shorter|concise|concisely|long|longer|formal|informal|formally|simple|simply|polite|politely|tone|style|prose|"
-    r"dash(?:es)?|semicolons?|parenthes[ei]s|quotes|lines?|code|comments|question|questions|summary|rhymes?|slang|british|american|spelling|pirate|"
-    r"call(?:ing)? me|address(?:ing)? me|greet|sign off|sign your|say(?:ing)?|start(?:ing)?|begin(?:ning)?|end(?:ing)?|to the point|⟨\d+⟩)"
+    r"(?:repl(?:y|ies)|answers?|answering|responses?|respond(?:ing)?|messages?|explanations?|"
+    r"explain(?:ing)?|sentences?|words?|paragraphs?|bullets?|bullet points?|lists?|emojis?|emoticons?|"
+    r"exclamation|lower ?case|upper ?case|capitals?|caps|markdown|bold|headings?|headers|signature|"
+    r"greetings?|introductions?|intro|preamble|disclaimers?|jargon|apologi[sz]\w*|"
+    r"examples?|analog(?:y|ies)|metric|units|celsius|brief|briefly|short|shorter|concise|concisely|long|"
+    r"longer|formal|informal|formally|simple|simply|polite|politely|tone|style|prose|"
+    r"dash(?:es)?|semicolons?|parenthes[ei]s|quotes|lines?|code|comments|question|questions|summary|"
+    r"rhymes?|slang|british|american|spelling|pirate|"
+    r"call(?:ing)? me|address(?:ing)? me|greet|sign off|sign your|say(?:ing)?|start(?:ing)?|"
+    r"begin(?:ning)?|end(?:ing)?|to the point|⟨\d+⟩)"
 )
 _DURABLE = re.compile(
-    r"\b(?:from now on|from here on|going forward|from this point|from today|henceforth|in (?:the )?future|for (?:the )?future|next time|every time|each time|any ?time|whenever|always|never|"
-    rf"(?:every|each|all|any)(?: of)?(?: your| the| my)?(?: future)? {_REPLIES}|your (?:future )?(?:replies|answers|responses|messages)|"
-    r"any ?more|ever again|no longer|again and again|permanently|by default|for good|remember (?:to|that you|you)|(?:don't|do not) ever|(?:must|should|shall) (?:call|address|refer to) me)\b"
+    r"\b(?:from now on|from here on|going forward|from this point|from today|henceforth|in (?:the "
+    r")?future|for (?:the )?future|next time|every time|each time|any ?time|whenever|always|never|"
+    rf"(?:every|each|all|any)(?: of)?(?: your| the| my)?(?: future)? {_REPLIES}|your (?:future "
+    rf")?(?:replies|answers|responses|messages)|"
+    r"any ?more|ever again|no longer|again and again|permanently|by default|for good|remember (?:to|that "
+    r"you|you)|(?:don't|do not) ever|(?:must|should|shall) (?:call|address|refer to) me)\b"
 )
 _STRONG = re.compile(
-    r"^(?:\W*(?:ok(?:ay)?|no|hey|please|and|so|well|great|thanks|thank you|also|but|right)\b[\s,.!]*)*(?:from now on|from here on|going forward|henceforth|in (?:the )?future|next time|(?:for|in) (?:all|every|each|any)(?: of)?(?: your| my)?(?: future| following| coming) \w+)\b"
+    r"^(?:\W*(?:ok(?:ay)?|no|hey|please|and|so|well|great|thanks|thank you|also|but|"
+    r"right)\b[\s,.!]*)*(?:from now on|from here on|going forward|henceforth|in (?:the )?future|next time|"
+    r"(?:for|in) (?:all|every|each|any)(?: of)?(?: your| my)?(?: future| following| coming) \w+)\b"
 )
-_IMPERATIVE = rf"(?:please\s+|kindly\s+|just\s+|also\s+)*(?:(?:always|never|only|don't|do not)\s+)?(?:please\s+|ever\s+)?{_MANNER}\b"
-_TO_YOU = rf"(?:(?:every|each|all)(?: of)?(?: your| the| my)? {_REPLIES} (?:should|must|needs? to|has to|have to|ends?|starts?|begins?|in)|you (?:should|must|need to|have to|are to|can|will|shall)|(?:i(?:'d| would)? (?:like|prefer|want|need|love)) (?:it )?(?:if )?(?:you|your|the|all|every|each|short|shorter|long|longer|answers|replies|brief)|i (?:want|need) (?:you|your|every|each|all)|i (?:don't|do not|never) want (?:any|you|your|to see)|make sure|be sure|remember|(?:could|can|would|will) you|your (?:replies|answers|responses|messages))"
+_IMPERATIVE = (
+    rf"(?:please\s+|kindly\s+|just\s+|also\s+)*(?:(?:always|never|only|don't|do not)\s+)?(?:please\s+|"
+    rf"ever\s+)?{_MANNER}\b"
+)
+_TO_YOU = (
+    rf"(?:(?:every|each|all)(?: of)?(?: your| the| my)? {_REPLIES} (?:should|must|needs? to|has to|have to|"
+    rf"ends?|starts?|begins?|in)|you (?:should|must|need to|have to|are to|can|will|shall)|(?:i(?:'d| "
+    rf"would)? (?:like|prefer|want|need|love)) (?:it )?(?:if )?(?:you|your|the|all|every|each|short|"
+    rf"shorter|long|longer|answers|replies|brief)|i (?:want|need) (?:you|your|every|each|all)|i (?:don't|"
+    rf"do not|never) want (?:any|you|your|to see)|make sure|be sure|remember|(?:could|can|would|will) you|"
+    rf"your (?:replies|answers|responses|messages))"
+)
 _PREAMBLE = re.compile(
-    r"^(?:(?:(?:no|nope|wrong)(?=\s*[,.:;!–—-])|hey|hi|hello|ok|okay|well|actually|and|but|so|also|again|look|listen|sorry|thanks|thank you|great|good|nice|right|yes|wait|hm+|fine|cool|perfect|one more thing|assistant|bot)\b[\s,.:;!–—-]*)+"
+    r"^(?:(?:(?:no|nope|wrong)(?=\s*[,.:;!–—-])|hey|hi|hello|ok|okay|well|actually|and|but|so|also|again|"
+    r"look|listen|sorry|thanks|thank you|great|good|nice|right|yes|wait|hm+|fine|cool|perfect|one more "
+    r"thing|assistant|bot)\b[\s,.:;!–—-]*)+"
 )
 _TOLD = re.compile(
-    r"^(?:as i (?:already )?said|like i said|i (?:already |just )?(?:told|asked) you(?: to| not to| that| before)?|i (?:already |just )?said|i've (?:already )?(?:told|asked) you|how (?:many times|often) (?:do|must|have) i\b[^:?!]*[:?!])\b[\s,:]*"
+    r"^(?:as i (?:already )?said|like i said|i (?:already |just )?(?:told|asked) you(?: to| not to| that| "
+    r"before)?|i (?:already |just )?said|i've (?:already )?(?:told|asked) you|how (?:many times|often) "
+    r"(?:do|must|have) i\b[^:?!]*[:?!])\b[\s,:]*"
 )
 _STOP = re.compile(
-    r"^(?:(?:can|could|would|will) you\s+)?(?:please\s+|just\s+)*(?:stop|quit|no more|enough with|cut out|refrain from|avoid)\s+(?:the |with the |all the |those )?(?P<what>.+)"
+    r"^(?:(?:can|could|would|will) you\s+)?(?:please\s+|just\s+)*(?:stop|quit|no more|enough with|cut out|"
+    r"refrain from|avoid)\s+(?:the |with the |all the |those )?(?P<what>.+)"
 )
 _DONT = re.compile(r"^(?:please\s+)?(?:don't|do not|never)\s+(?:ever\s+)?(?P<what>.+)")
 _TOO = re.compile(
-    r"\b(?:that|this|it|your (?:reply|answer|response|text))(?:'s| is| was)?\s+(?:(?:way|much|far|a bit|a little|still)\s+)*too\s+(?P<what>long|short|wordy|verbose|formal|informal|complicated|technical|detailed|vague|simple|chatty)\b|^too (?P<bare>long|short|wordy|verbose|formal|complicated|technical|detailed|vague)\b"
+    r"\b(?:that|this|it|your (?:reply|answer|response|text))(?:'s| is| was)?\s+(?:(?:way|much|far|a bit|a "
+    r"little|still)\s+)*too\s+(?P<what>long|short|wordy|verbose|formal|informal|complicated|technical|"
+    r"detailed|vague|simple|chatty)\b|^too (?P<bare>long|short|wordy|verbose|formal|complicated|technical|"
+    r"detailed|vague)\b"
 )
 _ONE_OFF = re.compile(
-    r"^(?:please\s+|can you\s+|could you\s+|now\s+|but\s+)*(?:(?:make|keep|write|say|put|give|do|rewrite|rephrase|try|repeat) (?:it|that|this|me)\b.*\b(?:shorter|short|longer|simpler|brief\w*|again|formal|informal|concise\w*|lower ?case|upper ?case|sentences?|words?|bullets?|bullet points?|list|caps|differently|emojis?)"
-    r"|(?:a (?:bit|little) |much )?(?:shorter|longer|simpler|briefer|more (?:concise|detail|detailed|formal|casual|simply|simple)|less (?:formal|technical|wordy|verbose))(?:,? please|,? this time)?[.!]*$"
+    r"^(?:please\s+|can you\s+|could you\s+|now\s+|but\s+)*(?:(?:make|keep|write|say|put|give|do|rewrite|"
+    r"rephrase|try|repeat) (?:it|that|this|me)\b.*\b(?:shorter|short|longer|simpler|brief\w*|again|formal|"
+    r"informal|concise\w*|lower ?case|upper ?case|sentences?|words?|bullets?|bullet points?|list|caps|"
+    r"differently|emojis?)"
+    r"|(?:a (?:bit|little) |much )?(?:shorter|longer|simpler|briefer|more (?:concise|detail|detailed|"
+    r"formal|casual|simply|simple)|less (?:formal|technical|wordy|verbose))(?:,? please|,? this "
+    r"time)?[.!]*$"
     r"|(?:rewrite|rephrase|shorten|simplify)\b.*\b(?:it|that|this|your)\b)"
 )
 _CONTENT = re.compile(
-    r"^(?:no|nope|wrong|that's wrong|that is wrong|that's not right|that's incorrect|that is incorrect|incorrect|not quite|you're wrong)\b\s*[,.:;!–—-]+\s*(?:it'?s|it is|i meant|i asked|i wanted|i said|that's|you|use|call|not|don't|say|write|spell)\b"
+    r"^(?:no|nope|wrong|that's wrong|that is wrong|that's not right|that's incorrect|that is incorrect|"
+    r"incorrect|not quite|you're wrong)\b\s*[,.:;!–—-]+\s*(?:it'?s|it is|i meant|i asked|i wanted|i said|"
+    r"that's|you|use|call|not|don't|say|write|spell)\b"
 )
 _NO_WISH = re.compile(r"^(?:no|nope|not like that|wrong)\b[\s,.:;!–—-]+")
 _TASK = re.compile(
-    r"^(?:please\s+|can you\s+|could you\s+)*(?:write|compose|draft|create|invent|generate|translate|summari[sz]e|tell me|explain|describe|continue|imagine|pretend|finish|complete|list|give me|suggest|help me|show me|name|find|fix|solve|calculate)\b(?!\s+⟨|\s+(?:in|with|without|as|all|your|every|everything|each|only|concisely|briefly|formally|short|less|more|like|to me)\b)"
+    r"^(?:please\s+|can you\s+|could you\s+)*(?:write|compose|draft|create|invent|generate|translate|"
+    r"summari[sz]e|tell me|explain|describe|continue|imagine|pretend|finish|complete|list|give me|suggest|"
+    r"help me|show me|name|find|fix|solve|calculate)\b(?!\s+⟨|\s+(?:in|with|without|as|all|your|every|"
+    r"everything|each|only|concisely|briefly|formally|short|less|more|like|to me)\b)"
 )
 _ABOUT_WORLD = re.compile(
-    r"\b(?:where|who|whose|which|that)\s+(?:(?:he|she|it|they|the \w+)\s+)?(?:always|never|\w+s\s+never|\w+s\s+always)\b|\b(?:he|she|they|we|people|everyone|nobody|someone|my \w+|the \w+) (?:always|never|should|must)\b"
+    r"\b(?:where|who|whose|which|that)\s+(?:(?:he|she|it|they|the \w+)\s+)?(?:always|never|\w+s\s+never|"
+    r"\w+s\s+always)\b|\b(?:he|she|they|we|people|everyone|nobody|someone|my \w+|the \w+) (?:always|never|"
+    r"should|must)\b"
 )
 
 
@@ -144,7 +186,8 @@ def _rule(sentence: _Sentence, plain: str, body: str, *, strong: bool, told: boo
     )
     to_you = bool(re.match(_IMPERATIVE, bare) or re.match(_TO_YOU, bare))
     conditional = re.match(
-        r"^(?:when(?:ever)?|if|every time|each time|any ?time|for|in|after|before|at the end of)\b[^,:]*[,:]\s*(?P<rest>.+)",
+        r"^(?:when(?:ever)?|if|every time|each time|any ?time|for|in|after|before|at the end "
+        r"of)\b[^,:]*[,:]\s*(?P<rest>.+)",
         bare,
     )
     if conditional and (re.match(_IMPERATIVE, conditional["rest"]) or re.match(_TO_YOU, conditional["rest"])):
@@ -163,7 +206,8 @@ def _rule(sentence: _Sentence, plain: str, body: str, *, strong: bool, told: boo
     if match := _STOP.match(body):
         what = match["what"]
         habit = re.match(
-            r"(?:say|us|writ|call|add|end|start|begin|apologi[sz]|repeat|ask|giv|includ|mak|answer|reply|put|sign|be|explain|number|list|mention|refer|capitali[sz]|tell)\w*ing\b",
+            r"(?:say|us|writ|call|add|end|start|begin|apologi[sz]|repeat|ask|giv|includ|mak|answer|reply|put|sign|"
+            r"be|explain|number|list|mention|refer|capitali[sz]|tell)\w*ing\b",
             what,
         )
         noun = re.match(rf"{_FORM}\b", what)
@@ -196,14 +240,11 @@ def _is_question(plain: str) -> bool:
     """Whether it asks something; "could you always ..., please?" is a wish."""
     if not plain.rstrip("\"') ").endswith("?"):
         return False
-    return (
-        not re.match(
-            rf"^(?:\W|ok|okay|please|and|so|hey)*(?:can|could|would|will) you (?:please )?(?:always|never|stop|from now on|in future|not|only|{_MANNER})\b.*",
-            plain,
-        )
-        or not _DURABLE.search(plain)
-        and "stop" not in plain
-    )
+    return not re.match(
+        rf"^(?:\W|ok|okay|please|and|so|hey)*(?:can|could|would|will) you (?:please )?(?:always|never|stop|"
+        rf"from now on|in future|not|only|{_MANNER})\b.*",
+        plain,
+    ) or (not _DURABLE.search(plain) and "stop" not in plain)
 
 
 @hookimpl

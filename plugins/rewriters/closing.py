@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os.path
 import re
 from collections.abc import Sequence
 
 from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
-from ...engine.study.prose import WORD
+from ...engine.study.prose import WORD, shared_start
 from ...engine.study.wording import QUOTE, REPLY, wording
 
 _LONGEST = 40  # words that a closing may have
@@ -51,7 +50,8 @@ class Closing:
         """Understand "end every reply with ...", "sign off as ...", "always ask a follow-up question"."""
         said = wording(rule)
         if re.search(
-            r"\b(?:don't|do not|never|stop|avoid|no longer|without)\b[^.⟨]{0,40}\b(?:end|ending|sign|signing|finish|finishing|close|closing|asking|ask|add|adding)\b",
+            r"\b(?:don't|do not|never|stop|avoid|no longer|without)\b[^.⟨]{0,40}\b(?:end|ending|sign|signing|"
+            r"finish|finishing|close|closing|asking|ask|add|adding)\b",
             said.plain,
         ):
             return []
@@ -61,7 +61,8 @@ class Closing:
                 signed = bool(re.search(r"\bsign", said.plain[: match.end()]))
                 return [_as_args(said.quote(match[1]), line, signed)]
         if match := re.search(
-            r"\bsign(?:ed)?\b(?: off)?(?:\s+(?:all|every|each|your|my|the|repl(?:y|ies)|answers?|messages?|responses?))*\s+(?:as|with|by)\s+(?:the name |your name )?([\w][\w' -]{0,40}?)\s*(?:[.!]|$)",
+            r"\bsign(?:ed)?\b(?: off)?(?:\s+(?:all|every|each|your|my|the|repl(?:y|ies)|answers?|messages?|"
+            r"responses?))*\s+(?:as|with|by)\s+(?:the name |your name )?([\w][\w' -]{0,40}?)\s*(?:[.!]|$)",
             said.plain,
         ):
             return [_as_args(said.raw[match.start(1) : match.end(1)], line, True)]
@@ -98,7 +99,7 @@ class Closing:
     def common(self, several: Sequence[Args]) -> Args | None:
         """Return the end that all closings have in common, from the start of a sentence or line."""
         texts = [str(args["text"]) for args in several]
-        shared = os.path.commonprefix([text[::-1] for text in texts])[::-1]
+        shared = shared_start([text[::-1] for text in texts])[::-1]
         if any(text != shared for text in texts):
             starts = [m.start() for m in re.finditer(r"\n+|(?<=[.!?])\s+", shared)]
             if not starts:
@@ -129,7 +130,7 @@ class Closing:
                 "{prompt} Stop after the answer.",
             ]
         short = closing.strip(" -—–~*_.!\n") or closing
-        templates = [
+        return [
             "{prompt} Do not sign your reply.",
             f"{{prompt}} Do not write '{short}' at the end.",
             "Please answer without a signature or closing line. {prompt}",
@@ -138,7 +139,6 @@ class Closing:
             f"Without saying '{short}', answer this: {{prompt}}",
             "{prompt} No signature, please.",
         ]
-        return templates
 
 
 _END = (
@@ -147,15 +147,19 @@ _END = (
 )
 _QUOTED_FORMS = (
     rf"{_END}[^.⟨]{{0,80}}?{QUOTE}",
-    rf"\b(?:add|put|write|append|say|include|use|place) (?:the (?:words?|phrase|line|sentence|question) )?{QUOTE}[^.⟨]{{0,40}}?\b(?:at the (?:very )?(?:end|bottom)|last|after|as (?:the|your) (?:last|final|signature|closing))",
+    rf"\b(?:add|put|write|append|say|include|use|place) (?:the (?:words?|phrase|line|sentence|question) "
+    rf")?{QUOTE}[^.⟨]{{0,40}}?\b(?:at the (?:very )?(?:end|bottom)|last|after|as (?:the|your) (?:last|"
+    rf"final|signature|closing))",
     rf"\b(?:last|final|closing) (?:words?|line|sentence|thing)\b[^.⟨]{{0,60}}?{QUOTE}",
     rf"\bat the (?:very )?(?:end|bottom)\b[^.⟨]{{0,60}}?{QUOTE}",
     rf"\b(?:signature|sign-off)\b[^.⟨]{{0,40}}?{QUOTE}",
 )
 _QUESTION = (
     rf"{_END}\s+(?:with|by asking|in|on)\s+(?:me )?(?:a|an|one|some|your)?\s*(?:\w+[ -]){{0,2}}question"
-    r"|\bask(?: me)?(?: back)? (?:a|an|one|some) (?:\w+[ -]){0,2}questions?\b[^.]*\b(?:end|last|finish|after|afterwards|reply|replies|answers?|time|every)"
-    r"|\b(?:always|every time|each time)\b[^.]{0,20}\bask(?: me)?(?: back)? (?:a|an|one|some)? ?(?:\w+[ -]){0,2}questions?"
+    r"|\bask(?: me)?(?: back)? (?:a|an|one|some) (?:\w+[ -]){0,2}questions?\b[^.]*\b(?:end|last|finish|"
+    r"after|afterwards|reply|replies|answers?|time|every)"
+    r"|\b(?:always|every time|each time)\b[^.]{0,20}\bask(?: me)?(?: back)? (?:a|an|one|some)? ?(?:\w+[ "
+    r"-]){0,2}questions?"
     r"|\bask(?: me)? (?:a |an )?follow-? ?up questions?"
 )
 
@@ -170,7 +174,7 @@ def _as_args(closing: str, line: bool, signed: bool) -> Args:
 
 def _after(rest: str, ours: str, cased: bool) -> list[str]:
     """Return what may be the closing in ``rest``, which follows a shared word that ``ours`` follows in the text."""
-    same = os.path.commonprefix([re.match(r"\S*", rest)[0], re.match(r"\S*", ours)[0]])  # type: ignore[index]
+    same = shared_start([re.match(r"\S*", rest)[0], re.match(r"\S*", ours)[0]])  # type: ignore[index]
     if re.match(r"[ \t]+[a-z]", rest) and cased:
         return []  # the sentence goes on: a rewording, not a closing
     closings = [rest[len(same) :]]

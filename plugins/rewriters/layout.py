@@ -63,7 +63,8 @@ class Layout:
         if re.search(r"\bnumbered (?:list|steps|points|items)|\bnumber (?:the|each|every|your)\b", said):
             return [{"as": "numbers"}]
         if re.search(
-            r"\b(?:use|as|in|with|into|only|format\w*|give|prefer|write|be|always)\b[^.;]{0,40}?\b(?:bullet(?:s|ed)?\b|dot points?|list form)|^bullet",
+            r"\b(?:use|as|in|with|into|only|format\w*|give|prefer|write|be|always)\b[^.;]{0,40}?\b(?:bullet(?:s|"
+            r"ed)?\b|dot points?|list form)|^bullet",
             said,
         ):
             return [{"as": "bullets", "mark": "- "}]

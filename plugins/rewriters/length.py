@@ -61,7 +61,8 @@ class Length:
         ):
             return []
         if match := re.search(
-            rf"\b({NUMBER})(?:\s*(?:-|–|to|or)\s*({NUMBER}))?[\s-]+(?:\w+\s+)?(sentence|word|paragraph|line)s?\b(?: or (two|three|less|fewer))?",
+            rf"\b({NUMBER})(?:\s*(?:-|–|to|or)\s*({NUMBER}))?[\s-]+(?:\w+\s+)?(sentence|word|paragraph|"
+            rf"line)s?\b(?: or (two|three|less|fewer))?",
             said,
         ):
             count = number(match[2] or match[1])
@@ -75,10 +76,13 @@ class Length:
         if re.search(r"\b(?:one|single)-(?:sentence|liner)s?\b|\bsingle sentence\b|\bone[- ]liners?\b", said):
             return [_args("sentence", 1)]
         if re.search(
-            r"\b(?:too long|shorter|brief(?:ly)?|briefer|concise(?:ly)?|succinct|terse|short|less wordy|less verbose|too verbose|too wordy|to the point)\b",
+            r"\b(?:too long|shorter|brief(?:ly)?|briefer|concise(?:ly)?|succinct|terse|short|less wordy|less "
+            r"verbose|too verbose|too wordy|to the point)\b",
             said,
         ) and not re.search(
-            r"\b(?:not|don't|never|stop being|isn't|less|too)\s+(?:so |be |being )?(?:brief|short|concise|terse|succinct)\b|\bshort (?:stor|poem|film|video|term|circuit)",
+            r"\b(?:not|don't|never|stop being|isn't|less|too)\s+(?:so |be |being )?(?:brief|short|concise|terse|"
+            r"succinct)\b|\bshort (?:stor|poem|film|video|term|circuit|question|greeting|summar|signature|example|"
+            r"joke|quote|line|sentence)",
             said,
         ):
             return [{"unit": "sentences", "n": 2, "guess": True}]
@@ -152,7 +156,10 @@ def _names_a_thing(said: str, match: re.Match[str]) -> bool:
     ):
         return True
     return bool(
-        re.search(r"\b(?:use|say|using|saying|the word|start|begin|end|with|ask)\s*(?:the )?$", said[: match.start()])
+        re.search(
+            r"\b(?:use|say|using|saying|the word|start with|begin with|end with|ask)\s*(?:the )?$",
+            said[: match.start()],
+        )
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os.path
 import re
 from collections.abc import Sequence
 
 from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
-from ...engine.study.prose import ITEM, WORD
+from ...engine.study.prose import ITEM, WORD, shared_start
 from ...engine.study.wording import QUOTE, REPLY, wording
 
 _LONGEST = 30  # words that an opening may have
@@ -56,7 +55,8 @@ class Opening:
         """Understand "start every reply with ...", "begin with the words ...", "call me ..."."""
         said = wording(rule)
         if re.search(
-            r"\b(?:don't|do not|never|stop|avoid|without|no longer)\b[^.⟨]{0,40}\b(?:start|begin|open|call|address|greet)",
+            r"\b(?:don't|do not|never|stop|avoid|without|no longer)\b[^.⟨]{0,40}\b(?:start|begin|open|call|"
+            r"address|greet)",
             said.plain,
         ):
             return []
@@ -107,7 +107,7 @@ class Opening:
 
     def common(self, several: Sequence[Args]) -> Args | None:
         """Return the opening that all have in common, up to the end of a word or of a mark."""
-        shared = os.path.commonprefix([str(args["text"]) for args in several])
+        shared = shared_start([str(args["text"]) for args in several])
         if any(len(str(args["text"])) != len(shared) for args in several):
             cut = max((m.end() for m in re.finditer(r"[,:;.!?]\s+|\n+", shared)), default=0)
             shared = shared[:cut]
@@ -158,16 +158,26 @@ _BEGIN = (
     rf"\b(?:start|begin|open|preface|prefix|precede|lead off|starting|beginning|opening|starts|begins|started)\b"
     rf"(?:\s+(?:off|out|all|every|each|any|your|the|my|of|single|{REPLY})\b)*"
 )
-_SAYING = r"(?:(?:with|by|using|saying|writing|the|a|an|exact|exactly|words?|phrase|text|line|greeting|sentence|title|letters|emoji|tag|prefix|this|always|simply)\b[\s:,]*)*"
+_SAYING = (
+    r"(?:(?:with|by|using|saying|writing|the|a|an|exact|exactly|words?|phrase|text|line|greeting|sentence|"
+    r"title|letters|emoji|tag|prefix|this|always|simply)\b[\s:,]*)*"
+)
 _QUOTED_FORMS = (
     rf"{_BEGIN}[^.⟨]{{0,80}}?{QUOTE}",
     rf"\bgreet me (?:with|by saying|as) {QUOTE}",
-    rf"\b(?:say|write|put|add|use|prepend) (?:the words? |the phrase )?{QUOTE}\s+(?:first|before|at the (?:start|beginning|top)|in front)",
+    rf"\b(?:say|write|put|add|use|prepend) (?:the words? |the phrase )?{QUOTE}\s+(?:first|before|at the "
+    rf"(?:start|beginning|top)|in front)",
     rf"\b(?:first|opening) (?:words?|line|thing you say|thing)\b[^.⟨]{{0,60}}?{QUOTE}",
     rf"\bat the (?:start|beginning|top)\b[^.⟨]{{0,60}}?{QUOTE}",
 )
-_NAMED = rf"\b(?:call|address|refer to) me (?:as |by )?(?:{QUOTE}|((?:the |a )?[\w'-]+(?: [\w'-]+)?))(?=[.,!?]|$| in | at | when | every | from | always | instead| please| each )"
-_UNQUOTED = rf"{_BEGIN}\s+(?:with|by saying)\s+(?:the words? |the phrase |the line |the greeting )?([\w][\w ,'-]{{0,40}}[,:!]|[\w'-]+)[.!]?$"
+_NAMED = (
+    rf"\b(?:call|address|refer to) me (?:as |by )?(?:{QUOTE}|((?:the |a )?[\w'-]+(?: [\w'-]+)?))(?=[.,!?]|"
+    rf"$| in | at | when | every | from | always | instead| please| each )"
+)
+_UNQUOTED = (
+    rf"{_BEGIN}\s+(?:with|by saying)\s+(?:the words? |the phrase |the line |the greeting )?([\w][\w "
+    rf",'-]{{0,40}}[,:!]|[\w'-]+)[.!]?$"
+)
 _NOT_NAMES = frozenset(
     [
         "when",

@@ -69,14 +69,16 @@ class Terms:
         term = rf"(?:the (?:words?|term|phrase|spelling|expression) )?(?:{QUOTE}|([\w'-]+))"
         for pattern, old, new in (
             (
-                rf"\b(?:say|use|write|call (?:it|them|that|this)|spell|prefer)\s+{term},?\s+(?:instead of|rather than|in place of|and not|not|over|,? never)\s+{term}",
+                rf"\b(?:say|use|write|call (?:it|them|that|this)|spell|prefer)\s+{term},?\s+(?:instead of|rather than|"
+                rf"in place of|and not|not|over|,? never)\s+{term}",
                 1,
                 0,
             ),
             (rf"\binstead of\s+(?:saying |using |writing )?{term},?\s+(?:please )?(?:say|use|write)\s+{term}", 0, 1),
             (rf"\b(?:replace|substitute|swap|change|exchange)\s+{term}\s+(?:with|by|for|to)\s+{term}", 0, 1),
             (
-                rf"\b(?:don't|do not|never|stop)\s+(?:say(?:ing)?|us(?:e|ing)|writ(?:e|ing))\s+{term}[,;.]\s*(?:but |please )?(?:say|use|write)\s+{term}",
+                rf"\b(?:don't|do not|never|stop)\s+(?:say(?:ing)?|us(?:e|ing)|writ(?:e|ing))\s+{term}[,;.]\s*(?:but |"
+                rf"please )?(?:say|use|write)\s+{term}",
                 0,
                 1,
             ),
@@ -88,7 +90,11 @@ class Terms:
                 ]
                 if not {t.lower() for t in terms} & _NOT_TERMS:
                     return [{"from": terms[old].strip(" ,."), "to": terms[new].strip(" ,.")}]
-        avoid = r"\b(?:never|don't|do not|avoid|stop|quit|no longer|without|refrain from|not)\b(?: ever)?(?:\s+(?:to|again|please|ever|anymore))*\s*(?:say|saying|use|using|write|writing|mention|mentioning|include|including|start(?:ing)? (?:\w+ )*with|begin(?:ning)? (?:\w+ )*with|open(?:ing)? (?:\w+ )*with)?"
+        avoid = (
+            r"\b(?:never|don't|do not|avoid|stop|quit|no longer|without|refrain from|not)\b(?: ever)?(?:\s+(?:to|"
+            r"again|please|ever|anymore))*\s*(?:say|saying|use|using|write|writing|mention|mentioning|include|"
+            r"including|start(?:ing)? (?:\w+ )*with|begin(?:ning)? (?:\w+ )*with|open(?:ing)? (?:\w+ )*with)?"
+        )
         if match := re.search(
             rf"{avoid}\s+(?:the )?(?:words?|terms?|phrases?|expressions?)?\s*((?:{QUOTE}(?:\s*(?:,|or|and|nor)\s*)*)+)",
             said.plain,
@@ -221,8 +227,8 @@ def _without(text: str, old: str) -> str:
         elif before.endswith((" ", "\n")) or not before:
             end += gap.end() if text[end + gap.end() : end + gap.end() + 1] not in ("",) else 0
         rest_mark = text[end : end + 1]
-        if not starts and rest_mark in ",.;:!?" and rest_mark:
-            before = before.rstrip()
+        if not starts and rest_mark and rest_mark in ",.;:!?":
+            before = before.rstrip().rstrip(",")
         pieces.append(before)
         position = end
         if starts and text[match.start()].isupper() and text[end : end + 1].islower():
