@@ -223,7 +223,7 @@ def _children(rewriters: Sequence[Rewriter], text: str, node: _Node) -> list[_No
 
 
 def _is_own(target: str, peeled: str, text: str) -> bool:
-    """Whether what a step would take off the target are words of the model's own reply: all, or most of a longer text."""
+    """Whether what a step would take off the target are the model's own words: all, or most of a longer text."""
     theirs, rest = ([m.group().lower() for m in WORD.finditer(part)] for part in (target, peeled))
     added = theirs[len(rest) :] if theirs[: len(rest)] == rest else theirs[: len(theirs) - len(rest)]
     own = [m.group().lower() for m in WORD.finditer(text)]
@@ -240,7 +240,7 @@ _OUTER = 45  # from here on they only add at the ends of a reply
 
 
 def _approximate(rewriters: Sequence[Rewriter], text: str, target: str, nodes: Sequence[_Node]) -> Explanation | None:
-    """Return the best explanation that leaves some words free, if the edited reply follows it and the model's did not."""
+    """Return the best explanation that leaves some words free, if only the edited reply follows it."""
     best: tuple[float, _Node, float] | None = None
     for node in sorted(nodes, key=lambda node: node.distance + _STEP_COST * len(node.steps))[:12]:
         if not node.steps or not holds(rewriters, node.steps, target):

@@ -179,61 +179,74 @@ def _judge(sentence: _Sentence, answered: bool, *, asked: bool) -> Finding | Non
 
 def _rule(sentence: _Sentence, plain: str, body: str, *, strong: bool, told: bool) -> Finding | None:
     """Return a rule for good, if the sentence has both a marker of duration and a manner of replying."""
-    bare = re.sub(
-        r"^(?:from now on|from here on(?: out)?|going forward|henceforth|in (?:the )?future|next time)\b[\s,:]*",
-        "",
-        body,
-    )
-    to_you = bool(re.match(_IMPERATIVE, bare) or re.match(_TO_YOU, bare))
-    conditional = re.match(
-        r"^(?:when(?:ever)?|if|every time|each time|any ?time|for|in|after|before|at the end "
-        r"of)\b[^,:]*[,:]\s*(?P<rest>.+)",
-        bare,
-    )
-    if conditional and (re.match(_IMPERATIVE, conditional["rest"]) or re.match(_TO_YOU, conditional["rest"])):
-        to_you = True
+    bare = _DURATION_FIRST.sub("", body)
+    conditional = _CONDITIONAL.match(bare)
+    to_you = _speaks_to_you(bare) or bool(conditional and _speaks_to_you(conditional["rest"]))
     manner = bool(re.search(rf"\b{_FORM}\b|⟨\d+⟩", bare))
-    of_others = re.match(r"(?:we|he|she|they|it|the|people|everyone|nobody|my|this|that|there)\b", bare)
-    if strong and (to_you or (manner and not of_others)):
-        return Finding(_RULE, sentence.text, 0.95 if manner else 0.7)
     durable = bool(_DURABLE.search(plain))
-    if to_you and durable and (manner or conditional):
-        return Finding(_RULE, sentence.text, 0.9)
-    if manner and told and (to_you or re.match(r"(?:no|not|only|in|one|short)\b", bare)):
-        return Finding(_RULE, sentence.text, 0.8)
-    if conditional and to_you and manner and re.match(r"^(?:when(?:ever)?|if)\s+(?:you|i|asked)\b", bare):
-        return Finding(_RULE, sentence.text, 0.8)
-    if match := _STOP.match(body):
-        what = match["what"]
-        habit = re.match(
-            r"(?:say|us|writ|call|add|end|start|begin|apologi[sz]|repeat|ask|giv|includ|mak|answer|reply|put|sign|"
-            r"be|explain|number|list|mention|refer|capitali[sz]|tell)\w*ing\b",
-            what,
-        )
-        noun = re.match(rf"{_FORM}\b", what)
-        if (habit and manner) or noun:
-            return Finding(_RULE, sentence.text, 0.85)
-    if re.match(r"^(?:please\s+)?(?:call|address) me\b(?! (?:back|later|when|at|on|in|if|tomorrow))", bare):
-        return Finding(_RULE, sentence.text, 0.85)
-    return None
+    when_you = conditional and re.match(r"^(?:when(?:ever)?|if)\s+(?:you|i|asked)\b", bare)
+    if strong and (to_you or (manner and not _OF_OTHERS.match(bare))):
+        sure = 0.95 if manner else 0.7
+    elif to_you and durable and (manner or conditional):
+        sure = 0.9
+    elif _stops_a_habit(body, manner) or _ADDRESS.match(bare):
+        sure = 0.85
+    elif manner and ((told and (to_you or _BARE_WISH.match(bare))) or (to_you and when_you)):
+        sure = 0.8
+    else:
+        return None
+    return Finding(_RULE, sentence.text, sure)
+
+
+_DURATION_FIRST = re.compile(
+    r"^(?:from now on|from here on(?: out)?|going forward|henceforth|in (?:the )?future|next time)\b[\s,:]*"
+)
+_CONDITIONAL = re.compile(
+    r"^(?:when(?:ever)?|if|every time|each time|any ?time|for|in|after|before|at the end of)\b"
+    r"[^,:]*[,:]\s*(?P<rest>.+)"
+)
+_OF_OTHERS = re.compile(r"(?:we|he|she|they|it|the|people|everyone|nobody|my|this|that|there)\b")
+_ADDRESS = re.compile(r"^(?:please\s+)?(?:call|address) me\b(?! (?:back|later|when|at|on|in|if|tomorrow))")
+_BARE_WISH = re.compile(r"(?:no|not|only|in|one|short)\b")
+_HABIT = re.compile(
+    r"(?:say|us|writ|call|add|end|start|begin|apologi[sz]|repeat|ask|giv|includ|mak|answer|reply|put|sign|be|explain|"
+    r"number|list|mention|refer|capitali[sz]|tell)\w*ing\b"
+)
+
+
+def _speaks_to_you(text: str) -> bool:
+    return bool(re.match(_IMPERATIVE, text) or re.match(_TO_YOU, text))
+
+
+def _stops_a_habit(body: str, manner: bool) -> bool:
+    """Whether it is "stop ...ing" or "no more ..." of something in the replies."""
+    match = _STOP.match(body)
+    if match is None:
+        return False
+    return bool((manner and _HABIT.match(match["what"])) or re.match(rf"{_FORM}\b", match["what"]))
 
 
 def _correction(sentence: _Sentence, plain: str, body: str, *, asked: bool) -> Finding | None:
-    """Return a wish about the reply before; it may be for this once, so it is only proposed."""
-    if _TOO.search(plain) or _ONE_OFF.match(body):
-        return Finding(_CORRECTION, sentence.text, 0.4)
+    """Return a wish about the reply before; it may be for this once, so it is only proposed.
+
+    ``asked``: the reply ended with a question, so that "No, ..." answers it.
+    """
     manner = bool(re.search(rf"\b{_FORM}\b", body))
-    if (match := _DONT.match(body)) and manner and re.match(rf"{_MANNER}\b", match["what"]):
-        return Finding(_CORRECTION, sentence.text, 0.45)
-    if asked:
-        return None  # "No, ..." answers the question
-    if _NO_WISH.match(plain) and (re.match(_IMPERATIVE, body) or re.match(_TO_YOU, body)) and manner:
-        return Finding(_CORRECTION, sentence.text, 0.45)
-    if _CONTENT.match(plain):
-        return Finding(_CORRECTION, sentence.text, 0.35)
-    if re.match(_IMPERATIVE, body) and re.search(r"\b(?:your (?:reply|answer|response)|this time)\b", body) and manner:
-        return Finding(_CORRECTION, sentence.text, 0.4)
-    return None
+    dont = _DONT.match(body)
+    this_one = re.search(r"\b(?:your (?:reply|answer|response)|this time)\b", body)
+    if manner and dont and re.match(rf"{_MANNER}\b", dont["what"]):
+        sure = 0.45
+    elif _TOO.search(plain) or _ONE_OFF.match(body):
+        sure = 0.4
+    elif asked:
+        return None
+    elif manner and _speaks_to_you(body) and (_NO_WISH.match(plain) or this_one):
+        sure = 0.45
+    elif _CONTENT.match(plain):
+        sure = 0.35
+    else:
+        return None
+    return Finding(_CORRECTION, sentence.text, sure)
 
 
 def _is_question(plain: str) -> bool:

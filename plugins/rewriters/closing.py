@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
 from ...engine.study.prose import WORD, shared_start
-from ...engine.study.wording import QUOTE, REPLY, wording
+from ...engine.study.wording import QUOTE, REPLY, Wording, wording
 
 _LONGEST = 40  # words that a closing may have
 _EMOJI = r"[\U0001F300-\U0001FAFF\u2600-\u27BF]"
@@ -50,7 +50,8 @@ class Closing:
         """Understand "end every reply with ...", "sign off as ...", "always ask a follow-up question"."""
         said = wording(rule)
         if re.search(
-            r"\b(?:don't|do not|never|stop|avoid|no longer|without)\b[^.⟨]{0,40}\b(?:end|ending|sign|signing|"
+            r"\b(?:don't|do not|never|stop|avoid|no longer|without)\b(?:(?!\band\b)[^.⟨,;]){0,40}\b(?:end|ending|"
+            r"sign|signing|"
             r"finish|finishing|close|closing|asking|ask|add|adding)\b",
             said.plain,
         ):
@@ -60,24 +61,8 @@ class Closing:
             if match := re.search(pattern, said.plain):
                 signed = bool(re.search(r"\bsign", said.plain[: match.end()]))
                 return [_as_args(said.quote(match[1]), line, signed)]
-        if match := re.search(
-            r"\bsign(?:ed)?\b(?: off)?(?:\s+(?:all|every|each|your|my|the|repl(?:y|ies)|answers?|messages?|"
-            r"responses?))*\s+(?:as|with|by)\s+(?:the name |your name )?([\w][\w' -]{0,40}?)\s*(?:[.!]|$)",
-            said.plain,
-        ):
-            return [_as_args(said.raw[match.start(1) : match.end(1)], line, True)]
-        if re.search(_QUESTION, said.plain):
-            return [{"text": f" {FOLLOW_UP}"}]
-        if match := re.search(rf"{_END}.*?({_EMOJI})", said.raw.lower()):
-            return [{"text": f" {match[1]}"}]
-        if re.search(rf"{_END}[^.]*\bemoji\b", said.plain):
-            return [{"text": " 🙂", "guess": True}]
-        if match := re.search(
-            rf"{_END}\s+(?:with|by saying)\s+(?!an?\b|the\b|your\b|one\b|some\b)([\w][\w ,'-]{{1,60}}[.!?]?)$",
-            said.plain,
-        ):
-            return [_as_args(said.raw[match.start(1) : match.end(1)], line, False)]
-        return []
+        unquoted = _unquoted(said, line)
+        return [] if unquoted is None else [unquoted]
 
     def apply(self, args: Args, text: str) -> str:
         """Put the closing after the text."""
@@ -162,6 +147,28 @@ _QUESTION = (
     r"-]){0,2}questions?"
     r"|\bask(?: me)? (?:a |an )?follow-? ?up questions?"
 )
+
+
+def _unquoted(said: Wording, line: bool) -> Args | None:
+    """Return the closing of a rule that quotes none: a name, a question, an emoji, the words at its end."""
+    if match := re.search(
+        r"\bsign(?:ed)?\b(?: off)?(?:\s+(?:all|every|each|your|my|the|repl(?:y|ies)|answers?|messages?|"
+        r"responses?))*\s+(?:as|with|by)\s+(?:the name |your name )?([\w][\w' -]{0,40}?)\s*(?:[.!]|$)",
+        said.plain,
+    ):
+        return _as_args(said.raw[match.start(1) : match.end(1)], line, True)
+    if re.search(_QUESTION, said.plain):
+        return {"text": f" {FOLLOW_UP}"}
+    if match := re.search(rf"{_END}.*?({_EMOJI})", said.raw.lower()):
+        return {"text": f" {match[1]}"}
+    if re.search(rf"{_END}[^.]*\bemoji\b", said.plain):
+        return {"text": " 🙂", "guess": True}
+    if match := re.search(
+        rf"{_END}\s+(?:with|by saying)\s+(?!an?\b|the\b|your\b|one\b|some\b)([\w][\w ,'-]{{1,60}}[.!?]?)$",
+        said.plain,
+    ):
+        return _as_args(said.raw[match.start(1) : match.end(1)], line, False)
+    return None
 
 
 def _as_args(closing: str, line: bool, signed: bool) -> Args:

@@ -10,32 +10,31 @@ from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
 from ...engine.study.wording import NOT, wording
 
-_EMOJI = r"(?:[\U0001F000-\U0001FAFF\u2600-\u27BF\u2B50\u2B55\u231A-\u23FF\u2190-\u21FF\u200D\uFE0F\U0001F1E6-\U0001F1FF]|\u00A9|\u00AE)+"
+_EMOJI = (
+    r"(?:[\U0001F000-\U0001FAFF\u2600-\u27BF\u2B50\u2B55\u231A-\u23FF\u2190-\u21FF\u200D\uFE0F\U0001F1E6-\U0001F1FF]"
+    r"|\u00A9|\u00AE)+"
+)
 
 
 @dataclass(frozen=True)
 class _Mark:
-    """One class of marks: how it is found, what takes its place, and its names."""
+    """One class of marks: how it is found, what takes its place, its name in rules, and in our sentences."""
 
     find: re.Pattern[str]
     put: str | Callable[[re.Match[str]], str]
-    named: str  # in a rule
-    said: str  # in our sentence
-    more: str  # in a contrary request
+    named: str
+    said: str
+    more: str = ""
+
+    def wanted(self) -> str:
+        """Return what a contrary request asks for."""
+        return self.more or self.said
 
 
-_MARKS: dict[str, _Mark] = {
-    "emoji": _Mark(re.compile(rf"[ \t]*{_EMOJI}"), "", r"emojis?|emoticons?|smileys?", "emoji", "emoji"),
-    "exclamation": _Mark(re.compile(r"!+"), lambda m: ".", r"exclamation (?:marks?|points?)|exclamations|!", "exclamation marks", "exclamation marks"),
-    "bold": _Mark(re.compile(r"\*\*(?=\S)|(?<=\S)\*\*|__(?=\w)|(?<=\w)__"), "", r"bold(?:face|ing)?(?: text)?|asterisks?", "bold text", "bold text"),
-    "heading": _Mark(re.compile(r"(?m)^[ \t]*#{1,6}[ \t]+"), "", r"head(?:ing|er|line)s?|titles?", "headings", "headings"),
-    "brackets": _Mark(re.compile(r"[ \t]*\([^()\n]*\)"), "", r"parenthes[ei]s|brackets|parentheticals?", "text in brackets", "remarks in parentheses"),
-    "dash": _Mark(re.compile(r"\s*[—]\s*|\s+[–]\s+"), ", ", r"(?:em[- ]?|en[- ]?)?dash(?:es)?", "dashes", "dashes"),
-    "semicolon": _Mark(re.compile(r";"), ",", r"semi-?colons?", "semicolons", "semicolons"),
-    "quotes": _Mark(re.compile(r"[\"“”]"), "", r"quotation marks?|quote marks?", "quotation marks", "quotation marks"),
-    "digits": _Mark(re.compile(r"\d+"), "", r"digits|numerals", "digits", "digits"),
-    "code": _Mark(re.compile(r"`+"), "", r"backticks?", "backticks", "backticks"),
-}  # fmt: skip
+def _mark(find: str, put: str | Callable[[re.Match[str]], str], named: str, said: str, more: str = "") -> _Mark:
+    return _Mark(re.compile(find, re.IGNORECASE | re.MULTILINE), put, named, said, more)
+
+
 _EXPANDED = {
     "can't": "cannot", "won't": "will not", "shan't": "shall not", "let's": "let us", "ain't": "is not",
     "n't": " not", "'m": " am", "'re": " are", "'ve": " have", "'ll": " will", "'d": " would", "'s": " is",
@@ -53,16 +52,39 @@ def _expanded(match: re.Match[str]) -> str:
     return word
 
 
-_MARKS["contraction"] = _Mark(
-    re.compile(r"\b(?:\w+n['’]t|\w+['’](?:m|re|ve|ll|d)|(?:it|that|there|here|what|who|where|how|he|she|let)['’]s)\b", re.IGNORECASE),
-    _expanded, r"contractions?|contracted forms", "contractions", "contractions such as don't and it's",
-)  # fmt: skip
-_MARKS["comma"] = _Mark(re.compile(r","), "", r"commas?", "commas", "commas")
+_MARKS: dict[str, _Mark] = {
+    "emoji": _mark(rf"[ \t]*{_EMOJI}", "", r"emojis?|emoticons?|smileys?", "emoji"),
+    "exclamation": _mark(r"!+", ".", r"exclamation (?:marks?|points?)|exclamations|!", "exclamation marks"),
+    "bold": _mark(
+        r"\*\*(?=\S)|(?<=\S)\*\*|__(?=\w)|(?<=\w)__", "", r"bold(?:face|ing)?(?: text)?|asterisks?", "bold text"
+    ),
+    "heading": _mark(r"^[ \t]*#{1,6}[ \t]+", "", r"head(?:ing|er|line)s?|titles?", "headings"),
+    "brackets": _mark(
+        r"[ \t]*\([^()\n]*\)",
+        "",
+        r"parenthes[ei]s|brackets|parentheticals?",
+        "text in brackets",
+        "remarks in parentheses",
+    ),
+    "dash": _mark(r"\s*—\s*|\s+–\s+", ", ", r"(?:em[- ]?|en[- ]?)?dash(?:es)?", "dashes"),
+    "semicolon": _mark(r";", ",", r"semi-?colons?", "semicolons"),
+    "comma": _mark(r",", "", r"commas?", "commas"),
+    "quotes": _mark(r"[\"“”]", "", r"quotation marks?|quote marks?", "quotation marks"),
+    "digits": _mark(r"\d+", "", r"digits|numerals", "digits"),
+    "code": _mark(r"`+", "", r"backticks?", "backticks"),
+    "contraction": _mark(
+        r"\b(?:\w+n['’]t|\w+['’](?:m|re|ve|ll|d)|(?:it|that|there|here|what|who|where|how|he|she|let)['’]s)\b",
+        _expanded,
+        r"contractions?|contracted forms",
+        "contractions",
+        "contractions such as don't and it's",
+    ),
+}
 _MARKDOWN = ("bold", "heading", "code")
 
 
 class Marks:
-    """``without`` names the class of marks that is taken out; ``to`` is what an exclamation mark and its like become."""
+    """``without`` names the class of marks that is taken out; ``to`` is what takes their place."""
 
     name = "marks"
     order = 10
@@ -93,13 +115,7 @@ class Marks:
     def apply(self, args: Args, text: str) -> str:
         """Return the text without the marks."""
         mark = _MARKS[str(args["without"])]
-        return (
-            re.sub(
-                r"(?m)^[ \t]+(?=\S)(?![-*•\d])", "", mark.find.sub(str(args["to"]) if "to" in args else mark.put, text)
-            ).strip()
-            if args["without"] == "emoji"
-            else mark.find.sub(str(args["to"]) if "to" in args else mark.put, text)
-        )
+        return mark.find.sub(str(args["to"]) if "to" in args else mark.put, text).strip()
 
     def holds(self, args: Args, text: str) -> bool:
         """Whether the reply has none."""
@@ -123,7 +139,7 @@ class Marks:
 
     def contrary(self, args: Args) -> list[str]:
         """Return requests for the marks."""
-        more = _MARKS[str(args["without"])].more
+        more = _MARKS[str(args["without"])].wanted()
         return [
             f"{{prompt}} Use {more} in your reply.",
             f"Please use {more} this time. {{prompt}}",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
 from ...engine.study.prose import ITEM, WORD, shared_start
-from ...engine.study.wording import QUOTE, REPLY, wording
+from ...engine.study.wording import QUOTE, REPLY, Wording, wording
 
 _LONGEST = 30  # words that an opening may have
 _EMOJI = r"[\U0001F300-\U0001FAFF\u2600-\u27BF]"
@@ -55,7 +55,8 @@ class Opening:
         """Understand "start every reply with ...", "begin with the words ...", "call me ..."."""
         said = wording(rule)
         if re.search(
-            r"\b(?:don't|do not|never|stop|avoid|without|no longer)\b[^.⟨]{0,40}\b(?:start|begin|open|call|"
+            r"\b(?:don't|do not|never|stop|avoid|without|no longer)\b(?:(?!\band\b)[^.⟨,;]){0,40}\b(?:start|begin|"
+            r"open|call|"
             r"address|greet)",
             said.plain,
         ):
@@ -65,17 +66,8 @@ class Opening:
             if match:
                 own_line = bool(re.search(r"\b(?:the|a|this) line\b|\bown line\b|separate line|new line", said.plain))
                 return [_as_args(said.quote(match[1]), own_line)]
-        if match := re.search(_NAMED, said.plain):
-            title = said.quote(match[1]) if match[1] else said.raw[match.start(2) : match.end(2)]
-            title = title.strip(" ,.!")
-            return [{"text": f"{title}, ", "lower_first": True}] if title.lower() not in _NOT_NAMES else []
-        if match := re.search(_UNQUOTED, said.plain):
-            return [_as_args(said.raw[match.start(1) : match.end(1)].strip(), False)]
-        if match := re.search(rf"{_BEGIN}.*?({_EMOJI})", said.raw.lower()):
-            return [{"text": f"{match[1]} ", "lower_first": False}]
-        if re.search(rf"{_BEGIN}.*\bgreeting\b|^greet me\b", said.plain):
-            return [{"text": "Hello! ", "lower_first": False, "guess": True}]
-        return []
+        unquoted = _unquoted(said)
+        return [] if unquoted is None else [unquoted]
 
     def apply(self, args: Args, text: str) -> str:
         """Put the opening before the text; inside the first item where the text is a list."""
@@ -198,6 +190,21 @@ _NOT_NAMES = frozenset(
         "stupid",
     ]
 )
+
+
+def _unquoted(said: Wording) -> Args | None:
+    """Return the opening of a rule that quotes none: a title, the word at its end, an emoji, a greeting."""
+    if match := re.search(_NAMED, said.plain):
+        title = said.quote(match[1]) if match[1] else said.raw[match.start(2) : match.end(2)]
+        title = title.strip(" ,.!")
+        return {"text": f"{title}, ", "lower_first": True} if title.lower() not in _NOT_NAMES else None
+    if match := re.search(_UNQUOTED, said.plain):
+        return _as_args(said.raw[match.start(1) : match.end(1)].strip(), False)
+    if match := re.search(rf"{_BEGIN}.*?({_EMOJI})", said.raw.lower()):
+        return {"text": f"{match[1]} ", "lower_first": False}
+    if re.search(rf"{_BEGIN}.*\bgreeting\b|^greet me\b", said.plain):
+        return {"text": "Hello! ", "lower_first": False, "guess": True}
+    return None
 
 
 def _as_args(opening: str, own_line: bool) -> Args:

@@ -1,4 +1,4 @@
-import importlib.util
+import json
 import random
 import re
 import time
@@ -10,10 +10,8 @@ from nightschool.engine.study import compose
 from nightschool.plugins.rewriters import case, closing, ending, layout, length, marks, opening, terms
 from nightschool.schemas.records import Step
 
-_spec = importlib.util.spec_from_file_location("replies", Path(__file__).with_name("replies.py"))
-_replies = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_replies)
-REPLIES = _replies.REPLIES
+# Thirty replies as a small chat model gives them: prose, lists, markdown, code, a poem, and ends cut in mid-sentence.
+REPLIES = json.loads(Path(__file__).with_name("replies.json").read_text(encoding="utf-8"))
 
 REWRITERS = [
     rewriter
