@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -86,6 +87,7 @@ class NightSchool(App[int]):
         self.call_after_refresh(self._wake)
 
     def _wake(self) -> None:
+        gc.freeze()  # what start-up made stays: collections while a reply streams need not walk it
         self.run_worker(self._start(), group="engine", exit_on_error=True)
 
     async def _start(self, *, again: bool = False) -> None:

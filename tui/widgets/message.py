@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .reply_editor import ReplyEditor
 
-FLUSHES_PER_SECOND = 15
+FLUSHES_PER_SECOND = 10
 
 
 def lesson_mark(signal: Signal, lesson: Lesson | None) -> Content:
