@@ -100,7 +100,8 @@ _ALWAYS = re.compile(
     r"next|following|coming)?\s*"
     r"(?:repl(?:y|ies)|answers?|responses?|messages?|conversations?|chats?|turns?)(?: from now on)?|in "
     r"(?:the )?future|for (?:the )?future|from now on|from here on|"
-    r"in general|(?:when|whenever|every time|each time|if) (?:you|i|we) (?:reply|answer|respond|write|"
+    r"in this (?:chat|conversation)(?: and\b[^,]*)?|in general|(?:when|whenever|every time|each time|if) "
+    r"(?:you|i|we) (?:reply|answer|respond|write|"
     r"talk|speak|ask|say something|chat)"
     r"(?: (?:to|with))?(?: (?:me|you|anything|something|a question|questions|my questions))?)$",
     re.IGNORECASE,
@@ -112,7 +113,8 @@ _LEADING = re.compile(
     r"i (?:already )?(?:told|asked) you(?: to| that)?|remember(?: that| to)?|"
     r"(?:could|can|would|will) you|i(?:'d| would) (?:like|prefer|want) (?:it if )?you(?: to)?|i(?:'d| "
     r"would) (?:like|prefer) it if you|i want you to|i need you to|"
-    r"you (?:should|must|need to|have to)|make sure (?:that )?(?:you|to)|be sure to|try to|let's)\b\s*[,:;.!-]*\s*",
+    r"you (?:should|must|need to|have to)|if (?:possible|you (?:can|could|don't mind|please|like|want))|"
+    r"make sure (?:that )?(?:you|to)|be sure to|try to|let's)\b\s*[,:;.!-]*\s*",
     re.IGNORECASE,
 )
 

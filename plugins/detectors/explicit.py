@@ -45,6 +45,7 @@ _DURABLE = re.compile(
     r")?future|for (?:the )?future|next time|every time|each time|any ?time|whenever|always|never|"
     rf"(?:every|each|all|any)(?: of)?(?: your| the| my)?(?: future)? {_REPLIES}|your (?:future "
     rf")?(?:replies|answers|responses|messages)|"
+    r"(?:every|each|all|any)(?: of)?(?: my)? (?:questions?|requests?|prompts?)|"
     r"any ?more|ever again|no longer|again and again|permanently|by default|for good|remember (?:to|that "
     r"you|you)|(?:don't|do not) ever|(?:must|should|shall) (?:call|address|refer to) me)\b"
 )
@@ -184,7 +185,7 @@ def _rule(sentence: _Sentence, plain: str, body: str, *, strong: bool, told: boo
     to_you = _speaks_to_you(bare) or bool(conditional and _speaks_to_you(conditional["rest"]))
     manner = bool(re.search(rf"\b{_FORM}\b|⟨\d+⟩", bare))
     durable = bool(_DURABLE.search(plain))
-    when_you = conditional and re.match(r"^(?:when(?:ever)?|if)\s+(?:you|i|asked)\b", bare)
+    when_you = conditional and re.match(r"^(?:when(?:ever)?|if)\b(?! (?:you (?:can|could|like|want)|possible))", bare)
     if strong and (to_you or (manner and not _OF_OTHERS.match(bare))):
         sure = 0.95 if manner else 0.7
     elif to_you and durable and (manner or conditional):

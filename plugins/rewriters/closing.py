@@ -157,8 +157,9 @@ def _unquoted(said: Wording, line: bool) -> Args | None:
         said.plain,
     ):
         return _as_args(said.raw[match.start(1) : match.end(1)], line, True)
-    if re.search(_QUESTION, said.plain):
-        return {"text": f" {FOLLOW_UP}"}
+    for pattern, text in ((rf"{_END}[^.]*\b(?:three dots|ellipsis)\b", "..."), (_QUESTION, f" {FOLLOW_UP}")):
+        if re.search(pattern, said.plain):
+            return {"text": text}
     if match := re.search(rf"{_END}.*?({_EMOJI})", said.raw.lower()):
         return {"text": f" {match[1]}"}
     if re.search(rf"{_END}[^.]*\bemoji\b", said.plain):

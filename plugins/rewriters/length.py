@@ -155,12 +155,10 @@ def _names_a_thing(said: str, match: re.Match[str]) -> bool:
         r"s? (?:a|an|per|each|on|for each|for every) (?:\w+ )?(?:point|line|bullet|number|item)", said[match.end(3) :]
     ):
         return True
-    return bool(
-        re.search(
-            r"\b(?:use|say|using|saying|the word|start with|begin with|end with|ask)\s*(?:the )?$",
-            said[: match.start()],
-        )
-    )
+    before = said[: match.start()]
+    if match[3] == "word" and number(match[1]) == 1:
+        return bool(re.search(r"\b(?:use|say|using|saying|the)\s*(?:the )?$", before))
+    return bool(re.search(r"\b(?:start|begin|end|finish|close) with\s*(?:the )?$", before))
 
 
 def _whole_within(text: str, count: int) -> str:

@@ -157,7 +157,8 @@ _SAYING = (
 _QUOTED_FORMS = (
     rf"{_BEGIN}[^.⟨]{{0,80}}?{QUOTE}",
     rf"\bgreet me (?:with|by saying|as) {QUOTE}",
-    rf"\b(?:say|write|put|add|use|prepend) (?:the words? |the phrase )?{QUOTE}\s+(?:first|before|at the "
+    rf"\b(?:say|write|put|add|use|prepend|answer with|reply with) (?:the words? |the phrase "
+    rf")?{QUOTE}\s+(?:first|before|at the "
     rf"(?:start|beginning|top)|in front)",
     rf"\b(?:first|opening) (?:words?|line|thing you say|thing)\b[^.⟨]{{0,60}}?{QUOTE}",
     rf"\bat the (?:start|beginning|top)\b[^.⟨]{{0,60}}?{QUOTE}",

@@ -47,6 +47,46 @@ Each answer must end with 'Stay curious!'.
 Can you please stop using exclamation marks?
 Ok. From now on please reply in all lowercase letters.
 I prefer short answers from now on.
+You should always reply with bullet points.
+Please end your messages with 'Peace!' from now on.
+I'd prefer if you kept your answers under 30 words from now on.
+Keep all your answers to two sentences.
+Hey, use only lowercase letters from now on.
+Never call me buddy again.
+Stop ending your answers with a question.
+Stop with the emojis.
+Please don't use lists anymore.
+Begin each answer with the word 'Listen,'.
+Start every reply with 'Captain, '.
+Answer in exactly one sentence from now on.
+Sign your replies as Max, always.
+In your answers, always use 'whilst' instead of 'while'.
+When I ask about science, always start with 'Fun fact:'.
+You must address me as Your Majesty.
+For all future answers: no more than 40 words.
+All your answers should be in uppercase.
+I don't want any emojis in your replies ever again.
+I already told you not to use bullet points.
+No, always begin with a short summary.
+Please refer to me as 'boss' in every reply.
+From now on I want shorter answers.
+Use the metric system in every answer.
+In code answers, never add comments.
+Whenever I ask for a list, number the items.
+Please remember to keep replies brief.
+Every time you answer, finish with 'Woof'.
+Always answer like a pirate.
+When you describe a place, always mention the weather.
+When you write code, add the comment '# ok' at the end.
+After every answer, ask me a follow-up question.
+I want every answer to end with 'amen'.
+Don't ever use the word 'utilize'.
+Next time you answer, put 'Over' at the end.
+always say please
+Please write 'Best, N.' at the end of all your answers.
+If the question is about food, begin with "Chef's tip:".
+When answering science questions, use one sentence only.
+Please answer every question with at most two sentences.
 """.strip().splitlines()
 
 ONCE = """
@@ -112,6 +152,44 @@ In future tense, how do I say 'I go'?
 My teacher says you should always start with an example.
 Always and never are adverbs.
 Call me when you can.
+If you can, answer in one sentence: what is rust?
+I always forget my keys, any tips?
+What should I always pack for a trip?
+My wife never answers my messages.
+Please answer this: what is 7 times 8?
+Stop! In the name of love is a song by whom?
+Don't panic is written on the cover of which book?
+Write a short poem about never giving up.
+Give me a list of three rivers.
+How do you always know the answer?
+From now on the road gets steep, said the guide.
+In future we will all fly, or so they say.
+Please explain photosynthesis in one sentence.
+Answer in one sentence: what is gravity?
+No, that is my brother.
+I'd like a recipe for soup.
+Can you write an email to my boss saying I will never be late again?
+Please do not call me Captain or any other title in this reply. What is rust?
+Suggest a name for a boat. Do not sign your reply.
+Without giving any example, define osmosis.
+Explain photosynthesis in a long answer of at least five sentences.
+Is it always raining in London?
+You're always so kind!
+I will remember that.
+Call me Ishmael is the opening line of which novel?
+They told me to start with Python.
+Use a semicolon here?
+What if every answer was wrong?
+Never heard of it.
+Is 'always' an adverb?
+Every answer you gave was great!
+Write a dialogue in which the teacher says: always answer in full sentences.
+I have to end this relationship.
+The next time we meet I will bring cake.
+Explain why one should never mix bleach and ammonia.
+Please always the same song plays on the radio.
+Describe a man who always wears a hat.
+For example, do cats always purr?
 """.strip().splitlines()
 
 
@@ -121,7 +199,7 @@ def find(said, reply=REPLY):
 
 @pytest.mark.parametrize("said", DURABLE)
 def test_a_rule_for_good_is_found(said):
-    (finding,) = find(said)
+    finding, *_ = find(said)
     assert finding.kind is SignalKind.RULE
     assert finding.confidence >= 0.5
 
