@@ -93,9 +93,8 @@ class EngineClient:
                     start_new_session=True,  # ctrl+c in the terminal is the app's to understand
                 )
             except OSError as error:
-                raise EngineError(
-                    f"The engine cannot be started ({error.strerror or error}): {self._argv[0]}; reinstall Night School."
-                ) from error
+                reason = f"{self._argv[0]}: {error.strerror or error}"
+                raise EngineError(f"The engine cannot be started ({reason}); reinstall Night School.") from error
         self._reading = asyncio.create_task(self._read(self._process))
 
     async def call(self, request: Request[R], on_event: Hear | None = None) -> R:
@@ -179,7 +178,10 @@ class EngineClient:
         if isinstance(said, Told):
             hears = self._listeners if said.id is None else [pending.on_event] if pending and pending.on_event else []
             for hear in hears:
-                hear(said.event)
+                try:
+                    hear(said.event)
+                except Exception:  # noqa: BLE001 (a listener's mistake must not leave every request unanswered)
+                    _log.exception("a listener failed at %s", said.event.kind)
         elif pending is None:
             if said.error is not None and said.id is None:
                 _log.warning("the engine refused a line: %s", said.error)

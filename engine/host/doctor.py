@@ -1,0 +1,107 @@
+"""The doctor: model, files, database, plugins and machine, each in one line with what to do where it is not well."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+
+from ...schemas.errors import NightSchoolError
+from ...schemas.messages import Check
+from .rooms import Rooms
+
+LEAST_DISK = 1_000_000_000
+LEAST_MEMORY = 1_500_000_000
+
+
+async def look(rooms: Rooms) -> list[Check]:
+    """Return one line for each thing looked at; looking never fails."""
+    model = await _model(rooms)
+    return [model, *await asyncio.to_thread(_rest, rooms)]
+
+
+async def _model(rooms: Rooms) -> Check:
+    status = rooms.status()
+    if status.state == "waking":
+        return Check(name="model", ok=True, text=f"It is still waking: {status.stage}.")
+    try:
+        distance = await rooms.model.do(lambda model: model.check())
+        base = (await rooms.model.model()).base
+    except NightSchoolError as error:
+        return Check(name="model", ok=False, text=str(error))
+    text = f"{base.card.name} ({base.card.short}) in {base.folder} computes what its card says ({distance:.1g} nats)."
+    return Check(name="model", ok=True, text=text)
+
+
+def _rest(rooms: Rooms) -> list[Check]:
+    checks = [
+        _check("files", lambda: _files(rooms.home.root)),
+        _check("disk", lambda: _disk(rooms.home.root)),
+        _check("database", lambda: _database(rooms.home.database)),
+    ]
+    checks += [_check(f"slot {slot.name}", lambda name=slot.name: _slot(rooms, name)) for slot in rooms.store.list()]  # type: ignore[misc]
+    return [*checks, *_plugins(rooms), _check("machine", _machine)]
+
+
+def _check(name: str, look: Callable[[], tuple[bool, str]]) -> Check:
+    try:
+        ok, text = look()
+    except (NightSchoolError, OSError, sqlite3.Error) as error:
+        ok, text = False, str(error)
+    return Check(name=name, ok=ok, text=text)
+
+
+def _files(root: Path) -> tuple[bool, str]:
+    if not os.access(root, os.W_OK | os.X_OK):
+        return False, f"{root} cannot be written; correct its permissions or set NIGHTSCHOOL_HOME."
+    return True, f"The profile is {root}."
+
+
+def _disk(root: Path) -> tuple[bool, str]:
+    free = shutil.disk_usage(root).free
+    way_out = "" if free >= LEAST_DISK else "; free some or set NIGHTSCHOOL_HOME to a larger disk"
+    return free >= LEAST_DISK, f"{free / 1e9:.1f} GB are free{way_out}."
+
+
+def _database(path: Path) -> tuple[bool, str]:
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5)
+    try:
+        (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    finally:
+        connection.close()
+    if verdict != "ok":
+        return False, f"{path} is damaged ({verdict}); copy a backup beside it over it."
+    return True, f"Every page of {path.name} is whole ({path.stat().st_size / 1e6:.1f} MB)."
+
+
+def _slot(rooms: Rooms, name: str) -> tuple[bool, str]:
+    version = rooms.store.current(name)
+    rooms.store.adapter_folder(name)
+    base = rooms.status().base
+    if base is not None and version.adapter_sha256 is not None and version.base != base.fingerprint:
+        return False, f"Generation {version.number} was learned on another base; use that one, or roll back to 0."
+    return True, f"Generation {version.number}, {version.adapter_bytes / 1e6:.1f} MB, {len(version.lessons)} lessons."
+
+
+def _plugins(rooms: Rooms) -> list[Check]:
+    loaded = rooms.plugins.plugins()
+    others = [f"{plugin.name} {plugin.version}" for plugin in loaded if not plugin.built_in]
+    text = f"{len(loaded) - len(others)} built-in" + (f", and {', '.join(others)}" if others else "")
+    checks = [Check(name="plugins", ok=True, text=f"Loaded: {text}.")]
+    return checks + [
+        Check(name=f"plugin {problem.plugin}", ok=False, text=problem.text) for problem in rooms.plugins.problems
+    ]
+
+
+def _machine() -> tuple[bool, str]:
+    memory, own = psutil.virtual_memory().available, psutil.Process().memory_info().rss
+    way_out = "" if memory >= LEAST_MEMORY else "; close other programs before a study"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    text = f"{cores} cores, {memory / 1e9:.1f} GB of memory free, {own / 1e9:.1f} GB used by the engine{way_out}."
+    return memory >= LEAST_MEMORY, text

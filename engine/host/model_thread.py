@@ -1,0 +1,151 @@
+"""The one thread that computes: it loads the base, says how far it is, and then does one piece of model work at a time.
+
+Coroutines of a chat compute inline and block their loop; here that loop is the thread's own, so that the engine goes on
+answering everything else meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...schemas.errors import EngineError, ModelError, NightSchoolError
+from ...schemas.messages import EngineStatus
+from ..base.size import default_cut
+from ..paths import Home
+from .plugins import PluginHost
+
+if TYPE_CHECKING:
+    from ..base.library import LoadedBase
+    from ..base.provider import Provider
+    from ..chat.chat import Chat
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PROVIDER = "local"
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is loaded. Used in the model thread only, but for the fields that never change."""
+
+    base: LoadedBase
+    provider: Provider
+    chat: Chat
+    cut: int
+
+    async def check(self) -> float:
+        """Run the card's probe and return the measured distance in nats.
+
+        Raises:
+            BaseMismatch: If base and card do not belong together.
+        """
+        from ..base.card import check_probe
+        from ..base.cut import split
+
+        return await check_probe(self.base.card, self.provider, split(self.base.model, self.cut)[1])
+
+
+class ModelThread:
+    """Loads a base in the background and runs model work in turn."""
+
+    def __init__(self, home: Home, spec: str, plugins: PluginHost, tell: Callable[[EngineStatus], None]) -> None:
+        """Prepare; ``tell`` is called in the loop that ``start`` is called in."""
+        self._home = home
+        self._spec = spec
+        self._plugins = plugins
+        self._tell = tell
+        self._loaded: Future[Model] = Future()
+        self._jobs: queue.SimpleQueue[Callable[[asyncio.Runner], None]] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Begin to load. The thread ends with the process."""
+        self._loop = asyncio.get_running_loop()
+        threading.Thread(target=self._run, name="model", daemon=True).start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the base is loaded and proven."""
+        return self._loaded.done() and self._loaded.exception() is None
+
+    async def model(self) -> Model:
+        """Wait until the base is there and return it.
+
+        Raises:
+            NightSchoolError: If it could not be loaded.
+        """
+        return await asyncio.shield(asyncio.wrap_future(self._loaded))
+
+    async def do(self, work: Callable[[Model], Coroutine[Any, Any, T]]) -> T:
+        """Do a piece of work in the model thread, after what was asked before, and return what it gives."""
+        model = await self.model()
+        done: Future[T] = Future()
+
+        def job(runner: asyncio.Runner) -> None:
+            try:
+                done.set_result(runner.run(work(model)))
+            except BaseException as error:  # noqa: BLE001 (it is raised again where the work was asked for)
+                done.set_exception(error)
+
+        self._jobs.put(job)
+        return await asyncio.shield(asyncio.wrap_future(done))
+
+    # -- in the thread ------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            try:
+                model = runner.run(self._load())
+            except NightSchoolError as error:
+                self._fail(error)
+                return
+            except Exception as error:  # noqa: BLE001 (whatever a library raises: the engine says so and goes on)
+                _log.exception("the base could not be loaded")
+                reason = " ".join(str(error).split())[:200] or type(error).__name__
+                self._fail(EngineError(f"The base cannot be loaded ({reason}); see {self._home.logs / 'engine.log'}."))
+                return
+            self._say(EngineStatus(state="ready", base=model.base.card))
+            self._loaded.set_result(model)
+            while True:
+                self._jobs.get()(runner)
+
+    async def _load(self) -> Model:
+        self._stage("Waking up", None)
+        from ..base.library import load, prepare
+        from ..base.supply import ProviderKind
+
+        folder = prepare(self._spec, self._home, self._stage)
+        self._stage("Loading the model", None)
+        from ..chat.chat import Chat
+
+        base = load(folder)
+        kinds: list[ProviderKind] = self._plugins.collect("nightschool_providers")
+        kind = next((kind for kind in kinds if kind.name == PROVIDER), None)
+        if kind is None:
+            raise ModelError(f"No plugin supplies the provider {PROVIDER!r}; reinstall Night School.")
+        provider = kind.open(base)
+        cut = default_cut(base.card.layers)
+        self._stage("Checking the model", None)
+        model = Model(base, provider, Chat(base, provider, cut), cut)
+        await model.check()
+        return model
+
+    def _stage(self, stage: str, fraction: float | None) -> None:
+        self._say(EngineStatus(state="waking", stage=stage, fraction=fraction))
+
+    def _fail(self, error: NightSchoolError) -> None:
+        self._loaded.set_exception(error)
+        self._say(EngineStatus(state="failed", error=str(error), error_code=type(error).__name__))
+
+    def _say(self, status: EngineStatus) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._tell, status)

@@ -1,0 +1,77 @@
+"""Opening a profile: one engine at a time, then its database, its slots and the plugins. Quick, and without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from ...schemas.errors import Locked
+from ...schemas.messages import EngineStatus
+from ..files import storage_errors
+from ..paths import Home
+from ..records import Records
+from ..slots.store import SlotStore
+from .model_thread import ModelThread
+from .plugins import PluginHost
+from .rooms import Rooms, Tell
+
+LOCK_SECONDS = 3.0
+"""How long an engine waits for the one before it, which may still be finishing what it writes."""
+
+
+@dataclass
+class Profile:
+    """An open profile; closing it lets the next engine in."""
+
+    rooms: Rooms
+    lock: BaseFileLock
+
+    def close(self) -> None:
+        """Close the database and let go of the profile."""
+        self.rooms.records.close()
+        self.lock.release()
+
+
+def open_profile(
+    home: Home,
+    model: str,
+    *,
+    broadcast: Tell,
+    status: Callable[[], EngineStatus],
+    tell_status: Callable[[EngineStatus], None],
+) -> Profile:
+    """Open a profile for the one engine that may write it. Blocks; for a thread.
+
+    Args:
+        home: The profile; its folder is created.
+        model: The base, as ``library.prepare`` takes it. It is not loaded here.
+        broadcast: Tells everybody.
+        status: How far the engine is.
+        tell_status: Called in the loop that starts the model, with each stage of its waking.
+
+    Raises:
+        Locked: If another engine has it.
+        NightSchoolError: If anything of it does not open.
+    """
+    with storage_errors(home.root):
+        home.root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(home.lock, timeout=LOCK_SECONDS, thread_local=False, preserve_lock_file=True)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise Locked(
+                f"Another Night School uses the profile {home.root}; close that one, or set NIGHTSCHOOL_HOME to "
+                "another folder."
+            ) from error
+    try:
+        plugins = PluginHost.load()
+        store = SlotStore(home.slots)
+        store.ensure_defaults()
+        thread = ModelThread(home, model, plugins, tell_status)
+        rooms = Rooms(home, Records(home.database), store, plugins, thread, broadcast, status)
+    except BaseException:
+        lock.release()
+        raise
+    return Profile(rooms, lock)

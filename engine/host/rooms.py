@@ -1,0 +1,88 @@
+"""What the handlers of requests share: the profile's records, slots and plugins, the model, and a voice."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...schemas.cards import BaseCard
+from ...schemas.errors import BaseMismatch, Busy
+from ...schemas.messages import EngineStatus, Event
+from ...schemas.records import Slot, Version
+from ..paths import Home
+from ..records import Records
+from ..slots.store import SlotStore
+from .model_thread import ModelThread
+from .plugins import PluginHost
+
+Tell = Callable[[Event], None]
+"""Tells the one who asked."""
+
+Handler = Callable[[Any, Tell], Awaitable[Any]]
+
+
+@dataclass
+class Answering:
+    """A conversation that is being worked on."""
+
+    cancelled: bool = False
+
+
+@dataclass
+class Rooms:
+    """Everything a handler may use. Used in the engine's main loop only.
+
+    Attributes:
+        broadcast: Tells everybody.
+        status: How far the engine is.
+        answering: The conversations that are being answered or edited, by number.
+    """
+
+    home: Home
+    records: Records
+    store: SlotStore
+    plugins: PluginHost
+    model: ModelThread
+    broadcast: Tell
+    status: Callable[[], EngineStatus]
+    answering: dict[int, Answering] = field(default_factory=dict)
+
+    def begin(self, conversation: int) -> Answering:
+        """Claim a conversation; ``end`` gives it back.
+
+        Raises:
+            Busy: If it is being answered.
+        """
+        if conversation in self.answering:
+            raise Busy("This conversation is already being answered; wait for the reply or cancel it.")
+        self.answering[conversation] = Answering()
+        return self.answering[conversation]
+
+    def end(self, conversation: int) -> None:
+        """Give a conversation back."""
+        self.answering.pop(conversation, None)
+
+    def slot(self, name: str) -> Slot:
+        """Return a slot with the number of lessons that wait in it.
+
+        Raises:
+            NotFound: If there is none of this name.
+        """
+        return self.store.slot(name).model_copy(update={"waiting": self.records.waiting().get(name, 0)})
+
+    def voice(self, slot: str, base: BaseCard) -> tuple[Version, Path | None]:
+        """Return the generation in effect and the folder of its adapter, None for the plain base.
+
+        Raises:
+            BaseMismatch: If it was learned on another base than ``base``.
+            Damaged: If its files do not read back.
+        """
+        version = self.store.current(slot)
+        if version.adapter_sha256 is not None and version.base != base.fingerprint:
+            raise BaseMismatch(
+                f"Slot {slot} learned on another base ({version.base[:12]}) than {base.name} ({base.short}); "
+                "start Night School with that base, or roll the slot back to 0."
+            )
+        return version, self.store.adapter_folder(slot)

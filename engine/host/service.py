@@ -1,0 +1,99 @@
+"""The service: one handler for each request of ``schemas/messages.py``, whatever carried the request here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from ...schemas.errors import EngineError, NightSchoolError
+from ...schemas.messages import Check, Doctor, EngineStatus, GetStatus, Request, Shutdown
+from . import doctor
+from .chat_service import ChatService
+from .conversation_service import ConversationService
+from .correction_service import CorrectionService
+from .lesson_service import LessonService
+from .rooms import Handler, Rooms, Tell
+from .slot_service import SlotService, settle_after_crash
+from .study_service import StudyService
+
+_log = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 5.0
+
+
+class Service:
+    """Answers requests over the rooms of one profile. Lives in one event loop."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        chat, corrections = ChatService(rooms), CorrectionService(rooms)
+        conversations, slots = ConversationService(rooms), SlotService(rooms)
+        lessons, self._studies = LessonService(rooms), StudyService(rooms)
+        self.handlers: dict[str, Handler] = {
+            "engine.status": self._status,
+            "engine.doctor": self._doctor,
+            "engine.shutdown": self._shutdown,
+            "slots.list": slots.list_all,
+            "slots.create": slots.create,
+            "slots.update": slots.update,
+            "versions.list": slots.versions,
+            "versions.rollback": slots.rollback,
+            "conversations.list": conversations.list_all,
+            "conversations.create": conversations.create,
+            "conversations.rename": conversations.rename,
+            "conversations.delete": conversations.delete,
+            "conversations.restore": conversations.restore,
+            "conversations.messages": conversations.messages,
+            "conversations.search": conversations.search,
+            "chat.send": chat.send,
+            "chat.regenerate": chat.regenerate,
+            "chat.cancel": chat.cancel,
+            "chat.edit": corrections.edit,
+            "chat.thumb": corrections.thumb,
+            "signals.list": corrections.signals,
+            "signals.undo": corrections.undo,
+            "lessons.list": lessons.list_all,
+            "lessons.update": lessons.update,
+            "study.start": self._studies.start,
+            "study.cancel": self._studies.cancel,
+            "study.list": self._studies.list_all,
+        }
+
+    async def answer(self, request: Request[Any], tell: Tell) -> Any:
+        """Return the answer to a request.
+
+        Raises:
+            NightSchoolError: Why there is none; a mistake of ours becomes an ``EngineError`` and goes to the log.
+        """
+        try:
+            return await self.handlers[request.method](request, tell)
+        except NightSchoolError:
+            raise
+        except Exception as error:
+            _log.exception("%s failed", request.method)
+            raise EngineError(
+                f"{request.method} failed ({type(error).__name__}: {error}); {self._rooms.home.logs} holds the details."
+            ) from error
+
+    def recover(self) -> None:
+        """Put right what an engine that was killed left half done."""
+        settle_after_crash(self._rooms)
+
+    async def close(self) -> None:
+        """Stop replies and study, wait until what was said is stored."""
+        for answering in self._rooms.answering.values():
+            answering.cancelled = True
+        await self._studies.close()
+        deadline = asyncio.get_running_loop().time() + CLOSE_SECONDS
+        while self._rooms.answering and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
+
+    async def _status(self, request: GetStatus, tell: Tell) -> EngineStatus:
+        return self._rooms.status()
+
+    async def _doctor(self, request: Doctor, tell: Tell) -> list[Check]:
+        return await doctor.look(self._rooms)
+
+    async def _shutdown(self, request: Shutdown, tell: Tell) -> None:
+        """The process ends when it has sent this answer."""

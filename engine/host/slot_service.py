@@ -1,0 +1,106 @@
+"""Slots and their versions; after a rollback the lessons say again what the slot really knows."""
+
+from __future__ import annotations
+
+from ...schemas.errors import StudyRunning
+from ...schemas.messages import CreateSlot, ListSlots, ListVersions, NoticeEvent, Rollback, UpdateSlot
+from ...schemas.records import LessonState, Slot, StudyState, Version
+from .rooms import Rooms, Tell
+
+ROLLED_BACK = "Rolled back: approve it again to have it studied again."
+
+
+class SlotService:
+    """Handlers of ``slots.*`` and ``versions.*``."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+
+    async def list_all(self, request: ListSlots, tell: Tell) -> list[Slot]:
+        """List the slots, with the number of lessons that wait in each."""
+        waiting = self._rooms.records.waiting()
+        return [slot.model_copy(update={"waiting": waiting.get(slot.name, 0)}) for slot in self._rooms.store.list()]
+
+    async def create(self, request: CreateSlot, tell: Tell) -> Slot:
+        """Add a slot."""
+        return self._rooms.store.create(request.title, request.name, request.description, request.system_prompt)
+
+    async def update(self, request: UpdateSlot, tell: Tell) -> Slot:
+        """Change a slot's settings."""
+        self._rooms.store.update(
+            request.name,
+            title=request.title,
+            description=request.description,
+            system_prompt=request.system_prompt,
+            temperature=request.temperature,
+        )
+        return self._rooms.slot(request.name)
+
+    async def versions(self, request: ListVersions, tell: Tell) -> list[Version]:
+        """List the generations of a slot, the newest first."""
+        return self._rooms.store.versions(request.slot)
+
+    async def rollback(self, request: Rollback, tell: Tell) -> Version:
+        """Make a new generation that equals an old one, and put the lessons in step with it.
+
+        Raises:
+            StudyRunning: If the slot is being studied.
+        """
+        if any(study.slot == request.slot for study in self._rooms.records.running_studies()):
+            raise StudyRunning(f"Slot {request.slot} is being studied; wait for the study to end or cancel it first.")
+        version = self._rooms.store.rollback(request.slot, request.to)
+        gone, back = settle_lessons(self._rooms, request.slot)
+        text = f"Slot {request.slot} is at generation {version.restores} again"
+        changes = [f"{gone} learned {_lessons(gone)} wait for your approval"] if gone else []
+        changes += [f"{back} {_lessons(back)} known again"] if back else []
+        self._rooms.broadcast(
+            NoticeEvent(level="info", text=f"{text}: {', '.join(changes)}." if changes else f"{text}.")
+        )
+        return version
+
+
+def settle_lessons(rooms: Rooms, slot: str) -> tuple[int, int]:
+    """Put the lessons of a slot in step with its current generation; return how many it lost and gained.
+
+    The generations on the disk are what counts: they survive a crash between them and the database.
+    """
+    records, known = rooms.records, frozenset(rooms.store.current(slot).lessons)
+    gone = back = 0
+    with records.transaction():
+        for lesson in records.lessons(slot):
+            if lesson.state is LessonState.LEARNED and lesson.id not in known:
+                records.update_lesson(lesson.id, state=LessonState.PROPOSED, version=None, reason=ROLLED_BACK)
+                gone += 1
+            elif lesson.id in known and lesson.state is not LessonState.LEARNED:
+                first = _first_that_knows(rooms, slot, lesson.id)
+                records.update_lesson(lesson.id, state=LessonState.LEARNED, version=first, reason="")
+                back += 1
+    return gone, back
+
+
+def settle_after_crash(rooms: Rooms) -> None:
+    """Bring the database in step with the slots after an engine that stopped in the middle of something."""
+    records = rooms.records
+    for study in records.running_studies():
+        made = next(
+            (
+                version
+                for version in rooms.store.versions(study.slot)
+                if version.created >= study.started and version.report and set(study.lessons) <= set(version.lessons)
+            ),
+            None,
+        )
+        if made is None:
+            records.finish_study(study.id, StudyState.FAILED, reason="The engine stopped during it; study again.")
+        else:
+            records.finish_study(study.id, StudyState.ACCEPTED, version=made.number, report=made.report)
+    for slot in rooms.store.list():
+        settle_lessons(rooms, slot.name)
+
+
+def _first_that_knows(rooms: Rooms, slot: str, lesson: int) -> int | None:
+    return min((v.number for v in rooms.store.versions(slot) if lesson in v.lessons), default=None)
+
+
+def _lessons(number: int) -> str:
+    return "lesson" if number == 1 else "lessons"

@@ -1,0 +1,173 @@
+"""Studies: one at a time, in a process of its own; what it made becomes a version, or the reason is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from typing import TYPE_CHECKING
+
+from ...schemas.errors import NightSchoolError, NothingToLearn, StudyRunning
+from ...schemas.messages import CancelStudy, ListStudies, StartStudy, StudyEndedEvent, StudyEvent
+from ...schemas.records import Lesson, LessonState, Study, StudyState
+from .rooms import Rooms, Tell
+from .slot_service import settle_lessons
+
+if TYPE_CHECKING:
+    from ..study.runner import Progress, StudyJob, StudyResult
+
+_log = logging.getLogger(__name__)
+
+_STOPPED = "You stopped it; the lessons wait for the next study."
+_CLOSED = "Night School was closed during it; the lessons wait for the next study."
+
+
+class StudyService:
+    """Handlers of ``study.*``."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._studying = False
+        self._running: asyncio.Task[StudyResult] | None = None
+        self._whole: asyncio.Task[Study] | None = None
+        self._closing = False
+
+    async def start(self, request: StartStudy, tell: Tell) -> Study:
+        """Study the approved lessons of a slot and return how it ended.
+
+        Raises:
+            StudyRunning: If one is under way.
+            NothingToLearn: If no approved lesson waits.
+            BaseMismatch: If the slot learned on another base.
+        """
+        if self._studying or self._closing:
+            raise StudyRunning("A study is under way already; wait for its end or cancel it.")
+        self._studying = True
+        try:
+            study, job = await self._prepare(request.slot)
+        except BaseException:
+            self._studying = False
+            raise
+        self._running = asyncio.create_task(self._run(job))
+        self._whole = asyncio.create_task(self._work(study, job, self._running))
+        return await asyncio.shield(self._whole)
+
+    async def cancel(self, request: CancelStudy, tell: Tell) -> bool:
+        """Stop the running study; returns when it has ended."""
+        if self._running is None or self._whole is None or self._running.done():
+            return False
+        self._running.cancel()
+        await asyncio.wait({self._whole})
+        return True
+
+    async def list_all(self, request: ListStudies, tell: Tell) -> list[Study]:
+        """List studies, the latest first."""
+        return self._rooms.records.studies(request.slot)
+
+    async def close(self) -> None:
+        """Stop the running study, as the engine ends."""
+        self._closing = True
+        await self.cancel(CancelStudy(), lambda event: None)
+
+    # -- one study ----------------------------------------------------------------------------------------------------
+
+    async def _prepare(self, name: str) -> tuple[Study, StudyJob]:
+        from ..study.runner import StudyJob
+
+        rooms = self._rooms
+        slot = rooms.store.slot(name)
+        if not self._waiting(name):
+            raise NothingToLearn(f"No approved lesson waits in slot {name}; correct a reply or approve a lesson first.")
+        model = await rooms.model.model()
+        _, adapter = rooms.voice(name, model.base.card)
+        lessons = self._waiting(name)
+        study = rooms.records.add_study(name, [lesson.id for lesson in lessons])
+        job = StudyJob(
+            study=study.id,
+            slot=name,
+            folder=rooms.home.studies / str(study.id),
+            base=model.base.folder,
+            cut=model.cut,
+            lessons=lessons,
+            known=[lesson for lesson in rooms.records.lessons(name, [LessonState.LEARNED]) if lesson.steps],
+            adapter=adapter,
+            system=slot.system_prompt,
+        )
+        return study, job
+
+    def _waiting(self, slot: str) -> list[Lesson]:
+        """Return the lessons that can be studied, the oldest first."""
+        approved = self._rooms.records.lessons(slot, [LessonState.APPROVED])
+        return [lesson for lesson in reversed(approved) if lesson.steps]
+
+    async def _run(self, job: StudyJob) -> StudyResult:
+        from ..study.runner import StudyResult, run_study
+
+        def tell(progress: Progress) -> None:
+            self._rooms.broadcast(
+                StudyEvent(
+                    study=job.study,
+                    slot=job.slot,
+                    stage=progress.stage,
+                    fraction=min(1.0, max(0.0, progress.fraction)),
+                    step=progress.step,
+                    steps=progress.steps,
+                    loss=progress.loss,
+                    kl=progress.kl,
+                    seconds_left=progress.seconds_left,
+                )
+            )
+
+        try:
+            return await run_study(job, tell)
+        except Exception as error:  # noqa: BLE001 (a study that breaks in any way is one that failed; the chat goes on)
+            _log.exception("study %d failed", job.study)
+            reason = str(error) if isinstance(error, NightSchoolError) else f"It broke ({error}); the log says more."
+            return StudyResult(state=StudyState.FAILED, candidate=None, report=None, reason=reason)
+
+    async def _work(self, study: Study, job: StudyJob, running: asyncio.Task[StudyResult]) -> Study:
+        """Wait for the study and note how it ended, whoever still listens."""
+        await asyncio.wait({running})
+        try:
+            if running.cancelled():
+                reason = _CLOSED if self._closing else _STOPPED
+                ended = self._rooms.records.finish_study(study.id, StudyState.CANCELLED, reason=reason)
+            else:
+                ended = self._finish(study, job, running.result())
+        finally:
+            self._studying, self._running = False, None
+        self._rooms.broadcast(StudyEndedEvent(study=ended))
+        return ended
+
+    def _finish(self, study: Study, job: StudyJob, result: StudyResult) -> Study:
+        records, report = self._rooms.records, result.report
+        if result.state is StudyState.ACCEPTED and result.candidate is not None:
+            return self._accept(study, job, result)
+        with records.transaction():
+            if result.state is StudyState.REJECTED:
+                for lesson in job.lessons:
+                    if records.lesson(lesson.id).state is LessonState.APPROVED:
+                        records.update_lesson(lesson.id, state=LessonState.REJECTED, reason=result.reason)
+            state = StudyState.FAILED if result.state is StudyState.ACCEPTED else result.state
+            return records.finish_study(study.id, state, report=report, reason=result.reason)
+
+    def _accept(self, study: Study, job: StudyJob, result: StudyResult) -> Study:
+        """Make the candidate the slot's version first, then note it: what is on the disk counts after a crash."""
+        rooms, records = self._rooms, self._rooms.records
+        known = [lesson.id for lesson in (*job.known, *job.lessons)]
+        try:
+            base = rooms.status().base
+            assert base is not None
+            version = rooms.store.add_version(
+                job.slot, result.candidate, base=base.fingerprint, lessons=known, report=result.report
+            )
+        except NightSchoolError as error:
+            return records.finish_study(study.id, StudyState.FAILED, report=result.report, reason=str(error))
+        with records.transaction():
+            settle_lessons(rooms, job.slot)
+            ended = records.finish_study(
+                study.id, StudyState.ACCEPTED, version=version.number, report=result.report, reason=result.reason
+            )
+        if result.candidate is not None:
+            shutil.rmtree(result.candidate, ignore_errors=True)  # the version holds a copy of its own
+        return ended

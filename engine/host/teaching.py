@@ -1,0 +1,193 @@
+"""From what happens in a chat to lessons in the database, also where the user edits a reply and says it as well.
+
+An edit and the words about it that ask for one thing become one lesson, supported by both signals: the words give rule
+and condition, the edit gives the exact form. When one of the two is taken back, the lesson is read again from the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from ...schemas.messages import NoticeEvent
+from ...schemas.records import Lesson, LessonState, Message, Role, Signal, SignalKind
+from ..study.lessons import LessonDraft, combine, find_corrections, lesson_from_edit
+from .rooms import Rooms
+
+_log = logging.getLogger(__name__)
+
+OPEN = frozenset({LessonState.PROPOSED, LessonState.APPROVED})
+"""States in which a lesson is not part of any version yet."""
+WORDS = frozenset({SignalKind.CORRECTION, SignalKind.RULE})
+
+
+# -- what the user says -----------------------------------------------------------------------------------------------
+
+
+async def read_words(rooms: Rooms, history: Sequence[Message], text: str) -> list[LessonDraft]:
+    """Return what the user's next words teach; a plugin that fails is told of, and the chat goes on."""
+    prompt, reply = last_exchange(history)
+    try:
+        return await asyncio.to_thread(find_corrections, rooms.plugins, prompt, reply, text)
+    except Exception:  # noqa: BLE001 (a detector may be a stranger's; the message is answered all the same)
+        _log.exception("detectors failed")
+        rooms.broadcast(
+            NoticeEvent(level="warning", text="A plugin failed to read these words for corrections; see the log.")
+        )
+        return []
+
+
+def note_words(
+    rooms: Rooms, slot: str, history: Sequence[Message], said: Message, drafts: Sequence[LessonDraft]
+) -> list[tuple[Signal, Lesson]]:
+    """Store what a message teaches, joined with the edit of the reply before it where both ask for one thing."""
+    noted = []
+    for draft in drafts:
+        lesson = _join_edit(rooms, history, draft) or add_lesson(rooms, slot, draft)
+        signal = rooms.records.add_signal(said.id, draft.kind, draft.text, lesson.id)
+        noted.append((signal, lesson))
+    return noted
+
+
+def _join_edit(rooms: Rooms, history: Sequence[Message], said: LessonDraft) -> Lesson | None:
+    """Merge what was said into the lesson of the edited reply just before, if there is one that fits."""
+    reply = next((message for message in reversed(history) if message.role is Role.ASSISTANT), None)
+    if reply is None or reply.original is None:
+        return None
+    for signal, lesson in _open_lessons(rooms, reply, {SignalKind.EDIT}):
+        merged = combine(_draft_of(signal, lesson), said)
+        if merged is not None:
+            return rooms.records.update_lesson(lesson.id, **_fields(merged))
+    return None
+
+
+# -- what the user edits ----------------------------------------------------------------------------------------------
+
+
+async def read_edit(rooms: Rooms, history: Sequence[Message], message: Message, text: str) -> LessonDraft:
+    """Return what the user's wording of a reply teaches, compared with the model's own."""
+    prompt = _prompt_of(history, message)
+    return await asyncio.to_thread(lesson_from_edit, rooms.plugins, prompt, model_text(message), text)
+
+
+def note_edit(
+    rooms: Rooms, slot: str, history: Sequence[Message], message: Message, draft: LessonDraft
+) -> tuple[Signal, Lesson]:
+    """Store what an edit teaches, joined with what the user said before or after it where both ask for one thing."""
+    lesson = _join_words(rooms, history, message, draft) or add_lesson(rooms, slot, draft)
+    return rooms.records.add_signal(message.id, SignalKind.EDIT, draft.text, lesson.id), lesson
+
+
+def _join_words(rooms: Rooms, history: Sequence[Message], message: Message, edit: LessonDraft) -> Lesson | None:
+    place = next((place for place, other in enumerate(history) if other.id == message.id), len(history))
+    following = [other for other in history[place + 1 :] if other.role is Role.USER][:1]
+    before = [other for other in reversed(history[:place]) if other.role is Role.USER][:1]
+    for said in (*following, *before):
+        for signal, lesson in _open_lessons(rooms, said, WORDS):
+            merged = combine(edit, _draft_of(signal, lesson))
+            if merged is not None:
+                return rooms.records.update_lesson(lesson.id, **_fields(merged))
+    return None
+
+
+# -- what the user takes back -----------------------------------------------------------------------------------------
+
+
+def take_back(rooms: Rooms, signal: Signal) -> Signal:
+    """Undo a signal; a lesson that others still support is read again from what is left.
+
+    Raises:
+        UsageError: If its lesson is learned; nothing changes then.
+    """
+    records = rooms.records
+    with records.transaction():
+        undone = records.undo_signal(signal.id)
+        if signal.lesson is not None and not signal.undone:
+            reread(rooms, signal.conversation, signal.lesson)
+    return undone
+
+
+def reread(rooms: Rooms, conversation: int, number: int) -> None:
+    """Read an open lesson again from the signals that still support it, where only edits or only words are left."""
+    records = rooms.records
+    left = [s for s in records.signals(conversation) if s.lesson == number and not s.undone]
+    if not left or records.lesson(number).state not in OPEN:
+        return
+    history = records.messages(conversation, limit=100_000)
+    message = records.message(left[0].message)
+    if all(signal.kind is SignalKind.EDIT for signal in left):
+        draft = lesson_from_edit(rooms.plugins, _prompt_of(history, message), model_text(message), left[0].text)
+    elif all(signal.kind in WORDS for signal in left):
+        prompt, reply = last_exchange([other for other in history if other.id < message.id])
+        drafts = find_corrections(rooms.plugins, prompt, reply, message.text)
+        draft = next((draft for draft in drafts if draft.text == left[0].text), drafts[0] if drafts else None)
+        if draft is None:
+            return
+    else:
+        return
+    records.update_lesson(number, **_fields(draft))
+
+
+# -- parts ------------------------------------------------------------------------------------------------------------
+
+
+def add_lesson(rooms: Rooms, slot: str, draft: LessonDraft) -> Lesson:
+    """Store a draft as a lesson of a slot."""
+    return rooms.records.add_lesson(slot, **_fields(draft))
+
+
+def last_exchange(history: Sequence[Message]) -> tuple[str, str]:
+    """Return the last prompt and the model's own reply to it; both empty at the first turn."""
+    reply = next((message for message in reversed(history) if message.role is Role.ASSISTANT and message.text), None)
+    return ("", "") if reply is None else (_prompt_of(history, reply), model_text(reply))
+
+
+def model_text(message: Message) -> str:
+    """Return what the model itself wrote."""
+    return message.text if message.original is None else message.original
+
+
+def _prompt_of(history: Sequence[Message], reply: Message) -> str:
+    before = [message for message in history if message.role is Role.USER and message.id < reply.id]
+    return before[-1].text if before else ""
+
+
+def _open_lessons(
+    rooms: Rooms, message: Message, kinds: frozenset[SignalKind] | set[SignalKind]
+) -> list[tuple[Signal, Lesson]]:
+    """Return the signals of these kinds on a message that count, with their lessons that are not learned yet."""
+    found = []
+    for signal in rooms.records.signals(message.conversation):
+        if signal.message == message.id and signal.kind in kinds and not signal.undone and signal.lesson is not None:
+            lesson = rooms.records.lesson(signal.lesson)
+            if lesson.state in OPEN:
+                found.append((signal, lesson))
+    return found
+
+
+def _draft_of(signal: Signal, lesson: Lesson) -> LessonDraft:
+    return LessonDraft(
+        kind=signal.kind,
+        text=signal.text,
+        rule=lesson.rule,
+        steps=lesson.steps,
+        when=lesson.when,
+        evidence=lesson.evidence,
+        confidence=lesson.confidence,
+        state=lesson.state,
+        reason=lesson.reason,
+    )
+
+
+def _fields(draft: LessonDraft) -> dict[str, Any]:
+    return {
+        "rule": draft.rule,
+        "steps": draft.steps,
+        "when": draft.when,
+        "evidence": draft.evidence,
+        "confidence": draft.confidence,
+        "state": draft.state,
+        "reason": draft.reason,
+    }
