@@ -154,6 +154,22 @@ def replace_reply(
         return added
 
 
+def withdraw_message(db: Database, number: int) -> None:
+    """Remove the last message of its conversation, with its signals and the lessons that these alone gave."""
+    with db.transaction():
+        found = message(db, number)
+        last = messages(db, found.conversation, None, 1)
+        if not last or last[0].id != number:
+            raise UsageError(f"Message {number} is not the last of its conversation; only that can be withdrawn.")
+        given = db.rows("SELECT DISTINCT lesson FROM signals WHERE message = ? AND lesson IS NOT NULL", number)
+        db.rows("DELETE FROM signals WHERE message = ?", number)
+        for row in given:
+            if not db.row("SELECT 1 FROM signals WHERE lesson = ?", row["lesson"]):
+                db.rows("DELETE FROM lessons WHERE id = ?", row["lesson"])
+        forget_message(db, number)
+        db.rows("DELETE FROM messages WHERE id = ?", number)
+
+
 def edit_message(db: Database, number: int, text: str) -> Message:
     """Replace a reply's text by the user's wording; the model's own is kept in ``original``."""
     with db.transaction():

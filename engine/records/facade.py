@@ -140,6 +140,14 @@ class Records:
         """
         return conversations.replace_reply(self._db, conversation, text, version=version, finish=finish, tokens=tokens)
 
+    def withdraw_message(self, message: int) -> None:
+        """Remove a message that could not be answered, with its signals and the lessons that these alone gave.
+
+        Raises:
+            UsageError: If it is not the last of its conversation.
+        """
+        conversations.withdraw_message(self._db, message)
+
     def edit_message(self, message: int, text: str) -> Message:
         """Replace a reply's text by the user's wording; ``original`` keeps the model's own.
 
