@@ -80,4 +80,4 @@ def test_only_the_last_block_can_still_change():
 def test_a_link_keeps_its_address_and_cannot_break_out_of_it():
     [line] = markdown_lines("[x](<https://e.org/')+app.quit('>)", 60)
     [action] = [span.style.meta["@click"] for span in line.spans if getattr(span.style, "meta", None)]
-    assert action == f"link({"https://e.org/')+app.quit('"!r})"
+    assert action == "link(" + repr("https://e.org/')+app.quit('") + ")"

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ..session import Session
 
 REDRAWS_PER_SECOND = 2
+LOSS, DRIFT = (143, 168, 255), (240, 198, 116)
+"""Colours of the two curves; plotext takes numbers, not names of the theme."""
 
 
 class StudyScreen(ModalScreen[None]):
@@ -196,7 +198,7 @@ def draw_curve(plot: PlotextPlot, curve: list[StudyEvent]) -> None:
     plt = plot.plt
     plt.clear_figure()
     steps = [point.step for point in curve]
-    plt.plot(steps, [point.loss or 0.0 for point in curve], label="loss, nats per token", marker="braille")
+    plt.plot(steps, [point.loss or 0.0 for point in curve], label="loss, nats per token", marker="braille", color=LOSS)
     drift = [(point.step, point.kl) for point in curve if point.kl is not None]
     if drift:
         plt.plot(
@@ -205,6 +207,7 @@ def draw_curve(plot: PlotextPlot, curve: list[StudyEvent]) -> None:
             label="KL to the base",
             marker="braille",
             yside="right",
+            color=DRIFT,
         )
     plt.xlabel("step")
     plot.refresh()
