@@ -80,16 +80,9 @@ class ChatService:
                 tell(SignalEvent(signal=signal, lesson=lesson))
             answer = await self._answer(question, answering, tell)
             if answer.error is not None and not answer.text:
-                records.withdraw_message(said.id)
+                teaching.withdraw(self._rooms, said)
                 raise answer.error
-            return records.add_message(
-                request.conversation,
-                Role.ASSISTANT,
-                answer.text,
-                version=question.version,
-                finish=answer.finish,
-                tokens=answer.tokens,
-            )
+            return self._store(question, answer)
         finally:
             self._rooms.end(request.conversation)
 
@@ -111,12 +104,17 @@ class ChatService:
                 raise answer.error
             if not answer.text and answer.finish is Finish.CANCELLED and former is not None:
                 return former
-            facts = {"version": question.version, "finish": answer.finish, "tokens": answer.tokens}
+            if former is None:
+                return self._store(question, answer)
             with records.transaction():
-                if former is None:
-                    return records.add_message(request.conversation, Role.ASSISTANT, answer.text, **facts)
                 records.add_signal(former.id, SignalKind.REGENERATE)
-                return records.replace_reply(request.conversation, answer.text, **facts)
+                return records.replace_reply(
+                    request.conversation,
+                    answer.text,
+                    version=question.version,
+                    finish=answer.finish,
+                    tokens=answer.tokens,
+                )
         finally:
             self._rooms.end(request.conversation)
 
@@ -132,6 +130,16 @@ class ChatService:
 
     def _slot_of(self, conversation: int) -> Slot:
         return self._rooms.store.slot(self._rooms.records.conversation(conversation).slot)
+
+    def _store(self, question: _Question, answer: _Said) -> Message:
+        return self._rooms.records.add_message(
+            question.conversation,
+            Role.ASSISTANT,
+            answer.text,
+            version=question.version,
+            finish=answer.finish,
+            tokens=answer.tokens,
+        )
 
     async def _question(self, conversation: int, turns: list[Turn], sampling: Sampling) -> _Question:
         """Prove that the turns can be answered, before anything is stored.

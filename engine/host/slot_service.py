@@ -53,9 +53,8 @@ class SlotService:
         text = f"Slot {request.slot} is at generation {version.restores} again"
         changes = [f"{gone} learned {_lessons(gone)} wait for your approval"] if gone else []
         changes += [f"{back} {_lessons(back)} known again"] if back else []
-        self._rooms.broadcast(
-            NoticeEvent(level="info", text=f"{text}: {', '.join(changes)}." if changes else f"{text}.")
-        )
+        text = f"{text}: {', '.join(changes)}." if changes else f"{text}."
+        self._rooms.broadcast(NoticeEvent(level="info", text=text))
         return version
 
 

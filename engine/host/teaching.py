@@ -1,7 +1,7 @@
 """From what happens in a chat to lessons in the database, also where the user edits a reply and says it as well.
 
 An edit and the words about it that ask for one thing become one lesson, supported by both signals: the words give rule
-and condition, the edit gives the exact form. When one of the two is taken back, the lesson is read again from the other.
+and condition, the edit gives the exact form. Once one of the two is taken back, it is read again from the other.
 """
 
 from __future__ import annotations
@@ -109,6 +109,16 @@ def take_back(rooms: Rooms, signal: Signal) -> Signal:
     return undone
 
 
+def withdraw(rooms: Rooms, said: Message) -> None:
+    """Remove a message that could not be answered, with all that it taught."""
+    records = rooms.records
+    with records.transaction():
+        taught = [s.lesson for s in records.signals(said.conversation) if s.message == said.id and s.lesson is not None]
+        records.withdraw_message(said.id)
+        for number in taught:
+            reread(rooms, said.conversation, number)
+
+
 def reread(rooms: Rooms, conversation: int, number: int) -> None:
     """Read an open lesson again from the signals that still support it, where only edits or only words are left."""
     records = rooms.records
@@ -122,9 +132,9 @@ def reread(rooms: Rooms, conversation: int, number: int) -> None:
     elif all(signal.kind in WORDS for signal in left):
         prompt, reply = last_exchange([other for other in history if other.id < message.id])
         drafts = find_corrections(rooms.plugins, prompt, reply, message.text)
-        draft = next((draft for draft in drafts if draft.text == left[0].text), drafts[0] if drafts else None)
-        if draft is None:
+        if not drafts:
             return
+        draft = next((draft for draft in drafts if draft.text == left[0].text), drafts[0])
     else:
         return
     records.update_lesson(number, **_fields(draft))
