@@ -31,6 +31,8 @@ class Talk:
     heard: str = ""
     said_view: MessageView | None = None
     reply_view: MessageView | None = None
+    replaced: Message | None = None
+    """The reply that is made again; it comes back where that fails."""
     forward: Callable[[Event], None] = field(default=lambda event: None)
     """Takes every event that is not a piece of the reply."""
 

@@ -141,6 +141,18 @@ async def test_a_failed_again_shows_the_old_reply(opened, engine, until, say):
         await until(lambda: app.chat.target() and app.chat.target().message.text == engine.reply)
 
 
+async def test_a_reply_comes_back_when_the_engine_dies_while_making_it_again(opened, engine, until, say):
+    async with opened() as (app, pilot):
+        await say(app, pilot, "Hi")
+        engine.hold.clear()
+        await pilot.press("ctrl+r")
+        await until(lambda: app.chat.talk and app.chat.talk.heard)
+        engine.die()
+        await until(lambda: app.chat.talk is None)
+        await until(lambda: [view.message.text for view in app.chat.transcript.views] == ["Hi", engine.reply])
+        assert app.chat.prompt.text == ""
+
+
 async def test_a_dead_engine_is_restarted_and_no_word_is_lost(opened, engine, until):
     engine.hold.clear()
     async with opened() as (app, pilot):

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...schemas.errors import EngineError, NightSchoolError
+from ...schemas.errors import NightSchoolError
 from ...schemas.messages import CancelReply, CreateConversation, EditReply, Regenerate, SendMessage, Thumb
 from ...schemas.records import Message, Role
 from ..talk import Talk, draft
@@ -78,7 +78,9 @@ async def _exchange(screen: ChatScreen, talk: Talk) -> None:
     slot = screen.session.slot_name
     title = screen.session.title_of(slot)
     if talk.said is None:
-        await screen.transcript.replies[-1].remove()
+        old = screen.transcript.replies[-1]
+        talk.replaced = old.message
+        await old.remove()
     else:
         talk.said_view = await screen.transcript.add(draft(Role.USER, talk.said, talk.conversation), title)
     screen.transcript.anchor()
@@ -140,8 +142,8 @@ async def _failed(screen: ChatScreen, talk: Talk, error: NightSchoolError) -> No
         await talk.reply_view.remove()
     if talk.said_view is not None and talk.said_view.is_attached and talk.said_view.message.id == 0:
         await talk.said_view.remove()
-    if talk.said is None and not isinstance(error, EngineError) and conversation is not None:
-        await screen.open_conversation(conversation)
+    if talk.replaced is not None:
+        await screen.transcript.add(talk.replaced, screen.session.title_of(screen.session.slot_name))
     elif not screen.transcript.views:
         await screen.show_welcome()
 
