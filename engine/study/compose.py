@@ -242,7 +242,7 @@ _OUTER = 45  # from here on they only add at the ends of a reply
 def _approximate(rewriters: Sequence[Rewriter], text: str, target: str, nodes: Sequence[_Node]) -> Explanation | None:
     """Return the best explanation that leaves some words free, if only the edited reply follows it."""
     best: tuple[float, _Node, float] | None = None
-    for node in sorted(nodes, key=lambda node: node.distance + _STEP_COST * len(node.steps))[:12]:
+    for node in sorted(nodes, key=lambda node: node.distance + _STEP_COST * len(node.steps))[:8]:
         if not node.steps or not holds(rewriters, node.steps, target):
             continue
         if any(holds(rewriters, [step], text) for step in node.steps):

@@ -255,9 +255,11 @@ def _about_this_reply(step: Step, prompt: str, before: str) -> bool:
         return False
     text = str(step.args["text"])
     words = _content_words(text)
-    shared = words & _content_words(before)
-    much = len(shared) >= 2 and len(shared) * 5 >= len(words) * 2
-    return bool(re.search(r"\d", text)) or bool(words & _content_words(prompt)) or much or len(text.split()) > 40
+    repeated = words & _content_words(before)
+    much = len(repeated) >= 2 and len(repeated) * 2 > len(words)
+    running = len(text.split()) >= 5 and "\n" not in text  # not a title or a signature
+    on_topic = running and bool(words & _content_words(prompt))
+    return bool(re.search(r"\d", text)) or on_topic or much or len(text.split()) > 40
 
 
 def _content_words(text: str) -> set[str]:

@@ -17,6 +17,7 @@ from ...engine.study.prose import (
 )
 from ...engine.study.wording import NUMBER, number, wording
 
+_MOST_WORDS = 300  # a limit beyond is none
 _NAMES = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 
@@ -44,7 +45,7 @@ class Length:
         if len(paragraphs(head)) > parts:
             found.append({"unit": "paragraphs", "n": parts})
         whole = target.rstrip("\"'”’*_) ").endswith((".", "!", "?", "…")) and max(counts) <= 12
-        if len(head.split()) > words >= 3 and not whole:
+        if len(head.split()) > words >= 3 and words <= _MOST_WORDS and not whole:
             found.append({"unit": "words", "n": words, "whole": False})
         found.sort(key=lambda args: abs(len(self.apply(args, head)) - size))
         return found[:3]

@@ -189,7 +189,8 @@ def _bare(quote: str) -> str:
 
 
 def _wordy(text: str) -> bool:
-    return bool(WORD.search(text))
+    """Whether it has a word, and no figure: figures are facts."""
+    return bool(WORD.search(text)) and not any(letter.isdigit() for letter in text)
 
 
 def _pair(old: str, new: str) -> tuple[str, str]:

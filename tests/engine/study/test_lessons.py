@@ -55,6 +55,17 @@ def test_an_addition_about_this_reply_is_only_proposed(host):
     assert draft.steps
 
 
+def test_a_signature_or_question_is_style_even_where_the_prompt_has_its_words(host):
+    draft = lessons.lesson_from_edit(
+        host, "Describe the night.", "It is dark. It is cold.", "It is dark.\n-- the night owl"
+    )
+    assert draft.state is LessonState.APPROVED
+    draft = lessons.lesson_from_edit(host, "How do I know?", REPLY, REPLY + " Would you like to know more?")
+    assert draft.state is LessonState.APPROVED
+    draft = lessons.lesson_from_edit(host, "What is rust?", REPLY, REPLY + " Do you want to hear about rust?")
+    assert draft.state is LessonState.PROPOSED
+
+
 def test_a_reply_written_anew_is_proposed_with_a_way_out(host):
     after = "Money buys less each year when shops ask more for everything."
     draft = lessons.lesson_from_edit(host, "What is inflation?", REPLY, after)
