@@ -1,0 +1,179 @@
+"""What a command works with: the engine it asks, and the streams it writes to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from ...engine.paths import Home
+from ...schemas.errors import NotFound
+from ...schemas.messages import Event, GetStatus, ListSlots, NoticeEvent, Request, StateEvent, StudyEvent
+from ...schemas.records import Slot
+from ..engine_link import EngineLink
+from ..safe_text import one_line, safe
+from .options import json_option
+from .output import StatusLine, document, progress_words
+
+R = TypeVar("R")
+
+Connect = Callable[[Home, str], EngineLink]
+"""Gives the engine of a profile, not started yet, from the profile and the model that were asked for."""
+
+
+def connect_engine(home: Home, model: str) -> EngineLink:
+    """Return the real engine."""
+    from ...engine.host.client import EngineClient
+
+    return EngineClient(home, model)
+
+
+class OutputClosed(Exception):
+    """Whoever read stdout has left."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the options before the command chose."""
+
+    home: Home
+    model: str
+    slot: str | None
+    connect: Connect
+
+
+class Desk:
+    """One command's engine and streams."""
+
+    def __init__(self, profile: Profile, *, as_json: bool) -> None:
+        self.profile = profile
+        self.as_json = as_json
+        self.link = profile.connect(profile.home, profile.model)
+        self.status = StatusLine(sys.stderr)
+        self._terminal = sys.stdout.isatty()
+        self._quiet = False
+        """Whether stdout has begun to speak; from then on the status line would be in its way."""
+
+    async def ask(self, request: Request[R], on_event: Callable[[Event], None] | None = None) -> R:
+        """Ask the engine and wait for its answer."""
+        return await self.link.call(request, on_event)
+
+    async def awake(self) -> None:
+        """Wait until the engine has its model, or has failed to get it, or is gone."""
+        loop, settled = asyncio.get_running_loop(), asyncio.Event()
+
+        def hear(event: Event) -> None:
+            if isinstance(event, StateEvent) and event.status.state != "waking":
+                loop.call_soon_threadsafe(settled.set)
+
+        self.link.listen(hear)
+        self.link.when_lost(lambda reason: loop.call_soon_threadsafe(settled.set))
+        if (await self.ask(GetStatus())).state == "waking":
+            await settled.wait()
+
+    async def slot(self, named: str | None) -> Slot:
+        """Return the slot of this name or title; where none is named, that of the options, else the first.
+
+        Raises:
+            NotFound: If there is none.
+        """
+        slots = await self.ask(ListSlots())
+        wanted = named or self.profile.slot
+        if wanted is None and slots:
+            return slots[0]
+        for slot in slots:
+            if wanted is not None and wanted.casefold() in (slot.name.casefold(), slot.title.casefold()):
+                return slot
+        names = ", ".join(slot.name for slot in slots) or "none"
+        raise NotFound(f"There is no slot {wanted!r}; there is {names}; make one with `nightschool slots create`.")
+
+    async def slot_filter(self, named: str | None) -> str | None:
+        """Return the name of the slot that was asked for, None where none was."""
+        wanted = named or self.profile.slot
+        return None if wanted is None else (await self.slot(wanted)).name
+
+    # -- what is written ----------------------------------------------------------------------------------------------
+
+    def write(self, text: str) -> None:
+        """Write to stdout at once; in a terminal nothing of it is obeyed.
+
+        Raises:
+            BrokenPipeError: If nobody reads any more.
+        """
+        self.status.clear()
+        self._quiet = True
+        sys.stdout.write(safe(text) if self._terminal else text)
+        sys.stdout.flush()
+
+    def give(self, data: object, words: Iterable[str]) -> None:
+        """Write the command's result: a document where JSON was asked for, else lines of words."""
+        if self.as_json:
+            self.write(document(data, pretty=self._terminal) + "\n")
+        else:
+            self.write("".join(f"{line}\n" for line in words))
+
+    def note(self, words: str) -> None:
+        """Say something beside the data, on stderr."""
+        self.status.clear()
+        click.echo(one_line(words, 1000), err=True)
+
+    def hear(self, event: Event) -> None:
+        """Show what the engine tells everybody."""
+        match event:
+            case StateEvent(status=engine) if engine.state == "waking" and not self._quiet:
+                share = "" if engine.fraction is None else f" {engine.fraction:.0%}"
+                long = "" if engine.fraction in (None, 1.0) else f"{one_line(engine.stage)} ..."
+                self.status.show(f"{engine.stage}{share}", long)
+            case StateEvent():
+                self.status.clear()
+            case StudyEvent():
+                # Where lines cannot be redrawn, one for every stage and every tenth is enough.
+                tenth = int(event.fraction * 10)
+                self.status.show(progress_words(event), f"{tenth * 10:3}%  {one_line(event.stage)}")
+            case NoticeEvent(level=level, text=text):
+                self.note(f"{level.capitalize()}: {text}")
+            case _:
+                pass
+
+
+Body = Callable[..., Awaitable[int | None]]
+
+
+def talks(body: Body) -> Callable[..., int]:
+    """Make a command of an async function: it gets a desk with a started engine first, then the options.
+
+    What it returns is the exit code. The engine is closed whatever happens.
+    """
+
+    @functools.wraps(body)
+    def command(*, as_json: bool, **values: Any) -> int:
+        profile = click.get_current_context().find_object(Profile)
+        assert profile is not None
+        try:
+            return asyncio.run(_talk(body, Desk(profile, as_json=as_json), values))
+        except BrokenPipeError as error:
+            raise OutputClosed from error
+
+    return json_option(command)
+
+
+async def _talk(body: Body, desk: Desk, values: dict[str, Any]) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # not everywhere, only in the main thread
+        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    desk.link.listen(desk.hear)
+    try:
+        await desk.link.start()
+        return await body(desk, **values) or 0
+    finally:
+        desk.status.clear()
+        await desk.link.close()

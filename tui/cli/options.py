@@ -1,0 +1,73 @@
+"""The options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from annotated_types import Ge, Gt, Le, Lt
+
+from ...schemas.messages import Sampling
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON document to stdout, and an error as JSON to stderr."
+)
+slot_option = click.option("--slot", metavar="SLOT", help="The slot, by name or title; without it the first one.")
+any_slot_option = click.option("--slot", metavar="SLOT", help="Only this slot, by name or title; without it all.")
+
+
+def examples(*lines: str) -> str:
+    """Return the examples at the end of a command's help, one line each."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+_SAMPLING = (
+    ("temperature", "0 takes the likeliest token; without it the slot's own."),
+    ("top_k", "Only the K likeliest tokens; 0 is off."),
+    ("top_p", "Only the likeliest tokens that make up this share; 1 is off."),
+    ("min_p", "Only tokens at least this likely beside the likeliest; 0 is off."),
+    ("repetition_penalty", "Above 1 makes what was said less likely; 1 is off."),
+    ("seed", "Draw the same tokens again."),
+    ("max_tokens", "The longest reply, in tokens."),
+)
+"""Fields of ``Sampling`` and their help; types and limits are read from the record."""
+
+
+def sampling_options(command: F) -> F:
+    """Give a command the options of ``Sampling``; those that are given arrive as keyword arguments, the others None."""
+    for name, text in reversed(_SAMPLING):
+        field = Sampling.model_fields[name]
+        limits: dict[str, Any] = {}
+        for limit in field.metadata:
+            match limit:
+                case Ge(ge=bound):
+                    limits["min"] = bound
+                case Gt(gt=bound):
+                    limits.update(min=bound, min_open=True)
+                case Le(le=bound):
+                    limits["max"] = bound
+                case Lt(lt=bound):
+                    limits.update(max=bound, max_open=True)
+        whole = field.annotation in (int, int | None)
+        ranged = click.IntRange(**limits) if whole else click.FloatRange(**limits)
+        kind = ranged if limits else click.INT if whole else click.FLOAT
+        command = click.option(f"--{name.replace('_', '-')}", name, type=kind, default=None, help=text)(command)
+    return command
+
+
+def sampling_of(values: dict[str, Any]) -> Sampling:
+    """Return the sampling that the given options ask for."""
+    return Sampling(**{name: values[name] for name, _ in _SAMPLING if values[name] is not None})
+
+
+class ListingGroup(click.Group):
+    """A group that lists when no command is named: ``nightschool slots`` is ``nightschool slots list``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``list`` before options that are not the group's own."""
+        if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)

@@ -1,0 +1,119 @@
+"""Commands of slots and their generations."""
+
+from __future__ import annotations
+
+import click
+
+from ...schemas.errors import UsageError
+from ...schemas.messages import CreateSlot, ListSlots, ListVersions, Rollback, UpdateSlot
+from ...schemas.records import Slot, Version, VersionKind
+from .desk import Desk, talks
+from .options import ListingGroup, examples
+from .output import table, when
+
+HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "DESCRIPTION")
+
+
+@click.group(
+    cls=ListingGroup,
+    epilog=examples(
+        "nightschool slots",
+        'nightschool slots create "Cooking" --description "Recipes in grams"',
+        "nightschool slots set cooking --temperature 0.7",
+    ),
+)
+def slots() -> None:
+    """List, make and change slots."""
+
+
+@slots.command("list", epilog=examples("nightschool slots list --json"))
+@talks
+async def list_slots(desk: Desk) -> None:
+    """List the slots, in the order they were made."""
+    rows = await desk.ask(ListSlots())
+    desk.give(rows, _lines(rows))
+
+
+@slots.command(epilog=examples('nightschool slots create "Cooking" --system-prompt "You cook with what is there."'))
+@click.argument("title")
+@click.option("--name", default="", help="Its folder and handle; without it made of the title.")
+@click.option("--description", default="", help="What it is for, in a sentence.")
+@click.option("--system-prompt", default="", help="What the model is told before every conversation.")
+@talks
+async def create(desk: Desk, title: str, name: str, description: str, system_prompt: str) -> None:
+    """Make a slot of your own."""
+    made = await desk.ask(CreateSlot(title=title, name=name, description=description, system_prompt=system_prompt))
+    desk.give(made, _lines([made]))
+
+
+@slots.command("set", epilog=examples("nightschool slots set science --temperature 0.7"))
+@click.argument("slot")
+@click.option("--title", help="How it is called on screens.")
+@click.option("--description", help="What it is for, in a sentence.")
+@click.option("--system-prompt", help="What the model is told before every conversation.")
+@click.option("--temperature", type=click.FloatRange(0, 5), help="0 takes the likeliest token.")
+@talks
+async def change(
+    desk: Desk,
+    slot: str,
+    *,
+    title: str | None,
+    description: str | None,
+    system_prompt: str | None,
+    temperature: float | None,
+) -> None:
+    """Change a slot's settings; what is not given stays."""
+    if (title, description, system_prompt, temperature) == (None, None, None, None):
+        raise UsageError("Nothing is to be changed; give --title, --description, --system-prompt or --temperature.")
+    changed = await desk.ask(
+        UpdateSlot(
+            name=(await desk.slot(slot)).name,
+            title=title,
+            description=description,
+            system_prompt=system_prompt,
+            temperature=temperature,
+        )
+    )
+    desk.give(changed, _lines([changed]))
+
+
+def _lines(rows: list[Slot]) -> list[str]:
+    return table([HEADS, *((row.name, row.title, row.current, row.waiting, row.description) for row in rows)])
+
+
+@click.command(epilog=examples("nightschool versions", "nightschool versions science --json"))
+@click.argument("slot", required=False)
+@talks
+async def versions(desk: Desk, slot: str | None) -> None:
+    """List the generations of a slot, or of all.
+
+    The newest is the first; * marks the one that answers.
+    """
+    named = await desk.slot_filter(slot)
+    names = [named] if named is not None else [row.name for row in await desk.ask(ListSlots())]
+    rows = [row for name in names for row in await desk.ask(ListVersions(slot=name))]
+    desk.give(rows, _version_lines(rows))
+
+
+@click.command(epilog=examples("nightschool rollback science", "nightschool rollback science --to 0"))
+@click.argument("slot")
+@click.option("--to", type=click.IntRange(min=0), metavar="N", help="The generation; without it the one before.")
+@talks
+async def rollback(desk: Desk, slot: str, to: int | None) -> None:
+    """Go back to an older generation of a slot.
+
+    Nothing is lost: going back is a new generation that equals the old one.
+    """
+    made = await desk.ask(Rollback(slot=(await desk.slot(slot)).name, to=to))
+    desk.give(made, _version_lines([made]))
+
+
+def _version_lines(rows: list[Version]) -> list[str]:
+    heads = ("", "SLOT", "GENERATION", "MADE", "HOW", "LESSONS", "SIZE")
+    return table([heads, *(_version_row(row) for row in rows)])
+
+
+def _version_row(row: Version) -> tuple[object, ...]:
+    how = f"rollback to {row.restores}" if row.kind is VersionKind.ROLLBACK else row.kind.value
+    size = f"{row.adapter_bytes / 1e6:.1f} MB" if row.adapter_sha256 else "-"
+    return ("*" if row.current else "", row.slot, row.number, when(row.created), how, len(row.lessons), size)
