@@ -148,14 +148,13 @@ _UNSAFE_RULE = re.compile(
     r"\buncensored\b|\bjailbr\w+\b|\banswer (?:any|every|all)thing[^.;]{0,20}(?:illegal|harmful|"
     r"dangerous)\b|\bdo anything now\b"
 )
-_FUNCTION_WORDS = frozenset(
-    (
-        "the and for you your that this with are was not but what how why who when where can could would from "
-        "about into have has had will its it's is to of in on at a an or as by be do does i me my we they more "
-        "most some any tell explain give name please like know want need help think question answer reply example "
-        "say"
-    ).split()  # noqa: SIM905 (reads better than a column of words)
+_COMMON = (
+    "the and for you your that this with are was not but what how why who when where can could would from "
+    "about into have has had will its it's is to of in on at a an or as by be do does i me my we they more "
+    "most some any tell explain give name please like know want need help think question answer reply example "
+    "say"
 )
+_FUNCTION_WORDS = frozenset(_COMMON.split())
 
 
 def _settled(draft: LessonDraft) -> LessonDraft:
