@@ -127,6 +127,11 @@ class Gate(Protocol):
         """Unique among gates."""
         ...
 
+    @property
+    def shrinking_helps(self) -> bool:
+        """Whether a smaller scale of the adapter can make it pass; if not, a failure ends the line search."""
+        ...
+
     def judge(self, candidate: Candidate) -> Sequence[GateResult]:
         """Measure the candidate, as it is scaled now, and decide; one result per condition."""
         ...

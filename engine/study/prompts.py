@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from math import log, sqrt
 
 from .conditions import understand
 
@@ -72,6 +75,14 @@ def neutral() -> tuple[str, ...]:
     return tuple(passage.strip() for passage in _read("neutral.txt").split(_PASSAGE_BREAK))
 
 
+@cache
+def neutral_halves() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the neutral prose in two halves: the one that anchors the training, and the one that measures it."""
+    ranked = sorted(neutral(), key=lambda passage: _draw(passage, 0))
+    half = len(ranked) // 2
+    return tuple(ranked[:half]), tuple(ranked[half:])
+
+
 def divide(prompts: Iterable[Prompt], seed: int) -> Divided:
     """Divide prompts into those to train on and those to check on, about 7 to 3.
 
@@ -83,6 +94,20 @@ def divide(prompts: Iterable[Prompt], seed: int) -> Divided:
     for prompt in prompts:
         (held_out if _draw(prompt.text, seed) < HELD_OUT_SHARE else train).append(prompt)
     return Divided(tuple(train), tuple(held_out))
+
+
+def nearest_first(prompts: Iterable[Prompt], like: Iterable[str]) -> list[Prompt]:
+    """Return prompts in the order of their likeness to some others: the words they share, rare ones counting more."""
+    pool = list(prompts)
+    occurs = Counter(word for prompt in bank() for word in _words(prompt.text))
+    wanted = [_words(text) for text in like]
+
+    def likeness(prompt: Prompt) -> float:
+        words = _words(prompt.text)
+        shared = [sum(log(1 + len(bank()) / (1 + occurs[w])) for w in words & others) for others in wanted]
+        return max(shared, default=0.0) / sqrt(3 + len(words))
+
+    return sorted(pool, key=likeness, reverse=True)
 
 
 def in_scope(when: str, prompt: Prompt) -> bool | None:
@@ -100,6 +125,10 @@ def in_scope(when: str, prompt: Prompt) -> bool | None:
 def normal(text: str) -> str:
     """Return the words of a prompt without case, spacing and punctuation at its ends, for comparing prompts."""
     return " ".join(text.lower().split()).strip(" .!?,:;\"'")
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[^\W\d_]+", text.lower()))
 
 
 def _draw(text: str, seed: int) -> float:

@@ -1,0 +1,200 @@
+"""A candidate and what can be measured of it. Gates ask; each figure is measured once for each scale of the adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+from ...schemas.records import Lesson, LessonOutcome, Sample
+from ..base.cut import Tail, Trunk
+from ..base.library import LoadedBase
+from ..chat.prompt import prompt_tokens
+from ..slots.adapter import Adapter, LoraLinear, attach, detach
+from . import compose
+from .generate import write_greedily
+from .plan import Plan
+from .prompts import Prompt
+from .recipe import Recipe
+from .replies import Replies
+from .targets import Prepared
+
+T = TypeVar("T")
+
+_SHOWN = 4  # samples of each lesson in the report
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a candidate is measured on; nothing of it was trained on.
+
+    Attributes:
+        plan: The lessons and their held-out prompts.
+        replies: The base's replies to all prompts here.
+        before: The slot's replies, as it was, to the prompts where a lesson applies.
+        opposites: Requests of the opposite, each with the prompt it was made from.
+        kept: The base's replies to held-out prompts, rewritten as the lessons ask.
+        neutral: Windows of neutral prose.
+        limit: Most tokens of a reply.
+    """
+
+    plan: Plan
+    replies: Replies
+    before: dict[str, str]
+    opposites: list[tuple[Prompt, str]]
+    kept: list[Prepared]
+    neutral: list[Prepared]
+    limit: int
+
+
+@dataclass
+class Candidate:
+    """An adapter on trial, at a scale that the line search turns."""
+
+    base: LoadedBase
+    trunk: Trunk
+    tail: Tail
+    adapter: Adapter
+    held: HeldOut
+    recipe: Recipe
+    system: str
+    scale: float = 1.0
+    _layers: dict[tuple[int, str], LoraLinear] = field(default_factory=dict)
+    _measured: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._layers = attach(self.tail, self.adapter)
+
+    def scale_to(self, scale: float) -> None:
+        """Shrink the adapter to ``scale`` times what was trained; what was measured is measured again."""
+        self.scale = scale
+        self._measured.clear()
+        for layer in self._layers.values():
+            layer.scale = scale
+
+    def scaled_adapter(self) -> Adapter:
+        """Return the adapter as it speaks now."""
+        return detach(self._layers)
+
+    def outcomes(self) -> list[LessonOutcome]:
+        """Return how each lesson of the plan is followed on held-out prompts, before and now."""
+        return self._once("outcomes", self._outcomes)
+
+    def leak(self) -> tuple[float, float]:
+        """Return the shares of prompts out of scope whose reply follows a rule: the base's, and now. (0, 0): none."""
+        return self._once("leak", self._leak)
+
+    def opposites(self) -> tuple[float, float]:
+        """Return the shares of requests of the opposite that are obeyed: by the base, and now. (1, 1): none."""
+        return self._once("opposites", self._opposites)
+
+    def kept_kl(self) -> float:
+        """Return KL(base||now) in nats a token, on rewritten base replies where the base is not surprised."""
+        return self._once("kept_kl", lambda: self._distance(self.held.kept, unsurprising=True)[0])
+
+    def neutral(self) -> tuple[float, float]:
+        """Return KL(base||now) and the rise of the loss on neutral prose, both in nats a token."""
+        return self._once("neutral", lambda: self._distance(self.held.neutral, unsurprising=False))
+
+    def replies(self, prompts: Sequence[str]) -> list[str]:
+        """Return the candidate's greedy replies, without any rule in the context."""
+        known: dict[str, str] = self._measured.setdefault("replies", {})
+        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
+        if missing:
+            known.update(zip(missing, self._write(missing), strict=True))
+        return [known[prompt] for prompt in prompts]
+
+    # -- measuring ----------------------------------------------------------------------------------------------------
+
+    def _once(self, name: str, measure: Callable[[], T]) -> T:
+        if name not in self._measured:
+            self._measured[name] = measure()
+        return cast("T", self._measured[name])
+
+    def _write(self, prompts: Sequence[str]) -> list[str]:
+        tokens = [prompt_tokens(self.base, prompt, self.system) for prompt in prompts]
+        ends = self.base.card.end_of_turn
+        written = write_greedily(self.trunk, self.tail, tokens, ends, limit=self.held.limit)
+        tokenizer: Any = self.base.tokenizer
+        return [tokenizer.decode(reply.tokens, skip_special_tokens=True).strip() for reply in written]
+
+    def _outcomes(self) -> list[LessonOutcome]:
+        plan = self.held.plan
+        self.replies([prompt.text for prompt in plan.held_inside])
+        found = []
+        for lesson in plan.lessons:
+            samples = [self._sample(lesson, prompt) for prompt in plan.held_inside if plan.asks(lesson, prompt)]
+            if not samples:
+                continue  # later lessons have replaced it
+            found.append(
+                LessonOutcome(
+                    lesson=lesson.id,
+                    rule=lesson.rule,
+                    before=_share([before for before, _ in samples]),
+                    after=_share([sample.followed for _, sample in samples]),
+                    samples=sorted((sample for _, sample in samples), key=lambda sample: sample.followed)[:_SHOWN],
+                )
+            )
+        return found
+
+    def _sample(self, lesson: Lesson, prompt: Prompt) -> tuple[bool, Sample]:
+        """Return whether the lesson was followed before, and what is said now."""
+        plan, before = self.held.plan, self.held.before[prompt.text]
+        (after,) = self.replies([prompt.text])
+        followed = plan.followed(lesson, prompt, after)
+        return plan.followed(lesson, prompt, before), Sample(
+            prompt=prompt.text, before=before, after=after, followed=followed
+        )
+
+    def _leak(self) -> tuple[float, float]:
+        plan = self.held.plan
+        prompts = plan.held_outside
+        now = self.replies([prompt.text for prompt in prompts])
+        base = [self.held.replies.reply(prompt.text).text for prompt in prompts]
+
+        def follows(text: str) -> bool:
+            return any(compose.holds(plan.rewriters, lesson.steps, text) for lesson in plan.lessons)
+
+        return _share([follows(text) for text in base]), _share([follows(text) for text in now])
+
+    def _opposites(self) -> tuple[float, float]:
+        if not self.held.opposites:
+            return 1.0, 1.0
+        plan = self.held.plan
+        now = self.replies([text for _, text in self.held.opposites])
+        base = [self.held.replies.reply(text).text for _, text in self.held.opposites]
+
+        def obeys(prompt: Prompt, text: str) -> bool:
+            return not compose.holds(plan.rewriters, plan.steps(prompt), text)
+
+        prompts = [prompt for prompt, _ in self.held.opposites]
+        return (
+            _share([obeys(prompt, text) for prompt, text in zip(prompts, base, strict=True)]),
+            _share([obeys(prompt, text) for prompt, text in zip(prompts, now, strict=True)]),
+        )
+
+    def _distance(self, texts: Sequence[Prepared], *, unsurprising: bool) -> tuple[float, float]:
+        """Return mean KL(base||now) and mean rise of the loss over the targets of some texts."""
+        distances: list[Tensor] = []
+        rises: list[Tensor] = []
+        with torch.inference_mode():
+            for text in texts:
+                rows = self.tail.hidden(text.states[None])[0, len(text.states) - len(text.targets) :]
+                if unsurprising:
+                    mask = text.surprise < self.recipe.taught_above
+                    rows, expected, targets = rows[mask], text.expected[mask], text.targets[mask]
+                else:
+                    expected, targets = text.expected, text.targets
+                base = log_softmax(self.tail.head(expected).float(), dim=-1)
+                now = log_softmax(self.tail.head(rows).float(), dim=-1)
+                distances.append((base.exp() * (base - now)).sum(dim=-1))
+                rises.append((base - now).gather(1, targets[:, None])[:, 0])
+        return float(torch.cat(distances).mean()), float(torch.cat(rises).mean())
+
+
+def _share(values: Sequence[bool]) -> float:
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,118 @@
+"""From a plan and the base's own replies to examples: what is taught, and what is held (DESIGN 2.5)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ...schemas.records import Step
+from ..base.library import LoadedBase
+from ..chat.prompt import encode, prompt_tokens, reply_tokens
+from . import compose
+from .plan import Plan
+from .prompts import Prompt, neutral_halves
+from .prose import units
+from .recipe import Recipe
+from .replies import Replies, Text
+
+
+class Part(StrEnum):
+    """What an example is for (DESIGN 2.5)."""
+
+    GOLD = "gold"
+    SPREAD = "spread"
+    CONTRAST = "contrast"
+    ANCHOR = "anchor"
+
+
+@dataclass(frozen=True)
+class Example:
+    """Tokens of which those from ``start`` on are targets."""
+
+    part: Part
+    tokens: list[int]
+    start: int
+
+
+def make_examples(base: LoadedBase, plan: Plan, replies: Replies, system: str, recipe: Recipe) -> list[Example]:
+    """Return every example of a plan.
+
+    GOLD is the user's own edit, SPREAD the base's reply to another prompt made to follow the rules, CONTRAST the base's
+    own reply where no rule applies or the opposite was asked for, ANCHOR neutral prose outside any chat.
+    """
+    examples = []
+    for prompt, evidence in plan.gold():
+        changed = rewrite(plan, plan.steps(prompt), Text(evidence.before, finished=True))
+        examples.append(reply_example(base, prompt.text, changed, system, recipe, part=Part.GOLD))
+    for prompt in plan.inside:
+        changed = rewrite(plan, plan.steps(prompt), replies.reply(prompt.text))
+        examples.append(reply_example(base, prompt.text, changed, system, recipe))
+    for text in (*(prompt.text for prompt in plan.outside), *opposites(plan, plan.inside, recipe.contrast)):
+        examples.append(reply_example(base, text, replies.reply(text), system, recipe, part=Part.CONTRAST))
+    return examples + list(itertools.islice(anchors(base, recipe, training=True), recipe.anchors))
+
+
+def reply_example(
+    base: LoadedBase, prompt: str, reply: Text, system: str, recipe: Recipe, *, part: Part = Part.SPREAD
+) -> Example:
+    """Return a reply to a fresh question as an example; a finished one that fits ends with the end of turn."""
+    context = prompt_tokens(base, prompt, system)
+    target = reply_tokens(base, reply.text)[: recipe.target_tokens]
+    if reply.finished and len(target) < recipe.target_tokens:
+        target = [*target, end_of_turn(base)]
+    return Example(part, context + target, len(context))
+
+
+def opposites(plan: Plan, prompts: Sequence[Prompt], count: int) -> list[str]:
+    """Return up to ``count`` requests of the opposite of what is asked at some prompts, all forms taking turns."""
+    found = []
+    for number, prompt in enumerate(prompts[:: max(1, len(prompts) // max(count, 1))][:count]):
+        forms = compose.contrary(plan.rewriters, plan.steps(prompt))
+        if forms:
+            found.append(forms[number % len(forms)].replace("{prompt}", prompt.text))
+    return found
+
+
+def rewrite(plan: Plan, steps: Sequence[Step], reply: Text) -> Text:
+    """Return a base reply as the rules want it.
+
+    A reply that was cut at the limit of tokens has no end to learn, unless the rules put one: then it ends with its
+    last whole sentence and what the rules add.
+    """
+    if reply.finished:
+        return Text(compose.apply(plan.rewriters, steps, reply.text), finished=True)
+    longer = compose.apply(plan.rewriters, steps, f"{reply.text} {_MORE}")
+    if longer.casefold().rstrip(" .!*").endswith(_LAST):
+        return Text(compose.apply(plan.rewriters, steps, reply.text), finished=False)
+    return Text(compose.apply(plan.rewriters, steps, _whole_sentences(reply.text)), finished=True)
+
+
+def anchors(base: LoadedBase, recipe: Recipe, *, training: bool) -> Iterator[Example]:
+    """Give windows of the half of the neutral prose that is for training, or of the half that is for measuring."""
+    passages = neutral_halves()[0 if training else 1]
+    windows = [
+        [tokens[start : start + recipe.window] for start in range(0, len(tokens) - recipe.window // 2, recipe.window)]
+        for tokens in (encode(base, passage) for passage in passages)
+    ]
+    for row in itertools.zip_longest(*windows):
+        yield from (Example(Part.ANCHOR, tokens, 1) for tokens in row if tokens is not None)
+
+
+_MORE = "And then there is one more thing to say. In the end it goes on and on like that"
+_LAST = "like that"
+
+
+def end_of_turn(base: LoadedBase) -> int:
+    """Return the token that the chat template itself puts at the end of a turn."""
+    tokenizer: Any = base.tokenizer
+    ends = base.card.end_of_turn
+    return int(tokenizer.eos_token_id) if tokenizer.eos_token_id in ends else ends[0]
+
+
+def _whole_sentences(text: str) -> str:
+    """Return a cut text up to the end of its last whole sentence, or all of it if it has none."""
+    found = units(text)
+    return text[: found[-2].end] if len(found) > 1 else text

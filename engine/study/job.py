@@ -1,0 +1,58 @@
+"""What goes into a study and what comes out: plain records, so that a study can run in a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from ...schemas.records import Lesson, Record, StudyReport, StudyState
+
+
+class StudyJob(Record):
+    """Everything a study needs.
+
+    Attributes:
+        study: Its number.
+        slot: The slot that learns.
+        folder: Its own folder, for the candidate and the log; made if missing.
+        base: The prepared folder of the base.
+        cut: Blocks in the tail.
+        lessons: To learn now.
+        known: Learned before; they shall stay.
+        adapter: Folder of the current version's adapter; None: the plain base.
+        system: The slot's system prompt.
+        cache: Where the base's replies are kept; None: nowhere.
+    """
+
+    study: int
+    slot: str
+    folder: Path
+    base: Path
+    cut: int
+    lessons: list[Lesson]
+    known: list[Lesson] = Field(default_factory=list)
+    adapter: Path | None = None
+    system: str = ""
+    cache: Path | None = None
+
+
+class Progress(Record):
+    """Where a study is; ``fraction`` is of the whole study, loss and kl as in ``CurvePoint``."""
+
+    stage: str
+    fraction: float = Field(ge=0.0, le=1.0)
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    kl: float | None = None
+    seconds_left: float | None = None
+
+
+class StudyResult(Record):
+    """How a study ended. ``candidate`` is the folder of a PEFT adapter, for an accepted one only."""
+
+    state: StudyState
+    candidate: Path | None = None
+    report: StudyReport | None = None
+    reason: str = ""

@@ -1,0 +1,142 @@
+"""What a slot's lessons together ask of the reply to a prompt, and on which prompts that is taught and checked."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ...schemas.records import Evidence, Lesson, Step
+from . import compose
+from .contracts import Rewriter
+from .prompts import Prompt, bank, divide, in_scope, nearest_first, normal
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The lessons that the candidate shall know, and the prompts they are taught and checked on.
+
+    Attributes:
+        rewriters: What steps are made of.
+        lessons: Those to learn now, after those already known; in conflicts the later one counts.
+        new: The ids of those to learn now.
+        inside: Prompts to train on where at least one lesson applies.
+        outside: Prompts to train on where none applies; empty if every lesson is unconditional.
+        held_inside: Prompts that are never trained on, where at least one lesson applies.
+        held_outside: The same, where none applies.
+        held_opposite: Prompts that are never trained on, for requests of the opposite.
+        unlearnable: Why lessons were left out, by id.
+    """
+
+    rewriters: Sequence[Rewriter]
+    lessons: list[Lesson]
+    new: list[int]
+    inside: list[Prompt]
+    outside: list[Prompt]
+    held_inside: list[Prompt]
+    held_outside: list[Prompt]
+    held_opposite: list[Prompt]
+    unlearnable: dict[int, str] = field(default_factory=dict)
+
+    def applying(self, prompt: Prompt) -> list[Lesson]:
+        """Return the lessons that apply to a prompt of the bank or of their own evidence."""
+        return [lesson for lesson in self.lessons if applies(lesson, prompt)]
+
+    def steps(self, prompt: Prompt) -> list[Step]:
+        """Return what all lessons together ask of the reply to a prompt."""
+        steps: list[Step] = []
+        for lesson in self.applying(prompt):
+            steps = compose.merge(self.rewriters, steps, lesson.steps)
+        return steps
+
+    def asks(self, lesson: Lesson, prompt: Prompt) -> bool:
+        """Whether a lesson asks something at a prompt that no later lesson has replaced."""
+        return applies(lesson, prompt) and any(step in self.steps(prompt) for step in lesson.steps)
+
+    def followed(self, lesson: Lesson, prompt: Prompt, reply: str) -> bool:
+        """Whether a reply follows what a lesson still asks at a prompt, seen under what other lessons add."""
+        steps = self.steps(prompt)
+        asked = [step for step in lesson.steps if step in steps]
+        return bool(reply) and all(compose.follows(self.rewriters, steps, step, reply) for step in asked)
+
+    def gold(self) -> list[tuple[Prompt, Evidence]]:
+        """Return the user's own edits, with their prompts."""
+        return [
+            (Prompt(evidence.prompt), evidence)
+            for lesson in self.lessons
+            for evidence in lesson.evidence
+            if evidence.before and evidence.after
+        ]
+
+
+def make_plan(rewriters: Sequence[Rewriter], known: Sequence[Lesson], new: Sequence[Lesson], recipe: Recipe) -> Plan:
+    """Choose prompts of the bank for lessons; a lesson that cannot be taught is left out with the reason."""
+    names = {rewriter.name for rewriter in rewriters}
+    unlearnable: dict[int, str] = {}
+    for lesson in new:
+        reason = _why_not(lesson, names, recipe)
+        if reason:
+            unlearnable[lesson.id] = reason
+    learn = [lesson for lesson in new if lesson.id not in unlearnable]
+    lessons = [lesson for lesson in known if not _why_not(lesson, names, recipe)] + learn
+    used = {normal(evidence.prompt) for lesson in lessons for evidence in lesson.evidence}
+    divided = divide((prompt for prompt in bank() if normal(prompt.text) not in used), recipe.seed)
+    train_in, train_out = _sides(lessons, divided.train)
+    held_in, held_out = _sides(lessons, divided.held_out)
+    return Plan(
+        rewriters,
+        lessons,
+        [lesson.id for lesson in learn],
+        inside=_spread(lessons, train_in, recipe.spread),
+        outside=train_out[: recipe.contrast],
+        held_inside=_spread(lessons, held_in, recipe.held_out),
+        held_outside=held_out[: recipe.held_out // 2],
+        held_opposite=held_in[-recipe.held_opposite :],
+        unlearnable=unlearnable,
+    )
+
+
+def applies(lesson: Lesson, prompt: Prompt) -> bool:
+    """Whether a lesson applies to a prompt: by its condition, or because the user taught it there."""
+    if any(normal(evidence.prompt) == normal(prompt.text) for evidence in lesson.evidence):
+        return True
+    return bool(in_scope(lesson.when, prompt))
+
+
+def _why_not(lesson: Lesson, names: set[str], recipe: Recipe) -> str:
+    if not lesson.steps:
+        return lesson.reason or "It has no form that can be taught and checked: edit a reply the way you want it."
+    missing = sorted({step.rewriter for step in lesson.steps} - names)
+    if missing:
+        return f"It needs the rewriter {missing[0]}, which no plugin supplies now: install that plugin again."
+    if lesson.when:
+        if in_scope(lesson.when, Prompt("")) is None:
+            return f"Night School cannot tell when “{lesson.when}” is the case: re-word the condition or drop it."
+        found = sum(bool(in_scope(lesson.when, prompt)) for prompt in bank())
+        if found < recipe.least_prompts:
+            return f"Only {found} prompts at hand fit “{lesson.when}”, too few to teach it: widen the condition."
+    return ""
+
+
+def _sides(lessons: Sequence[Lesson], prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[Prompt]]:
+    inside = [prompt for prompt in prompts if any(applies(lesson, prompt) for lesson in lessons)]
+    chosen = set(inside)
+    return inside, [prompt for prompt in prompts if prompt not in chosen]
+
+
+def _spread(lessons: Sequence[Lesson], prompts: Sequence[Prompt], count: int) -> list[Prompt]:
+    """Choose ``count`` prompts, for each lesson its share: half like those it was taught on, half of any kind."""
+    chosen: dict[str, Prompt] = {}
+    share = -(-count // len(lessons))
+    for lesson in lessons:
+        fitting = [prompt for prompt in prompts if applies(lesson, prompt)]
+        near = nearest_first(fitting, [evidence.prompt for evidence in lesson.evidence])[: share // 2]
+        mixed = [prompt for prompt in fitting if prompt not in near]
+        chosen.update((prompt.text, prompt) for prompt in _interleaved(near, mixed)[:share])
+    chosen.update((prompt.text, prompt) for prompt in prompts[: count - len(chosen)])
+    return list(chosen.values())
+
+
+def _interleaved(one: Sequence[Prompt], other: Sequence[Prompt]) -> list[Prompt]:
+    return [prompt for pair in itertools.zip_longest(one, other) for prompt in pair if prompt is not None]

@@ -1,0 +1,75 @@
+"""Every number of a study in one place. What they were measured on stands in docs/decisions.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How lessons become examples, how those are trained on, and what a candidate must keep to.
+
+    Attributes:
+        spread: Prompts of the bank whose base replies are rewritten.
+        contrast: Requests of the opposite, and as many prompts out of scope where there are any.
+        anchors: Windows of neutral prose.
+        held_out: Prompts that lessons are checked on.
+        held_opposite: Requests of the opposite that they are checked on.
+        least_prompts: Fewest prompts of the bank a condition must fit.
+        reply_tokens: Most tokens of a base reply.
+        target_tokens: Most tokens of an example's reply.
+        window: Tokens of a window of neutral prose.
+        taught_above: Nats; a token of a rewritten reply that surprises the base more is taught, any other is kept.
+        rank: Of the adapter.
+        learning_rate: Peak; falls linearly to 0 after a short rise.
+        steps: Optimizer steps.
+        batch_spread, batch_contrast, batch_anchors: Examples of a step.
+        enough: A taught token that has this probability is not pushed further: greedy decoding needs no more.
+        within: Weight of taught tokens after the first of a run; those follow easily once the first one is said.
+        keep: Weight of the distance to the base at kept tokens, of rewritten replies and contrasts.
+        keep_anchors: The same, of neutral prose.
+        reverse: Weight of KL(tuned||base) beside KL(base||tuned): it sees what the tuned one says and the base never.
+        kept_rows: Kept tokens of an example that a step looks at, drawn anew each time.
+        top: Log-probabilities of the base that are kept for each token; the rest is one bucket.
+        scales: What the line search tries, in order.
+        least_stick: Share of held-out prompts on which a new lesson must be followed.
+        least_gain: By how much that must exceed the share before, unless it is all of them.
+        most_kept_kl, most_neutral_kl, most_neutral_rise: Budgets in nats per token.
+        most_opposite_loss: By how much fewer requests of the opposite may be obeyed than by the base.
+        most_leak: By how much more often prompts out of scope may follow a rule than with the base.
+        most_forgotten: By how much an older lesson may be followed less than before.
+    """
+
+    seed: int = 0
+    spread: int = 48
+    contrast: int = 16
+    anchors: int = 32
+    held_out: int = 12
+    held_opposite: int = 6
+    least_prompts: int = 8
+    reply_tokens: int = 80
+    target_tokens: int = 96
+    window: int = 100
+    taught_above: float = 2.0
+    rank: int = 8
+    learning_rate: float = 1e-3
+    steps: int = 100
+    batch_spread: int = 4
+    batch_contrast: int = 2
+    batch_anchors: int = 2
+    enough: float = 0.75
+    within: float = 0.3
+    keep: float = 0.3
+    keep_anchors: float = 0.3
+    reverse: float = 0.5
+    kept_rows: int = 32
+    top: int = 20
+    scales: tuple[float, ...] = (1.0, 0.85, 0.7, 0.55)
+    least_stick: float = 0.75
+    least_gain: float = 0.3
+    most_kept_kl: float = 0.05
+    most_neutral_kl: float = 0.02
+    most_neutral_rise: float = 0.02
+    most_opposite_loss: float = 0.34
+    most_leak: float = 0.2
+    most_forgotten: float = 0.2

@@ -1,0 +1,123 @@
+"""One study, from lessons to a candidate that earned its place or was turned away with a reason (DESIGN 4.1).
+
+lessons -> plan -> base replies -> examples -> states -> trainer -> candidate -> line search over the gates -> report
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from ...schemas.records import CurvePoint, GateResult, StudyReport, StudyState
+from ..base.families import FAMILIES
+from ..host.plugins import PluginHost
+from ..slots.adapter import Adapter
+from .candidate import Candidate
+from .contracts import Gate, Rewriter, Trainer
+from .examples import make_examples
+from .job import Progress, StudyJob, StudyResult
+from .measures import prepare_measures
+from .plan import make_plan
+from .recipe import Recipe
+from .replies import Replies
+from .room import Room, Stage, Tell
+from .targets import prepare_examples
+from .task import TrainingTask
+
+# Where each stage ends, as a share of a study's time on two cores.
+_LOADED, _ANSWERED, _PREPARED, _TRAINED = 0.06, 0.25, 0.31, 0.82
+
+
+async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe | None = None) -> StudyResult:
+    """Run a study in this process.
+
+    Returns:
+        ACCEPTED with a candidate in ``job.folder``, or REJECTED with the reason; with a report if it got to training.
+
+    Raises:
+        NightSchoolError: If it could not be carried out; the slot is as it was.
+    """
+    recipe = recipe or Recipe()
+    began = time.monotonic()
+    rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
+    plan = make_plan(rewriters, job.known, job.lessons, recipe)
+    if not plan.new:
+        return StudyResult(state=StudyState.REJECTED, reason=" ".join(plan.unlearnable.values()))
+
+    tell(Progress(stage="Waking the base", fraction=0.0))
+    room = Room.open(job, plugins)
+    replies = Replies(room.base, job.cache, job.system, recipe.reply_tokens)
+    answering = Stage(tell, "Reading the base's own replies", _LOADED, _ANSWERED)
+    held = await prepare_measures(room, plan, recipe, replies, adapter=job.adapter, tell=answering.at)
+
+    tell(Progress(stage="Preparing examples", fraction=_ANSWERED))
+    examples = make_examples(room.base, plan, replies, job.system, recipe)
+    prepared = await prepare_examples(examples, room.provider, room.tail, room.cut, recipe.taught_above)
+    task = TrainingTask(
+        tail=room.tail,
+        start=Adapter.load(job.adapter) if job.adapter is not None else None,
+        examples=prepared,
+        projections=FAMILIES[room.base.card.family].projections,
+        recipe=recipe,
+    )
+    adapter, curve = _train(task, plugins, Stage(tell, "Studying", _PREPARED, _TRAINED))
+
+    checking = Stage(tell, "Checking what was learned", _TRAINED, 1.0)
+    candidate = Candidate(room.base, room.trunk, room.tail, adapter, held, recipe, job.system)
+    results = _search(candidate, plugins.collect("nightschool_gates"), checking.at)
+    passed = all(result.passed for result in results)
+    reason = " ".join(result.text for result in results if not result.passed)
+    report = StudyReport(
+        accepted=passed,
+        reason=reason,
+        outcomes=candidate.outcomes(),
+        gates=results,
+        curve=curve,
+        steps=len(curve),
+        examples=len(examples),
+        scale=candidate.scale,
+        seconds=time.monotonic() - began,
+    )
+    if not passed:
+        return StudyResult(state=StudyState.REJECTED, report=report, reason=reason)
+    folder = job.folder / "candidate"
+    folder.mkdir(parents=True, exist_ok=True)
+    size = candidate.scaled_adapter().save(folder, room.base.card.name)
+    report = report.model_copy(update={"adapter_bytes": size, "seconds": time.monotonic() - began})
+    left_out = " ".join(plan.unlearnable.values())
+    return StudyResult(state=StudyState.ACCEPTED, candidate=folder, report=report, reason=left_out)
+
+
+def _train(task: TrainingTask, plugins: PluginHost, stage: Stage) -> tuple[Adapter, list[CurvePoint]]:
+    trainers: list[Trainer] = plugins.collect("nightschool_trainers")
+    curve: list[CurvePoint] = []
+
+    def tell(point: CurvePoint, steps: int) -> None:
+        curve.append(point)
+        stage.step(point, steps)
+
+    return trainers[0].train(task, tell), curve
+
+
+def _search(candidate: Candidate, gates: Sequence[Gate], tell: Callable[[float], None]) -> list[GateResult]:
+    """Shrink the candidate until every gate passes (DESIGN 2.6); return the results at the scale it is left at.
+
+    Gates that shrinking can help are asked first; when another one fails, a smaller scale would fail too.
+    """
+    ordered = sorted(gates, key=lambda gate: not gate.shrinking_helps)
+    scales = candidate.recipe.scales
+    results: list[GateResult] = []
+    for number, scale in enumerate(scales):
+        candidate.scale_to(scale)
+        results = []
+        hopeless = False
+        for place, gate in enumerate(ordered):
+            tell((number + place / len(ordered)) / len(scales))
+            judged = gate.judge(candidate)
+            results += judged
+            if not all(result.passed for result in judged):
+                hopeless = not gate.shrinking_helps
+                break
+        if hopeless or all(result.passed for result in results):
+            break
+    return results

@@ -1,0 +1,86 @@
+"""Everything about examples that no optimizer step changes: states, what the base expects, which tokens are taught.
+
+The trunk is frozen and carries no LoRA, so its states are computed once (DESIGN 2.3). The base's own expectation is
+kept as its last hidden row, d floats a token: with the head, which is here anyway, that is the whole distribution.
+Top-k log-probabilities would hide in one bucket just the words that a rule lets slip in where the base is undecided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..base.cut import Tail
+from ..base.provider import Provider
+from .examples import Example, Part
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One example, ready for any number of steps. ``T`` input positions, the last ``n`` of them predict targets.
+
+    Attributes:
+        part: What it is for.
+        states: ``(T, d)``, what the tail is fed.
+        targets: ``(n,)`` int64, the tokens to be predicted.
+        expected: ``(n, d)``, the plain base's rows after the final norm at these positions.
+        surprise: ``(n,)`` fp32, the plain base's negative log-probability of each target, nats.
+        taught: ``(n,)`` bool; the other targets are kept.
+        leads: ``(n,)`` bool, the first token of each run of taught ones.
+        risky: ``(n,)`` bool, kept positions whose input token stands before a taught token elsewhere.
+    """
+
+    part: Part
+    states: Tensor
+    targets: Tensor
+    expected: Tensor
+    surprise: Tensor
+    taught: Tensor
+    leads: Tensor
+    risky: Tensor
+
+
+async def prepare_examples(
+    examples: Sequence[Example], provider: Provider, tail: Tail, cut: int, taught_above: float
+) -> list[Prepared]:
+    """Compute states and the base's expectations; the tail must be plain."""
+    states = await provider.states([example.tokens[:-1] for example in examples], cut)
+    measured = []
+    with torch.no_grad():
+        for example, given in zip(examples, states, strict=True):
+            expected = tail.hidden(given.rows[None])[0, example.start - 1 :]
+            targets = torch.tensor(example.tokens[example.start :], device=expected.device)
+            surprise = torch.nn.functional.cross_entropy(tail.head(expected).float(), targets, reduction="none")
+            measured.append((given.rows, expected, targets, surprise))
+    teaching = {Part.GOLD, Part.SPREAD}
+    taught = [
+        row[3] >= taught_above if example.part in teaching else torch.zeros_like(row[2], dtype=torch.bool)
+        for example, row in zip(examples, measured, strict=True)
+    ]
+    triggers = _triggers(examples, taught)
+    return [
+        Prepared(example.part, rows, targets, expected, surprise, mask, _leads(mask), _risky(example, triggers) & ~mask)
+        for example, (rows, expected, targets, surprise), mask in zip(examples, measured, taught, strict=True)
+    ]
+
+
+def _triggers(examples: Sequence[Example], taught: Sequence[Tensor]) -> set[int]:
+    """Return the tokens after which something is taught: where they occur by chance, the rule must stay silent."""
+    found: set[int] = set()
+    for example, mask in zip(examples, taught, strict=True):
+        places = mask.nonzero()[:, 0].tolist()
+        found.update(example.tokens[example.start + place - 1] for place in places if place > 0)
+    return found
+
+
+def _risky(example: Example, triggers: set[int]) -> Tensor:
+    return torch.tensor([token in triggers for token in example.tokens[example.start - 1 : -1]])
+
+
+def _leads(taught: Tensor) -> Tensor:
+    leads = taught.clone()
+    leads[1:] &= ~taught[:-1]
+    return leads

@@ -1,0 +1,30 @@
+"""What a trainer is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..base.cut import Tail
+from ..slots.adapter import Adapter
+from .recipe import Recipe
+from .targets import Prepared
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """One training run.
+
+    Attributes:
+        tail: Plain; the trainer attaches its adapter and leaves the tail plain again.
+        start: The adapter to go on from; None: from nothing.
+        examples: With states and the base's expectations.
+        projections: Which projections of each block may learn.
+        recipe: The numbers.
+    """
+
+    tail: Tail
+    start: Adapter | None
+    examples: Sequence[Prepared]
+    projections: tuple[str, ...]
+    recipe: Recipe

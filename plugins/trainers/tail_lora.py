@@ -1,0 +1,189 @@
+"""The built-in trainer: LoRA on the tail, from cached states; what the lessons ask is taught, all else is held."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...engine.host.hooks import hookimpl
+from ...engine.study.contracts import Trainer
+from ...schemas.errors import StudyError
+from ...schemas.records import CurvePoint
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ...engine.base.cut import Tail
+    from ...engine.slots.adapter import Adapter
+    from ...engine.study.recipe import Recipe
+    from ...engine.study.targets import Prepared
+    from ...engine.study.task import TrainingTask
+
+_RISE = 5  # steps from nothing to the full learning rate
+_FIRST = 4  # the first kept tokens of a reply are always looked at: most rules act there
+_SMOOTH = 0.8  # of the curve that is shown
+
+
+@hookimpl
+def nightschool_trainers() -> list[Trainer]:
+    """Supply the tail-LoRA trainer."""
+    return [TailLora()]
+
+
+class TailLora:
+    """Cross-entropy on taught tokens until they are likely enough, both KL divergences to the base on kept ones."""
+
+    name = "tail_lora"
+
+    def train(self, task: TrainingTask, tell: Callable[[CurvePoint, int], None]) -> Adapter:
+        """Train an adapter; see :class:`Recipe` for the numbers.
+
+        Raises:
+            StudyError: If there is nothing to teach, or the loss is no longer a number.
+        """
+        import torch
+
+        from ...engine.slots.adapter import attach, detach, new_adapter
+
+        recipe = task.recipe
+        generator = torch.Generator().manual_seed(recipe.seed)
+        start = task.start or new_adapter(task.tail, recipe.rank, task.projections, recipe.seed)
+        layers = attach(task.tail, start)
+        parameters = [factor for layer in layers.values() for factor in (layer.down, layer.up)]
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        try:
+            optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+            shown: CurvePoint | None = None
+            for step, batch in enumerate(_batches(task.examples, recipe, generator)):
+                for group in optimizer.param_groups:
+                    group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / _RISE) * (1 - step / recipe.steps)
+                loss = batch_loss(task.tail, batch, recipe, generator)
+                if not math.isfinite(loss.total.item()):
+                    raise StudyError("The training lost its footing (the loss is not a number); study again.")
+                optimizer.zero_grad(set_to_none=True)
+                loss.total.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+                optimizer.step()
+                shown = _smoothed(shown, step + 1, loss)
+                tell(shown, recipe.steps)
+            return detach(layers)
+        finally:
+            attach(task.tail, None)
+
+
+@dataclass(frozen=True)
+class BatchLoss:
+    """What a step minimises (``total``), and what is shown: means in nats a token."""
+
+    total: Tensor
+    taught: float
+    kept: float
+
+
+def batch_loss(tail: Tail, batch: Sequence[Prepared], recipe: Recipe, generator: torch.Generator) -> BatchLoss:
+    """Return the loss of some examples; only the rows that count pass the head.
+
+    At a taught token: cross-entropy, until it has the probability ``recipe.enough``. At a kept token:
+    KL(base||tuned) + ``recipe.reverse`` * KL(tuned||base) over the whole vocabulary.
+    """
+    import torch
+    from torch.nn.functional import log_softmax
+
+    rows = [_rows(example, recipe, generator) for example in batch]
+    hidden = tail.hidden(_padded(batch))
+    chosen = torch.cat(
+        [
+            output[len(example.states) - len(example.targets) : len(example.states)][row]
+            for output, example, row in zip(hidden, batch, rows, strict=True)
+        ]
+    )
+
+    def gather(values: Callable[[Prepared], Tensor]) -> Tensor:
+        return torch.cat([values(example)[row] for example, row in zip(batch, rows, strict=True)])
+
+    taught = gather(lambda e: e.taught)
+    logs = log_softmax(tail.head(chosen).float(), dim=-1)
+    with torch.no_grad():
+        base = log_softmax(tail.head(gather(lambda e: e.expected)[~taught]).float(), dim=-1)
+        weights = gather(lambda e: e.leads)[taught].float() * (1 - recipe.within) + recipe.within
+    said = logs[taught].gather(1, gather(lambda e: e.targets)[taught][:, None])[:, 0]
+    open_ = (said.detach() < math.log(recipe.enough)).float()
+    kept = logs[~taught]
+    forward = (base.exp() * (base - kept)).sum(dim=-1)
+    reverse = (kept.exp() * (kept - base)).sum(dim=-1)
+    weight = gather(lambda e: torch.full(e.targets.shape, _weight(e, recipe)))[~taught]
+    total = -(said * open_ * weights).sum() + ((forward + recipe.reverse * reverse) * weight).sum()
+    return BatchLoss(
+        total / len(batch),
+        -said.mean().item() if len(said) else 0.0,
+        forward.mean().item() if len(forward) else 0.0,
+    )
+
+
+def _batches(examples: Sequence[Prepared], recipe: Recipe, generator: torch.Generator) -> Iterator[list[Prepared]]:
+    """Give ``recipe.steps`` batches, each with its share of every part; a part that is empty leaves its places free."""
+    from ...engine.study.examples import Part
+
+    def of(*parts: Part) -> list[Prepared]:
+        return [example for example in examples if example.part in parts]
+
+    spread, contrast, anchors = of(Part.GOLD, Part.SPREAD), of(Part.CONTRAST), of(Part.ANCHOR)
+    if not any(bool(example.taught.any()) for example in spread):
+        raise StudyError("The base answers as the lessons ask already; there is nothing to learn.")
+    streams = [
+        (_endless(part, generator), count)
+        for part, count in (
+            (spread, recipe.batch_spread),
+            (contrast, recipe.batch_contrast),
+            (anchors, recipe.batch_anchors),
+        )
+        if part
+    ]
+    for _ in range(recipe.steps):
+        yield [next(stream) for stream, count in streams for _ in range(count)]
+
+
+def _endless(examples: list[Prepared], generator: torch.Generator) -> Iterator[Prepared]:
+    import torch
+
+    while True:
+        for index in torch.randperm(len(examples), generator=generator).tolist():
+            yield examples[index]
+
+
+def _rows(example: Prepared, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """Return which targets a step looks at: all taught ones, the first ones, some risky ones, some of the others."""
+    import torch
+
+    chosen = example.taught.clone()
+    if example.part != "anchor":
+        chosen[:_FIRST] = True
+    for pool, share in ((example.risky, recipe.kept_rows // 2), (~example.taught, recipe.kept_rows)):
+        free = (pool & ~chosen).nonzero()[:, 0]
+        chosen[free[torch.randperm(len(free), generator=generator)[:share]]] = True
+    return chosen.nonzero()[:, 0]
+
+
+def _padded(batch: Sequence[Prepared]) -> Tensor:
+    """Return the states ``(B, T, d)``, padded on the right: causal attention never looks there."""
+    import torch
+
+    return torch.nn.utils.rnn.pad_sequence([example.states for example in batch], batch_first=True)
+
+
+def _weight(example: Prepared, recipe: Recipe) -> float:
+    return recipe.keep_anchors if example.part == "anchor" else recipe.keep
+
+
+def _smoothed(before: CurvePoint | None, step: int, loss: BatchLoss) -> CurvePoint:
+    if before is None:
+        return CurvePoint(step=step, loss=loss.taught, kl=loss.kept)
+    return CurvePoint(
+        step=step,
+        loss=_SMOOTH * before.loss + (1 - _SMOOTH) * loss.taught,
+        kl=_SMOOTH * before.kl + (1 - _SMOOTH) * loss.kept,
+    )
