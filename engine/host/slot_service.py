@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ...schemas.errors import StudyRunning
+from ...schemas.errors import NightSchoolError, StudyRunning
 from ...schemas.messages import CreateSlot, ListSlots, ListVersions, NoticeEvent, Rollback, UpdateSlot
-from ...schemas.records import LessonState, Slot, StudyState, Version
+from ...schemas.records import LessonState, Slot, Study, StudyState, Version
 from .rooms import Rooms, Tell
 
 ROLLED_BACK = "Rolled back: approve it again to have it studied again."
@@ -78,23 +78,29 @@ def settle_lessons(rooms: Rooms, slot: str) -> tuple[int, int]:
 
 
 def settle_after_crash(rooms: Rooms) -> None:
-    """Bring the database in step with the slots after an engine that stopped in the middle of something."""
-    records = rooms.records
-    for study in records.running_studies():
-        made = next(
-            (
-                version
-                for version in rooms.store.versions(study.slot)
-                if version.created >= study.started and version.report and set(study.lessons) <= set(version.lessons)
-            ),
-            None,
-        )
-        if made is None:
-            records.finish_study(study.id, StudyState.FAILED, reason="The engine stopped during it; study again.")
-        else:
-            records.finish_study(study.id, StudyState.ACCEPTED, version=made.number, report=made.report)
+    """Bring the database in step with the slots after an engine that stopped in the middle of something.
+
+    A slot whose files do not read back is told of and left as it is; the others, and a way to roll it back, stay.
+    """
+    for study in rooms.records.running_studies():
+        try:
+            _settle_study(rooms, study)
+        except NightSchoolError as error:
+            rooms.records.finish_study(study.id, StudyState.FAILED, reason=f"The engine stopped during it: {error}")
     for slot in rooms.store.list():
-        settle_lessons(rooms, slot.name)
+        try:
+            settle_lessons(rooms, slot.name)
+        except NightSchoolError as error:
+            rooms.broadcast(NoticeEvent(level="error", text=str(error)))
+
+
+def _settle_study(rooms: Rooms, study: Study) -> None:
+    """Note how a study that was cut off ended: its version may be on the disk already."""
+    for version in rooms.store.versions(study.slot):
+        if version.created >= study.started and version.report and set(study.lessons) <= set(version.lessons):
+            rooms.records.finish_study(study.id, StudyState.ACCEPTED, version=version.number, report=version.report)
+            return
+    rooms.records.finish_study(study.id, StudyState.FAILED, reason="The engine stopped during it; study again.")
 
 
 def _first_that_knows(rooms: Rooms, slot: str, lesson: int) -> int | None:
