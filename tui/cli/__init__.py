@@ -29,12 +29,12 @@ _ENDINGS: dict[type[BaseException], int] = {
 }
 
 
-def main() -> None:
-    """Be the command ``nightschool``."""
+def main(connect: Connect = connect_engine) -> None:
+    """Be the command ``nightschool`` and end the process."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    code = run(sys.argv[1:])
+    code = run(sys.argv[1:], connect)
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -69,12 +69,15 @@ class Desk:
         """Wait until the engine has its model, or has failed to get it, or is gone."""
         loop, settled = asyncio.get_running_loop(), asyncio.Event()
 
+        def settle(reason: str = "") -> None:
+            loop.call_soon_threadsafe(settled.set)
+
         def hear(event: Event) -> None:
             if isinstance(event, StateEvent) and event.status.state != "waking":
-                loop.call_soon_threadsafe(settled.set)
+                settle()
 
         self.link.listen(hear)
-        self.link.when_lost(lambda reason: loop.call_soon_threadsafe(settled.set))
+        self.link.when_lost(settle)
         if (await self.ask(GetStatus())).state == "waking":
             await settled.wait()
 

@@ -13,7 +13,7 @@ from ...engine.paths import find_home
 from ...schemas.errors import NightSchoolError, UsageError
 from ...schemas.messages import Check
 from ...schemas.messages import Doctor as LookAround
-from . import chat, slots
+from . import chat, conversations, learning, slots
 from .desk import Connect, Desk, Profile, talks
 from .options import examples
 from .output import table
@@ -76,5 +76,17 @@ async def doctor(desk: Desk) -> int:
     return code or int(not all(check.ok for check in checks))
 
 
-for command in (chat.ask, chat.edit, chat.undo, slots.slots, slots.versions, slots.rollback, doctor):
-    root.add_command(command)
+COMMANDS = (
+    chat.ask,
+    chat.edit,
+    chat.undo,
+    learning.lessons,
+    learning.study,
+    slots.slots,
+    slots.versions,
+    slots.rollback,
+    conversations.conversations,
+    doctor,
+)
+for _command in COMMANDS:
+    root.add_command(_command)

@@ -1,0 +1,123 @@
+"""Commands of what is learned: lessons, and the study that learns them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import click
+
+from ...schemas.errors import NightSchoolError, StudyCancelled, StudyError, UsageError
+from ...schemas.messages import CancelStudy, ListLessons, StartStudy, UpdateLesson
+from ...schemas.records import Lesson, LessonState, Study, StudyState
+from .desk import Desk, talks
+from .options import ListingGroup, any_slot_option, examples, slot_option
+from .output import study_lines, table, when
+
+CANCEL_SECONDS = 15.0
+"""How long a stopped study may take to end."""
+
+STUDY_CODES = {
+    StudyState.ACCEPTED: 0,
+    StudyState.REJECTED: StudyError.exit_code,
+    StudyState.FAILED: StudyError.exit_code,
+    StudyState.CANCELLED: StudyCancelled.exit_code,
+}
+
+
+@click.command(epilog=examples("nightschool study", "nightschool study --slot science --json > report.json"))
+@slot_option
+@talks
+async def study(desk: Desk, slot: str | None) -> int:
+    """Study the approved lessons of a slot.
+
+    Progress goes to stderr, the report to stdout. The exit code is 0 if the candidate was accepted, 40 if it was
+    rejected or the study failed, 43 if it was stopped elsewhere. Ctrl+c stops it; the slot then stays as it was.
+    """
+    name = (await desk.slot(slot)).name
+    work = asyncio.ensure_future(desk.ask(StartStudy(slot=name)))
+    try:
+        ended = await asyncio.shield(work)
+    except asyncio.CancelledError:
+        with contextlib.suppress(NightSchoolError):
+            await asyncio.wait_for(desk.ask(CancelStudy()), CANCEL_SECONDS)
+        await asyncio.wait({work}, timeout=CANCEL_SECONDS)
+        if work.done() and not work.cancelled() and work.exception() is None:
+            _give(desk, work.result())
+        work.cancel()
+        raise
+    _give(desk, ended)
+    return STUDY_CODES.get(ended.state, StudyError.exit_code)
+
+
+def _give(desk: Desk, ended: Study) -> None:
+    desk.give(ended, study_lines(ended))
+
+
+@click.group(
+    cls=ListingGroup,
+    epilog=examples(
+        "nightschool lessons --slot science --state approved",
+        "nightschool lessons approve 3 4",
+        'nightschool lessons reword 5 "Answer in at most two sentences."',
+    ),
+)
+def lessons() -> None:
+    """List, approve, dismiss and reword lessons."""
+
+
+@lessons.command("list", epilog=examples("nightschool lessons list --state proposed --state approved --json"))
+@any_slot_option
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice([state.value for state in LessonState]),
+    help="Only lessons in this state; may be given again.",
+)  # fmt: skip
+@talks
+async def list_lessons(desk: Desk, slot: str | None, states: tuple[str, ...]) -> None:
+    """List lessons, the latest first."""
+    wanted = [LessonState(state) for state in states]
+    rows = await desk.ask(ListLessons(slot=await desk.slot_filter(slot), states=wanted))
+    desk.give(rows, _lines(rows))
+
+
+@lessons.command(epilog=examples("nightschool lessons approve 3 4"))
+@click.argument("numbers", metavar="LESSON...", type=click.IntRange(min=1), nargs=-1, required=True)
+@talks
+async def approve(desk: Desk, numbers: tuple[int, ...]) -> None:
+    """Let the next study take lessons."""
+    await _set_state(desk, numbers, LessonState.APPROVED)
+
+
+@lessons.command(epilog=examples("nightschool lessons dismiss 3"))
+@click.argument("numbers", metavar="LESSON...", type=click.IntRange(min=1), nargs=-1, required=True)
+@talks
+async def dismiss(desk: Desk, numbers: tuple[int, ...]) -> None:
+    """Keep lessons from being studied."""
+    await _set_state(desk, numbers, LessonState.DISMISSED)
+
+
+async def _set_state(desk: Desk, numbers: tuple[int, ...], state: LessonState) -> None:
+    changed = [await desk.ask(UpdateLesson(lesson=number, state=state)) for number in numbers]
+    desk.give(changed, _lines(changed))
+
+
+@lessons.command(epilog=examples('nightschool lessons reword 5 "Answer in at most two sentences."'))
+@click.argument("number", metavar="LESSON", type=click.IntRange(min=1))
+@click.argument("rule")
+@talks
+async def reword(desk: Desk, number: int, rule: str) -> None:
+    """Put a lesson in other words; they are read again for what they ask."""
+    if not rule.strip():
+        raise UsageError("A lesson needs words; say what a reply should be like.")
+    changed = await desk.ask(UpdateLesson(lesson=number, rule=rule))
+    desk.give(changed, _lines([changed]))
+
+
+def _lines(rows: list[Lesson]) -> list[str]:
+    heads = ("LESSON", "SLOT", "STATE", "MADE", "RULE")
+    return table([heads, *((row.id, row.slot, row.state.value, when(row.created), _rule(row)) for row in rows)])
+
+
+def _rule(row: Lesson) -> str:
+    rule = row.rule or "(not in words yet; reword it)"
+    return f"{rule} [{row.reason}]" if row.reason else rule
