@@ -69,7 +69,7 @@ class ChatService:
         answering = self._rooms.begin(request.conversation)
         try:
             history = records.messages(request.conversation, limit=EVERY_MESSAGE)
-            turns = [*turns_of(history), Turn(Role.USER, request.text)]
+            turns = turns_of(history, request.text)
             question = await self._question(request.conversation, turns, request.sampling)
             drafts = await teaching.read_words(self._rooms, history, request.text)
             with records.transaction():
@@ -189,14 +189,14 @@ class ChatService:
         return _Said(reply.text, reply.finish, reply.tokens)
 
 
-def turns_of(history: list[Message]) -> list[Turn]:
-    """Return what the model reads of a conversation: user and reply in turn.
+def turns_of(history: list[Message], said: str = "") -> list[Turn]:
+    """Return what the model reads of a conversation, and what is said now: user and reply in turn.
 
     A question whose reply was stopped before its first word is left out with it; one that a crash left without any is
     read together with the next.
     """
     turns: list[Turn] = []
-    for message in history:
+    for message in [*(Turn(m.role, m.text) for m in history), *([Turn(Role.USER, said)] if said else [])]:
         last = turns[-1] if turns else None
         if message.role is Role.ASSISTANT and not message.text:
             if last is not None and last.role is Role.USER:
@@ -205,7 +205,7 @@ def turns_of(history: list[Message]) -> list[Turn]:
             joined = last.text if message.text == last.text else f"{last.text}\n\n{message.text}"
             turns[-1] = Turn(message.role, joined)
         else:
-            turns.append(Turn(message.role, message.text))
+            turns.append(message)
     return turns
 
 

@@ -96,7 +96,11 @@ def parse_request(line: bytes) -> tuple[int, Request[Any]]:
         problem = "fields that do not belong there" if cls else f"an unknown method {str(values.get('method'))[:60]!r}"
         raise BadRequest(number, ProtocolError(f"A request has {problem}; use the client of the same Night School."))
     try:
+        json.dumps(values, ensure_ascii=False).encode()
         return number, cls.model_validate(values.get("params", {}))
+    except UnicodeEncodeError as error:
+        half = UsageError("The text holds half a character (a lone surrogate); remove it and try again.")
+        raise BadRequest(number, half) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "params"

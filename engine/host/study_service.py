@@ -92,6 +92,7 @@ class StudyService:
             known=[lesson for lesson in rooms.records.lessons(name, [LessonState.LEARNED]) if lesson.steps],
             adapter=adapter,
             system=slot.system_prompt,
+            cache=rooms.home.cache,
         )
         return study, job
 

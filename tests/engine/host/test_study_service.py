@@ -1,0 +1,256 @@
+"""Studies and versions: what a study made, what a crash left, what a rollback takes out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from nightschool.engine.study.runner import Progress, StudyResult
+from nightschool.schemas import messages as ask
+from nightschool.schemas.errors import BaseMismatch, DiskFull, NothingToLearn, StudyRunning, UsageError
+from nightschool.schemas.records import LessonState, StudyReport, StudyState
+
+RULE = "From now on, start every reply with “Captain,”."
+OTHER = "From now on, always answer in lowercase."
+
+
+class ScriptedStudy:
+    """Stands in for the study's process."""
+
+    def __init__(self):
+        self.state = StudyState.ACCEPTED
+        self.reason = "Every gate passed."
+        self.jobs = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def __call__(self, job, tell):
+        self.jobs.append(job)
+        tell(Progress(stage="training", fraction=0.5, step=1, steps=2))
+        await self.hold.wait()
+        report = StudyReport(accepted=self.state is StudyState.ACCEPTED, reason=self.reason)
+        candidate = None
+        if self.state is StudyState.ACCEPTED:
+            candidate = job.folder / "candidate"
+            candidate.mkdir(parents=True)
+            (candidate / "adapter_model.safetensors").write_bytes(b"weights %d" % job.study)
+            (candidate / "adapter_config.json").write_text(json.dumps({}))
+        return StudyResult(state=self.state, candidate=candidate, report=report, reason=self.reason)
+
+
+@pytest.fixture
+def runner(monkeypatch):
+    scripted = ScriptedStudy()
+    monkeypatch.setattr("nightschool.engine.study.runner.run_study", scripted)
+    return scripted
+
+
+async def teach(desk, rule=RULE, slot="science"):
+    conversation = await desk.conversation(slot)
+    await desk.say(rule, conversation)
+    return (await desk.ask(ask.ListLessons(slot=slot)))[0]
+
+
+async def state(desk, lesson):
+    (found,) = [row for row in await desk.ask(ask.ListLessons()) if row.id == lesson.id]
+    return found.state, found.version
+
+
+async def study(desk, slot="science"):
+    return await desk.ask(ask.StartStudy(slot=slot))
+
+
+async def test_nothing_to_learn(desk, runner):
+    with pytest.raises(NothingToLearn):
+        await study(desk)
+    await teach(desk, slot="gaming")
+    with pytest.raises(NothingToLearn):
+        await study(desk)
+
+
+async def test_an_accepted_study_makes_a_version_that_answers(desk, runner):
+    lesson = await teach(desk)
+    ended = await study(desk)
+    assert (ended.state, ended.version, ended.lessons) == (StudyState.ACCEPTED, 1, [lesson.id])
+    assert await state(desk, lesson) == (LessonState.LEARNED, 1)
+    assert desk.events("study.progress")[0].fraction == 0.5
+    assert desk.events("study.ended")[0].study == ended
+    version = (await desk.ask(ask.ListVersions(slot="science")))[0]
+    assert (version.current, version.lessons, version.report.accepted) == (True, [lesson.id], True)
+    assert not (runner.jobs[0].folder / "candidate").exists()
+    await desk.say("Hello", await desk.conversation())
+    assert desk.chat.asked[-1].adapter == desk.rooms.store.adapter_folder("science")
+
+
+async def test_the_next_study_keeps_what_the_slot_knows(desk, runner):
+    first = await teach(desk)
+    await study(desk)
+    second = await teach(desk, OTHER)
+    ended = await study(desk)
+    job = runner.jobs[-1]
+    assert [lesson.id for lesson in job.lessons] == [second.id]
+    assert [lesson.id for lesson in job.known] == [first.id]
+    assert job.adapter is not None
+    assert job.cut == desk.model.loaded.cut
+    assert (await desk.ask(ask.ListVersions(slot="science")))[0].lessons == [first.id, second.id]
+    assert ended.lessons == [second.id]
+    assert await state(desk, first) == (LessonState.LEARNED, 1)
+    assert await state(desk, second) == (LessonState.LEARNED, 2)
+
+
+async def test_a_rejected_study_keeps_the_old_version_and_says_why(desk, runner):
+    lesson = await teach(desk)
+    runner.state, runner.reason = StudyState.REJECTED, "It would change too much."
+    ended = await study(desk)
+    assert (ended.state, ended.version, ended.reason) == (StudyState.REJECTED, None, runner.reason)
+    (found,) = await desk.ask(ask.ListLessons(slot="science"))
+    assert (found.state, found.reason) == (LessonState.REJECTED, runner.reason)
+    assert (await desk.ask(ask.ListVersions(slot="science")))[0].number == 0
+    await desk.ask(ask.UpdateLesson(lesson=lesson.id, state=LessonState.APPROVED))
+    runner.state = StudyState.ACCEPTED
+    assert (await study(desk)).state is StudyState.ACCEPTED
+
+
+async def test_a_study_that_breaks_leaves_the_lessons_waiting(desk, runner, monkeypatch):
+    lesson = await teach(desk)
+
+    async def broken(job, tell):
+        raise DiskFull("No space is left.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nightschool.engine.study.runner.run_study", broken)
+        ended = await study(desk)
+    assert (ended.state, ended.reason) == (StudyState.FAILED, "No space is left.")
+    assert (await state(desk, lesson))[0] is LessonState.APPROVED
+    assert (await study(desk)).state is StudyState.ACCEPTED
+
+
+async def test_a_candidate_that_cannot_be_kept_is_a_failed_study(desk, runner, monkeypatch):
+    lesson = await teach(desk)
+
+    def full(*_, **__):
+        raise DiskFull("No space is left.")
+
+    monkeypatch.setattr(desk.rooms.store, "add_version", full)
+    assert (await study(desk)).state is StudyState.FAILED
+    assert (await state(desk, lesson))[0] is LessonState.APPROVED
+
+
+async def test_one_study_at_a_time_and_cancel_leaves_the_slot_as_it_was(desk, runner, wait_until):
+    lesson = await teach(desk)
+    assert await desk.ask(ask.CancelStudy()) is False
+    runner.hold.clear()
+    running = asyncio.create_task(study(desk))
+    await wait_until(lambda: runner.jobs)
+    for request in (ask.StartStudy(slot="science"), ask.StartStudy(slot="gaming"), ask.Rollback(slot="science", to=0)):
+        with pytest.raises(StudyRunning):
+            await desk.ask(request)
+    assert await desk.ask(ask.CancelStudy()) is True
+    assert (await running).state is StudyState.CANCELLED
+    assert (await state(desk, lesson))[0] is LessonState.APPROVED
+    assert (await desk.ask(ask.ListStudies(slot="science")))[0].state is StudyState.CANCELLED
+    runner.hold.set()
+    assert (await study(desk)).state is StudyState.ACCEPTED
+
+
+async def test_a_study_goes_on_when_nobody_waits_for_it(desk, runner, wait_until):
+    await teach(desk)
+    runner.hold.clear()
+    asking = asyncio.create_task(study(desk))
+    await wait_until(lambda: runner.jobs)
+    asking.cancel()
+    runner.hold.set()
+    await wait_until(lambda: desk.events("study.ended"))
+    assert desk.events("study.ended")[0].study.state is StudyState.ACCEPTED
+
+
+async def test_a_rollback_puts_the_lessons_in_step(desk, runner):
+    first = await teach(desk)
+    await study(desk)
+    second = await teach(desk, OTHER)
+    await study(desk)
+    back = await desk.ask(ask.Rollback(slot="science"))
+    assert back.restores == 1
+    assert await state(desk, first) == (LessonState.LEARNED, 1)
+    assert await state(desk, second) == (LessonState.PROPOSED, None)
+    assert "1 learned lesson" in desk.events("notice")[-1].text
+    await desk.ask(ask.Rollback(slot="science", to=2))
+    assert await state(desk, second) == (LessonState.LEARNED, 2)
+    await desk.ask(ask.Rollback(slot="science", to=0))
+    assert (await state(desk, first))[0] is LessonState.PROPOSED
+    await desk.say("Hello", await desk.conversation())
+    assert desk.chat.asked[-1].adapter is None
+
+
+async def test_what_is_learned_is_not_undone_but_rolled_back(desk, runner):
+    await teach(desk)
+    await study(desk)
+    signal = desk.events("signal.noted")[0].signal
+    with pytest.raises(UsageError, match="roll"):
+        await desk.ask(ask.UndoSignal(signal=signal.id))
+
+
+async def test_a_slot_that_learned_on_another_base_says_so(desk, runner):
+    await teach(desk)
+    await study(desk)
+    other = desk.model.loaded.base.card.model_copy(update={"fingerprint": "cd" * 32, "name": "other"})
+    desk.model.loaded.base.card = other
+    conversation = await desk.conversation()
+    with pytest.raises(BaseMismatch, match="roll"):
+        await desk.say(OTHER, conversation)
+    assert await desk.ask(ask.ListMessages(conversation=conversation)) == []
+    await desk.ask(ask.Rollback(slot="science", to=0))
+    await desk.say("Hello", conversation)
+
+
+async def test_an_engine_that_died_during_a_study_says_so_at_the_next_start(desk, new_desk):
+    lesson = await teach(desk)
+    begun = desk.rooms.records.add_study("science", [lesson.id])
+    again = new_desk()
+    (found,) = await again.ask(ask.ListStudies())
+    assert (found.id, found.state) == (begun.id, StudyState.FAILED)
+    assert (await state(again, lesson))[0] is LessonState.APPROVED
+    again.rooms.records.close()
+
+
+async def test_a_version_that_was_made_just_before_a_crash_counts(desk, new_desk, tmp_path):
+    lesson = await teach(desk)
+    desk.rooms.records.add_study("science", [lesson.id])
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        (tmp_path / name).write_text("{}")
+    report = StudyReport(accepted=True, reason="Good.")
+    desk.rooms.store.add_version("science", tmp_path, base="ab" * 32, lessons=[lesson.id], report=report)
+    again = new_desk()
+    assert await state(again, lesson) == (LessonState.LEARNED, 1)
+    (found,) = await again.ask(ask.ListStudies())
+    assert (found.state, found.version) == (StudyState.ACCEPTED, 1)
+    again.rooms.records.close()
+
+
+async def test_closing_stops_study_and_replies_and_keeps_what_was_said(desk, runner, wait_until):
+    await teach(desk)
+    runner.hold.clear()
+    desk.chat.gate.clear()
+    studying = asyncio.create_task(study(desk))
+    conversation = await desk.conversation()
+    talking = asyncio.create_task(desk.say("Hello", conversation))
+    await wait_until(lambda: runner.jobs and desk.chat.asked[-1].turns[-1].text == "Hello")
+    await desk.service.close()
+    assert (await studying).state is StudyState.CANCELLED
+    assert (await talking).text == "It"
+
+
+async def test_the_doctor_looks_at_everything(desk, runner):
+    await teach(desk)
+    await study(desk)
+    desk.status = ask.EngineStatus(state="waking", stage="Loading the model")
+    checks = {check.name: check for check in await desk.ask(ask.Doctor())}
+    assert {"files", "disk", "database", "slot science", "plugins", "machine"} <= checks.keys()
+    assert checks["database"].ok
+    weights = desk.rooms.store.adapter_folder("science") / "adapter_model.safetensors"
+    weights.chmod(0o644)
+    weights.write_bytes(b"tampered")
+    checks = {check.name: check for check in await desk.ask(ask.Doctor())}
+    assert not checks["slot science"].ok
