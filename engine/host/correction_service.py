@@ -32,7 +32,7 @@ class CorrectionService:
             message = records.message(message.id)
             if request.text == message.text:
                 return message
-            history = records.messages(message.conversation, limit=100_000)
+            history = records.messages(message.conversation, limit=teaching.EVERY_MESSAGE)
             back = request.text == teaching.model_text(message)
             draft = None if back else await teaching.read_edit(self._rooms, history, message, request.text)
             with records.transaction():
@@ -70,20 +70,22 @@ class CorrectionService:
     async def undo(self, request: UndoSignal, tell: Tell) -> Signal:
         """Take a signal back."""
         signal = self._rooms.records.signal(request.signal)
-        self._rooms.begin(signal.conversation)
+        if signal.kind is not SignalKind.EDIT:
+            return teaching.take_back(self._rooms, signal)
+        self._rooms.begin(signal.conversation)  # its text changes: no reply may be reading it
         try:
             undone = teaching.take_back(self._rooms, signal)
         finally:
             self._rooms.end(signal.conversation)
-        if signal.kind is SignalKind.EDIT:
-            await self._forget(signal.conversation)
+        await self._forget(signal.conversation)
         return undone
 
     def _supersede(self, message: Message) -> None:
-        """Take the former edits of a reply back; those that are learned already stay what they were."""
+        """Take the former edits of a reply back; those that are learned or being studied stay what they were."""
+        studied = self._rooms.studied()
         for signal in self._live(message, frozenset({SignalKind.EDIT})):
             learned = signal.lesson is not None and (
-                self._rooms.records.lesson(signal.lesson).state is LessonState.LEARNED
+                signal.lesson in studied or self._rooms.records.lesson(signal.lesson).state is LessonState.LEARNED
             )
             if not learned:
                 teaching.take_back(self._rooms, signal)

@@ -31,6 +31,7 @@ class LessonService:
 
         Raises:
             UsageError: If the lesson is learned, or the state is not the user's to give.
+            StudyRunning: If it is being studied.
             NotLearnable: If it is approved without a form that can be taught.
         """
         lesson = self._rooms.records.lesson(request.lesson)
@@ -48,6 +49,7 @@ class LessonService:
                 reason = changes.get("reason", lesson.reason)
                 raise NotLearnable(reason or f"This lesson has no form that can be taught; {_WAY_OUT}")
             changes |= {"state": LessonState.APPROVED, "reason": "", "confidence": 1.0}
+        self._rooms.leave_studied(lesson.id)
         return self._rooms.records.update_lesson(lesson.id, **changes) if changes else lesson
 
     async def _reworded(self, lesson: Lesson, rule: str) -> dict[str, Any]:

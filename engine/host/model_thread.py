@@ -122,8 +122,10 @@ class ModelThread:
         self._stage("Waking up", None)
         from ..base.library import load, prepare
         from ..base.supply import ProviderKind
+        from ..threads import use_all_cores
 
         folder = prepare(self._spec, self._home, self._stage)
+        use_all_cores()
         self._stage("Loading the model", None)
         from ..chat.chat import Chat
 

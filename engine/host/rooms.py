@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...schemas.cards import BaseCard
-from ...schemas.errors import BaseMismatch, Busy
+from ...schemas.errors import BaseMismatch, Busy, StudyRunning
 from ...schemas.messages import EngineStatus, Event
 from ...schemas.records import Slot, Version
 from ..paths import Home
@@ -25,9 +26,9 @@ Handler = Callable[[Any, Tell], Awaitable[Any]]
 
 @dataclass
 class Answering:
-    """A conversation that is being worked on."""
+    """A conversation that is being worked on, until it is done or somebody stops it."""
 
-    cancelled: bool = False
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass
@@ -63,6 +64,19 @@ class Rooms:
     def end(self, conversation: int) -> None:
         """Give a conversation back."""
         self.answering.pop(conversation, None)
+
+    def studied(self) -> frozenset[int]:
+        """Return the lessons that the running study teaches; until it ends they stay as they are."""
+        return frozenset(lesson for study in self.records.running_studies() for lesson in study.lessons)
+
+    def leave_studied(self, lesson: int) -> None:
+        """Refuse to change a lesson while it is taught.
+
+        Raises:
+            StudyRunning: If it is.
+        """
+        if lesson in self.studied():
+            raise StudyRunning("This lesson is being studied; wait for the end of the study, or cancel it first.")
 
     def slot(self, name: str) -> Slot:
         """Return a slot with the number of lessons that wait in it.

@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 
 OPEN = frozenset({LessonState.PROPOSED, LessonState.APPROVED})
 """States in which a lesson is not part of any version yet."""
+EVERY_MESSAGE = 100_000
 WORDS = frozenset({SignalKind.CORRECTION, SignalKind.RULE})
 
 
@@ -88,7 +89,9 @@ def _join_words(rooms: Rooms, history: Sequence[Message], message: Message, edit
         for signal, lesson in _open_lessons(rooms, said, WORDS):
             merged = combine(edit, _draft_of(signal, lesson))
             if merged is not None:
-                return rooms.records.update_lesson(lesson.id, **_fields(merged))
+                shown = [evidence for evidence in lesson.evidence if evidence.after]
+                fields = {**_fields(merged), "evidence": [*shown, *merged.evidence]}
+                return rooms.records.update_lesson(lesson.id, **fields)
     return None
 
 
@@ -100,8 +103,11 @@ def take_back(rooms: Rooms, signal: Signal) -> Signal:
 
     Raises:
         UsageError: If its lesson is learned; nothing changes then.
+        StudyRunning: If its lesson is being studied.
     """
     records = rooms.records
+    if signal.lesson is not None and not signal.undone:
+        rooms.leave_studied(signal.lesson)
     with records.transaction():
         undone = records.undo_signal(signal.id)
         if signal.lesson is not None and not signal.undone:
@@ -120,24 +126,33 @@ def withdraw(rooms: Rooms, said: Message) -> None:
 
 
 def reread(rooms: Rooms, conversation: int, number: int) -> None:
-    """Read an open lesson again from the signals that still support it, where only edits or only words are left."""
+    """Read an open lesson again from the signals that still support it."""
     records = rooms.records
     left = [s for s in records.signals(conversation) if s.lesson == number and not s.undone]
     if not left or records.lesson(number).state not in OPEN:
         return
-    history = records.messages(conversation, limit=100_000)
-    message = records.message(left[0].message)
-    if all(signal.kind is SignalKind.EDIT for signal in left):
-        draft = lesson_from_edit(rooms.plugins, _prompt_of(history, message), model_text(message), left[0].text)
-    elif all(signal.kind in WORDS for signal in left):
-        prompt, reply = last_exchange([other for other in history if other.id < message.id])
-        drafts = find_corrections(rooms.plugins, prompt, reply, message.text)
-        if not drafts:
-            return
-        draft = next((draft for draft in drafts if draft.text == left[0].text), drafts[0])
-    else:
-        return
-    records.update_lesson(number, **_fields(draft))
+    history = records.messages(conversation, limit=EVERY_MESSAGE)
+    words = [_reread_words(rooms, history, signal) for signal in left if signal.kind in WORDS]
+    edits = [_reread_edit(rooms, history, signal) for signal in left if signal.kind is SignalKind.EDIT]
+    said = next((draft for draft in words if draft is not None), None)
+    draft = edits[-1] if edits else said
+    if edits and said is not None:
+        draft = combine(edits[-1], said) or said
+    if draft is not None:
+        shown = [evidence for edit in edits[:-1] for evidence in edit.evidence]
+        records.update_lesson(number, **{**_fields(draft), "evidence": [*shown, *draft.evidence]})
+
+
+def _reread_words(rooms: Rooms, history: Sequence[Message], signal: Signal) -> LessonDraft | None:
+    message = rooms.records.message(signal.message)
+    prompt, reply = last_exchange([other for other in history if other.id < message.id])
+    drafts = find_corrections(rooms.plugins, prompt, reply, message.text)
+    return next((draft for draft in drafts if draft.text == signal.text), None)
+
+
+def _reread_edit(rooms: Rooms, history: Sequence[Message], signal: Signal) -> LessonDraft:
+    message = rooms.records.message(signal.message)
+    return lesson_from_edit(rooms.plugins, _prompt_of(history, message), model_text(message), signal.text)
 
 
 # -- parts ------------------------------------------------------------------------------------------------------------
@@ -167,12 +182,13 @@ def _prompt_of(history: Sequence[Message], reply: Message) -> str:
 def _open_lessons(
     rooms: Rooms, message: Message, kinds: frozenset[SignalKind] | set[SignalKind]
 ) -> list[tuple[Signal, Lesson]]:
-    """Return the signals of these kinds on a message that count, with their lessons that are not learned yet."""
+    """Return the signals of these kinds on a message that count, with their lessons that may still change."""
     found = []
+    studied = rooms.studied()
     for signal in rooms.records.signals(message.conversation):
         if signal.message == message.id and signal.kind in kinds and not signal.undone and signal.lesson is not None:
             lesson = rooms.records.lesson(signal.lesson)
-            if lesson.state in OPEN:
+            if lesson.state in OPEN and lesson.id not in studied:
                 found.append((signal, lesson))
     return found
 
