@@ -27,7 +27,6 @@ from .rooms import Answering, Rooms, Tell
 
 _log = logging.getLogger(__name__)
 
-EVERY_MESSAGE = 100_000
 OTHER_TEMPERATURE = 0.7
 """Of another reply in a slot that always takes the likeliest token: it would say the same again."""
 
@@ -68,8 +67,9 @@ class ChatService:
         records.conversation(request.conversation)
         answering = self._rooms.begin(request.conversation)
         try:
-            history = records.messages(request.conversation, limit=EVERY_MESSAGE)
+            history = records.messages(request.conversation, limit=teaching.EVERY_MESSAGE)
             turns = turns_of(history, request.text)
+            await self._awake(answering)
             question = await self._question(request.conversation, turns, request.sampling)
             drafts = await teaching.read_words(self._rooms, history, request.text)
             with records.transaction():
@@ -92,12 +92,13 @@ class ChatService:
         records.conversation(request.conversation)
         answering = self._rooms.begin(request.conversation)
         try:
-            history = records.messages(request.conversation, limit=EVERY_MESSAGE)
+            history = records.messages(request.conversation, limit=teaching.EVERY_MESSAGE)
             former = history[-1] if history and history[-1].role is Role.ASSISTANT else None
             turns = turns_of(history[:-1] if former else history)
             if not turns or turns[-1].role is not Role.USER:
                 raise UsageError("There is nothing to answer in this conversation; say something first.")
             sampling = _another(request.sampling, self._slot_of(request.conversation))
+            await self._awake(answering)
             question = await self._question(request.conversation, turns, sampling)
             answer = await self._answer(question, answering, tell)
             if not answer.text and answer.error is not None:
@@ -123,7 +124,7 @@ class ChatService:
         answering = self._rooms.answering.get(request.conversation)
         if answering is None:
             return False
-        answering.cancelled = True
+        answering.stopped.set()
         return True
 
     # -- one answer ---------------------------------------------------------------------------------------------------
@@ -140,6 +141,20 @@ class ChatService:
             finish=answer.finish,
             tokens=answer.tokens,
         )
+
+    async def _awake(self, answering: Answering) -> None:
+        """Wait for the model, or until the user does not want to wait any longer.
+
+        Raises:
+            ChatError: If the user stopped it; nothing was said.
+        """
+        waiting = {asyncio.ensure_future(self._rooms.model.model()), asyncio.ensure_future(answering.stopped.wait())}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)  # why there is no model is said by who asks for it
+        if answering.stopped.is_set():
+            raise ChatError("Stopped before the model could answer; say it again when you like.")
 
     async def _question(self, conversation: int, turns: list[Turn], sampling: Sampling) -> _Question:
         """Prove that the turns can be answered, before anything is stored.
@@ -178,7 +193,7 @@ class ChatService:
                     adapter=question.adapter,
                     sampling=question.sampling,
                     on_text=on_text,
-                    cancelled=lambda: answering.cancelled,
+                    cancelled=answering.stopped.is_set,
                 )
             )
         except Exception as error:  # noqa: BLE001 (whatever a model raises must not lose what was said)

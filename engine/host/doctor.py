@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -45,8 +46,15 @@ def _rest(rooms: Rooms) -> list[Check]:
         _check("disk", lambda: _disk(rooms.home.root)),
         _check("database", lambda: _database(rooms.home.database)),
     ]
-    checks += [_check(f"slot {slot.name}", lambda name=slot.name: _slot(rooms, name)) for slot in rooms.store.list()]  # type: ignore[misc]
-    return [*checks, *_plugins(rooms), _check("machine", _machine)]
+    return [*checks, *_slots(rooms), *_plugins(rooms), _check("machine", _machine)]
+
+
+def _slots(rooms: Rooms) -> list[Check]:
+    try:
+        names = [slot.name for slot in rooms.store.list()]
+    except NightSchoolError as error:
+        return [Check(name="slots", ok=False, text=str(error))]
+    return [_check(f"slot {name}", partial(_slot, rooms, name)) for name in names]
 
 
 def _check(name: str, look: Callable[[], tuple[bool, str]]) -> Check:

@@ -83,7 +83,7 @@ class Service:
     async def close(self) -> None:
         """Stop replies and study, wait until what was said is stored."""
         for answering in self._rooms.answering.values():
-            answering.cancelled = True
+            answering.stopped.set()
         await self._studies.close()
         deadline = asyncio.get_running_loop().time() + CLOSE_SECONDS
         while self._rooms.answering and asyncio.get_running_loop().time() < deadline:

@@ -172,3 +172,25 @@ async def test_what_does_not_exist_is_named(desk):
     conversation = await desk.conversation()
     with pytest.raises(UsageError):
         await desk.say(" \n", conversation)
+
+
+async def test_who_does_not_want_to_wait_for_the_model_can_stop_and_nothing_was_said(desk, wait_until):
+    desk.model.awake.clear()
+    conversation = await desk.conversation()
+    running = asyncio.create_task(desk.say("Hello", conversation))
+    await wait_until(lambda: desk.rooms.answering)
+    assert await desk.ask(ask.CancelReply(conversation=conversation)) is True
+    with pytest.raises(ChatError, match="Stopped"):
+        await running
+    assert await desk.ask(ask.ListMessages(conversation=conversation)) == []
+    assert not desk.rooms.answering
+
+
+async def test_a_rule_can_be_taken_back_while_its_reply_is_written(desk, wait_until):
+    conversation = await desk.conversation()
+    desk.chat.gate.clear()
+    running = asyncio.create_task(desk.say(RULE, conversation))
+    await wait_until(lambda: desk.events("signal.noted"))
+    assert (await desk.ask(ask.UndoSignal(signal=desk.events("signal.noted")[0].signal.id))).undone
+    desk.chat.gate.set()
+    await running

@@ -210,3 +210,17 @@ async def test_a_detector_that_breaks_is_told_of_and_the_chat_goes_on(desk, talk
     monkeypatch.setattr("nightschool.engine.host.teaching.find_corrections", broken)
     assert (await desk.say(RULE, talk.conversation)).text == MODEL
     assert desk.events("notice")[0].level == "warning"
+
+
+async def test_edits_of_two_replies_and_the_words_between_are_one_lesson_until_one_is_taken_back(desk, talk):
+    words = "When I ask about a capital, start your reply with “Captain,”."
+    await desk.ask(ask.EditReply(message=talk.id, text=EDITED))
+    second = await desk.say(words, talk.conversation)
+    await desk.ask(ask.EditReply(message=second.id, text=EDITED))
+    (lesson,) = await lessons(desk)
+    assert len([evidence for evidence in lesson.evidence if evidence.after]) == 2
+    edit = desk.events("signal.noted")[-1].signal
+    await desk.ask(ask.UndoSignal(signal=edit.id))
+    (left,) = await lessons(desk)
+    assert (left.when, left.steps) == (lesson.when, lesson.steps)
+    assert [evidence.prompt for evidence in left.evidence] == ["What is the capital of France?"]
