@@ -48,13 +48,24 @@ def main(connect: Connect = connect_engine) -> None:
 def run(arguments: Sequence[str], connect: Connect = connect_engine) -> int:
     """Do what a command line asks and return the exit code; ``connect`` gives the engine to ask."""
     try:
+        _refuse_half_characters(arguments)
         return root.main(list(arguments), prog_name="nightschool", standalone_mode=False, obj=connect) or 0
     except tuple(_ENDINGS) as ending:
         return _ENDINGS[type(ending)]
+    except SystemExit as ending:  # click's own: of shell completion, and 1 where it found stdout closed
+        return OUTPUT_CLOSED if ending.code == 1 else int(ending.code or 0)
     except (NightSchoolError, ValidationError, click.ClickException, OSError) as error:
         refusal = _in_our_words(error)
         click.echo(error_line(refusal, as_json="--json" in arguments), err=True)
         return refusal.exit_code
+
+
+def _refuse_half_characters(arguments: Sequence[str]) -> None:
+    """Refuse what no JSON and no database can hold; bytes that are no text arrive as lone surrogates."""
+    for argument in arguments:
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            shown = argument.encode(errors="replace").decode()
+            raise UsageError(f"The argument {shown!r} is not valid text; write it in the encoding of the terminal.")
 
 
 def _in_our_words(error: Exception) -> NightSchoolError:

@@ -94,6 +94,8 @@ class _Answer:
             raise
         except asyncio.CancelledError:
             await self._stop(work)
+            while not heard.empty() and (event := heard.get_nowait()) is not None:
+                self._hear(event)  # what is kept is also shown
             if work.done() and not work.cancelled() and work.exception() is None:
                 self._give(work.result())
             raise

@@ -1,0 +1,236 @@
+"""The command line as a process: signals, closed pipes, terminals, and what it loads."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+SCRIPTED = """
+import sys
+from nightschool.schemas.messages import EngineStatus
+from nightschool.tui.cli import main
+from nightschool.tui.scripted import CARD, ScriptedEngine
+
+def connect(home, model):
+    engine = ScriptedEngine(pause={pause})
+    engine.reply = {reply!r}
+    closing = engine.close
+
+    async def close():
+        cancelled = [request.method for request in engine.asked if request.method.endswith("cancel")]
+        kept = [(row.text, row.finish) for row in engine.messages.values() if row.role == "assistant"]
+        open("closed", "w").write(repr((cancelled, [(text, str(finish)) for text, finish in kept])))
+        await closing()
+
+    async def ready():
+        engine.state = EngineStatus(state="ready", base=CARD)
+
+    answer = engine._answer
+
+    async def answering(row, tell):
+        open("answering", "w").close()
+        return await answer(row, tell)
+
+    engine.close, engine._wake_up, engine._answer = close, ready, answering
+    engine.steps = 100000
+    return engine
+
+main(connect)
+"""
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """Return the argv of the command line over a scripted engine; it leaves what became of it in ``closed``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NIGHTSCHOOL_HOME", str(tmp_path / "home"))
+
+    def argv(*arguments, reply="word " * 400, pause=0.01):
+        return [sys.executable, "-c", SCRIPTED.format(reply=reply, pause=pause), *arguments]
+
+    return argv
+
+
+@pytest.fixture
+def start():
+    """Start processes that end with the test."""
+    started = []
+
+    def run(argv):
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_reply_is_kept_and_the_engine_closed(command, start, tmp_path, number, code):
+    process = start(command("ask", "Tell me"))
+    first = os.read(process.stdout.fileno(), 5).decode()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert "Stopped; what was said is kept." in err and "Traceback" not in err
+    cancelled, kept = eval((tmp_path / "closed").read_text())
+    assert cancelled == ["chat.cancel"]
+    assert kept == [((first + out).rstrip("\n"), "cancelled")]
+
+
+def test_a_stopped_reply_still_gives_its_document(command, start, tmp_path):
+    process = start(command("ask", "--json", "Always tell me"))
+    assert wait_for((tmp_path / "answering").exists)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert json.loads(out)["finish"] == "cancelled"
+
+
+def test_a_stopped_study_is_cancelled(command, start, tmp_path):
+    code = command("study")
+    code[2] = code[2].replace(
+        "    engine.steps", "    from nightschool.schemas.records import Lesson, Step\n"
+        "    engine.lessons[1] = Lesson(id=1, slot='science', state='approved', rule='R', steps=[Step(rewriter='x')])\n"
+        "    engine.steps",
+    )  # fmt: skip
+    process = start(code)
+    assert process.stderr.readline().endswith("training\n")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert out.startswith("Cancelled: science stays as it was.") and "Traceback" not in err
+    assert eval((tmp_path / "closed").read_text())[0] == ["study.cancel"]
+
+
+def test_a_reader_that_leaves_ends_the_reply_quietly(command, start, tmp_path):
+    process = start(command("ask", "Tell me"))
+    os.read(process.stdout.fileno(), 5)
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(timeout=20) == 141
+    assert err == ""
+    assert eval((tmp_path / "closed").read_text())[0] == ["chat.cancel"]
+
+
+@pytest.mark.parametrize("arguments", [["slots"], ["slots", "--json"], ["--help"]], ids=" ".join)
+def test_a_reader_that_left_before_is_no_traceback(command, arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command(*arguments), stdout=writing, stderr=subprocess.PIPE, text=True, timeout=20)
+    os.close(writing)
+    assert done.returncode == 141 and done.stderr == ""
+
+
+def test_a_narrow_encoding_loses_characters_and_not_the_reply(command):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command("ask", "x", reply="Größe ✓"), capture_output=True, env=environment, timeout=20)
+    assert (done.returncode, done.stdout) == (0, b"Gr??e ?\n")
+
+
+# -- in a terminal -----------------------------------------------------------------------------------------------------
+
+
+def wait_for(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def in_terminal(argv, environment=None):
+    """Run a command in a pseudo-terminal of its own; gives its exit code and all it drew."""
+    pid, descriptor = pty.fork()
+    if pid == 0:
+        os.execve(argv[0], argv, {**os.environ, **(environment or {})})
+    drawn, end = b"", time.monotonic() + 20
+    while time.monotonic() < end and select.select([descriptor], [], [], 20)[0]:
+        try:
+            piece = os.read(descriptor, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        drawn += piece
+    os.close(descriptor)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), drawn.decode()
+
+
+def test_a_terminal_obeys_nothing_a_model_says(command):
+    reply = "safe\x1b]0;title\x07\x1b[31m\x9b2J\u202eend"
+    code, drawn = in_terminal(command("ask", "x", reply=reply, pause=0))
+    assert code == 0
+    # The only sequence is our own, which clears the line that says how the engine wakes.
+    assert set(re.findall("\x1b[^ ]{0,2}", drawn)) <= {"\x1b[K"}
+    assert "\x9b" not in drawn and "\u202e" not in drawn and "\x07" not in drawn
+    assert "safe␛]0;title␇␛[31m" in drawn
+
+
+def test_documents_in_a_terminal_are_indented_and_lossless(command):
+    code, drawn = in_terminal(command("ask", "--json", "x", reply="a\x1b[31m\x9b", pause=0))
+    assert code == 0
+    text = drawn[drawn.index("{") :].split("\r\n}")[0] + "}"
+    assert '\n  "reply"' in drawn and "\x9b" not in drawn
+    assert json.loads(text)["reply"] == "a\x1b[31m\x9b"
+
+
+def test_edit_opens_the_editor_with_the_reply(command, tmp_path):
+    editor = tmp_path / "editor.py"
+    editor.write_text(
+        "import sys, pathlib\np = pathlib.Path(sys.argv[1])\np.write_text('Captain, ' + p.read_text())\n"
+        "import os\nos.utime(p, (1, 2_000_000_000))\n"
+    )
+    argv = command("edit", "3")
+    argv[2] = argv[2].replace(
+        "    engine.steps",
+        "    row = engine.add_conversation('science', 'T')\n"
+        "    engine.add_message(row.id, 'user', 'Hi')\n"
+        "    engine.add_message(row.id, 'assistant', 'Hello.')\n    engine.steps",
+    )
+    code, drawn = in_terminal(argv, {"VISUAL": f"{sys.executable} {editor}"})
+    assert code == 0, drawn
+    assert "Message 3 is now in your words." in drawn and "Captain," in drawn
+    assert "Captain, Hello." in (tmp_path / "closed").read_text()
+
+
+def test_an_editor_that_changed_nothing_teaches_nothing(command):
+    argv = command("edit", "3")
+    argv[2] = argv[2].replace(
+        "    engine.steps",
+        "    row = engine.add_conversation('science', 'T')\n"
+        "    engine.add_message(row.id, 'user', 'Hi')\n"
+        "    engine.add_message(row.id, 'assistant', 'Hello.')\n    engine.steps",
+    )
+    code, drawn = in_terminal(argv, {"VISUAL": "true"})
+    assert code == 2 and "left as it was" in drawn
+
+
+# -- what is loaded ----------------------------------------------------------------------------------------------------
+
+
+def test_help_is_quick_and_loads_neither_torch_nor_textual():
+    code = (
+        "import sys\n"
+        "from nightschool.tui.cli import run\n"
+        "assert run(['--help']) == 0\n"
+        "heavy = ['torch', 'transformers', 'peft', 'textual', 'rich', 'sqlite3', 'numpy', 'huggingface_hub']\n"
+        "print([name for name in heavy if name in sys.modules], file=sys.stderr)\n"
+    )
+    seconds = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - begun)
+        assert done.stderr.strip() == "[]"
+    assert min(seconds) < 0.5
