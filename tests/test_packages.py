@@ -1,120 +1,137 @@
-"""The wheel holds the whole package, code and data, and works where the repository is not."""
+"""What is packaged: the list in pyproject.toml, the data files, and a wheel that is installed and run elsewhere."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tomllib
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TOP = ("schemas", "engine", "plugins", "marketplace", "tui")
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+SETUP = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+ROOMS = [path.name for path in sorted(ROOT.iterdir()) if (path / "__init__.py").is_file() and path.name != "tests"]
 
 
-def package_files():
-    """Return every file that belongs to the package, relative to the root."""
-    for folder in TOP:
-        for path in (ROOT / folder).rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
-                yield path.relative_to(ROOT)
+def packaged_files():
+    """Return what belongs into the wheel, relative to the package: all files of the rooms, and the package's own."""
+    inside = [path for room in ROOMS for path in (ROOT / room).rglob("*")]
+    own = [*ROOT.glob("*.py"), *(ROOT / name for name in SETUP["package-data"]["nightschool"])]
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in [*inside, *own]
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+    }
 
 
-def test_the_list_of_packages_equals_the_folders():
-    folders = {path.parent for path in package_files() if path.suffix == ".py"}
-    found = {"nightschool", *(".".join(["nightschool", *folder.parts]) for folder in folders)}
-    assert sorted(PROJECT["tool"]["setuptools"]["packages"]) == sorted(found)
+def test_the_list_of_packages_is_the_folders():
+    folders = {path.parent.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("__init__.py")}
+    names = {".".join(("nightschool", *folder.parts)) for folder in folders} | {"nightschool"}
+    assert SETUP["packages"] == sorted(names)
 
 
-def test_every_folder_with_code_is_a_package():
-    folders = {path.parent for path in package_files() if path.suffix == ".py"}
-    assert [str(folder) for folder in folders if not (ROOT / folder / "__init__.py").is_file()] == []
-
-
-def run(*argv, cwd=None, **environment):
-    keep = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
-    done = subprocess.run(
-        [str(word) for word in argv], cwd=cwd, env={**keep, **environment}, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def test_every_folder_with_a_module_is_a_package():
+    folders = {path.parent for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    assert [folder for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built from a copy, so that nothing is left in the repository. Asks nothing of the network."""
-    copy = tmp_path_factory.mktemp("source") / "repository"
-    copy.mkdir()
-    for folder in TOP:
-        if (ROOT / folder).is_dir():
-            shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    for file in ROOT.iterdir():
-        if file.is_file() and not file.name.startswith("."):
-            shutil.copy2(file, copy)
-    made = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", made, copy)
-    (built,) = made.glob("*.whl")
+    """The wheel, built offline from a copy of the sources, so that nothing is written beside them."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    source.mkdir()
+    leave = shutil.ignore_patterns("__pycache__")
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, source / room, ignore=leave)
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copy2(path, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    done = subprocess.run([*command, "--wheel-dir", folder, source], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = folder.glob("*.whl")
     return built
 
 
+def test_the_wheel_holds_every_file_and_no_other(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == {f"nightschool/{name}" for name in packaged_files()}
+
+
 @pytest.fixture(scope="module")
-def place(wheel, tmp_path_factory):
-    """A fresh environment with the wheel; libraries are borrowed from ours, but not our editable install."""
+def fresh(wheel, tmp_path_factory):
+    """The programs of a fresh environment: our wheel, and other people's packages of the one the tests run in."""
     folder = tmp_path_factory.mktemp("fresh")
-    run(sys.executable, "-m", "venv", "--without-pip", folder)
-    python = folder / "bin" / "python"
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    libraries = Path(run(python, "-c", code).strip())
-    # A line of a .pth file is put on the path as it is: the .pth files there, such as the editable one, stay unread.
-    (libraries / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", "--quiet", wheel)
-    assert run(python, "-c", "import nightschool; print(nightschool.__file__)", cwd=folder).startswith(str(folder))
-    return folder
+    venv.create(folder, symlinks=True)
+    paths = {"base": str(folder), "platbase": str(folder)}
+    programs, site = Path(sysconfig.get_path("scripts", vars=paths)), Path(sysconfig.get_path("purelib", vars=paths))
+    pip = [sys.executable, "-m", "pip", "--python", programs / "python", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", wheel], check=True)
+    # Only after the installation: pip must not see the copy of ours that the other environment holds.
+    outer = dict.fromkeys((sysconfig.get_path("purelib"), sysconfig.get_path("platlib")))
+    (site / "others.pth").write_text("".join(f"{path}\n" for path in outer))
+    return programs
 
 
-def test_the_wheel_holds_every_file_and_nothing_else(wheel):
-    inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    wanted = {f"nightschool/{path.as_posix()}" for path in package_files()}
-    wanted |= {f"nightschool/{path.name}" for path in ROOT.glob("*.py")} | {"nightschool/constraints.txt"}
-    assert sorted(wanted - inside) == []
-    assert sorted(inside - wanted) == []
+def run(arguments, folder):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment["NIGHTSCHOOL_HOME"] = str(folder / "home")
+    return subprocess.run(arguments, capture_output=True, text=True, cwd=folder, env=environment, timeout=60)
 
 
-def test_the_command_answers_from_the_wheel(place):
-    assert "ask" in run(place / "bin" / "nightschool", "--help", cwd=place)
-    version = {}
-    exec((ROOT / "__init__.py").read_text("utf-8"), version)
-    assert version["__version__"] in run(place / "bin" / "nightschool", "--version", cwd=place)
+def test_the_installed_command_runs(fresh, tmp_path):
+    done = run([fresh / "nightschool", "--help"], tmp_path)
+    assert done.returncode == 0 and "Examples:" in done.stdout and done.stderr == ""
+    again = run([fresh / "python", "-m", "nightschool", "--version"], tmp_path)
+    assert again.returncode == 0 and again.stdout.strip() == wheel_version()
 
 
-def test_the_app_paints_from_the_wheel(place):
-    code = """
-import asyncio
+def wheel_version():
+    from nightschool import __version__
+
+    return __version__
+
+
+INSIDE = """
+import asyncio, json, nightschool
+from nightschool.engine.host.plugins import PluginHost
+from nightschool.engine.study.prompts import bank, neutral
 from nightschool.tui.app import NightSchool
 from nightschool.tui.scripted import ScriptedEngine
 
-async def paint():
-    app = NightSchool(ScriptedEngine())
-    async with app.run_test() as pilot:
-        for key in ("f1", "escape", "f2", "escape", "f3", "escape"):
-            await pilot.press(key)
-        print(len(app.screen._compositor.render_strips()), "lines")
+async def first_frame():
+    async with NightSchool(ScriptedEngine()).run_test() as pilot:
+        await pilot.press("f1")
+        await pilot.pause()
+        return str(pilot.app.screen)
 
-asyncio.run(paint())
+print(json.dumps({
+    "from": nightschool.__file__,
+    "screen": asyncio.run(first_frame()),
+    "prompts": len(bank()),
+    "neutral": len(neutral()),
+    "providers": len(PluginHost.load().collect("nightschool_providers")),
+}))
 """
-    assert "lines" in run(place / "bin" / "python", "-c", code, cwd=place)
 
 
-def test_plugins_and_data_are_found_from_the_wheel(place):
-    code = """
-from nightschool.engine.host.plugins import PluginHost
-from nightschool.engine.study.prompts import bank, neutral
+def test_the_installed_package_finds_its_styles_prompts_and_plugins(fresh, tmp_path):
+    done = run([fresh / "python", "-c", INSIDE], tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["from"].startswith(str(fresh.parent)), "it ran the sources, not the wheel"
+    assert "Help" in found["screen"]
+    assert found["prompts"] and found["neutral"] and found["providers"]
 
-print(len(PluginHost.load(third_party=False).plugins()), len(bank()), len(neutral()))
-"""
-    plugins, prompts, prose = map(int, run(place / "bin" / "python", "-c", code, cwd=place).split())
-    assert min(plugins, prompts, prose) > 5
+
+def test_the_installed_engine_answers(fresh, tmp_path):
+    done = run([fresh / "nightschool", "--model", str(tmp_path / "none"), "slots", "--json"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "science" in [slot["name"] for slot in json.loads(done.stdout)]
