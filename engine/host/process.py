@@ -18,6 +18,7 @@ from typing import Any
 from ...schemas.errors import EngineError, NightSchoolError, ProtocolError
 from ...schemas.messages import EngineStatus, Event, GetStatus, Request, Shutdown, StateEvent
 from ..paths import Home, find_home
+from ..threads import share_cores
 from . import pipe
 from .profile import Profile, open_profile
 from .service import Service
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl+c is the app's
     os.nice(NICENESS)  # the app's keys come first
+    share_cores()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     code = 0
     try:
