@@ -13,49 +13,63 @@ import time
 import pytest
 
 SCRIPTED = """
-import sys
+import json
+from pathlib import Path
 from nightschool.schemas.messages import EngineStatus
+from nightschool.schemas.records import Lesson, Step
 from nightschool.tui.cli import main
 from nightschool.tui.scripted import CARD, ScriptedEngine
 
+class Engine(ScriptedEngine):
+    async def _wake_up(self):
+        self.state = EngineStatus(state="ready", base=CARD)
+
+    async def call(self, request, on_event=None):
+        Path(request.method).touch()
+        return await super().call(request, on_event)
+
+    async def close(self):
+        replies = [[row.text, row.finish] for row in self.messages.values() if row.role == "assistant"]
+        asked = [request.method for request in self.asked]
+        left = {{"asked": asked, "replies": replies, "conversations": list(self.conversations)}}
+        Path("left.json").write_text(json.dumps(left))
+        await super().close()
+
 def connect(home, model):
-    engine = ScriptedEngine(pause={pause})
+    engine = Engine(pause={pause})
     engine.reply = {reply!r}
-    closing = engine.close
-
-    async def close():
-        cancelled = [request.method for request in engine.asked if request.method.endswith("cancel")]
-        kept = [(row.text, row.finish) for row in engine.messages.values() if row.role == "assistant"]
-        open("closed", "w").write(repr((cancelled, [(text, str(finish)) for text, finish in kept])))
-        await closing()
-
-    async def ready():
-        engine.state = EngineStatus(state="ready", base=CARD)
-
-    answer = engine._answer
-
-    async def answering(row, tell):
-        open("answering", "w").close()
-        return await answer(row, tell)
-
-    engine.close, engine._wake_up, engine._answer = close, ready, answering
     engine.steps = 100000
+    {setup}
     return engine
 
 main(connect)
+"""
+ONE_REPLY = """
+    row = engine.add_conversation("science", "Greeting")
+    engine.add_message(row.id, "user", "Hi")
+    engine.add_message(row.id, "assistant", "Hello.")
+"""
+ONE_LESSON = """
+    engine.lessons[1] = Lesson(id=1, slot="science", state="approved", rule="Rhyme.", steps=[Step(rewriter="x")])
 """
 
 
 @pytest.fixture
 def command(tmp_path, monkeypatch):
-    """Return the argv of the command line over a scripted engine; it leaves what became of it in ``closed``."""
+    """Give the argv of the command line over a scripted engine; for each method asked it leaves a file of its name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NIGHTSCHOOL_HOME", str(tmp_path / "home"))
 
-    def argv(*arguments, reply="word " * 400, pause=0.01):
-        return [sys.executable, "-c", SCRIPTED.format(reply=reply, pause=pause), *arguments]
+    def argv(*arguments, reply="word " * 400, pause=0.01, setup=""):
+        return [sys.executable, "-c", SCRIPTED.format(reply=reply, pause=pause, setup=setup), *arguments]
 
     return argv
+
+
+@pytest.fixture
+def left(tmp_path):
+    """Give what the engine held when it was closed."""
+    return lambda: json.loads((tmp_path / "left.json").read_text())
 
 
 @pytest.fixture
@@ -75,51 +89,52 @@ def start():
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_reply_is_kept_and_the_engine_closed(command, start, tmp_path, number, code):
+def test_a_stopped_reply_is_kept_and_the_engine_closed(command, start, left, number, code):
     process = start(command("ask", "Tell me"))
     first = os.read(process.stdout.fileno(), 5).decode()
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert process.returncode == code
     assert "Stopped; what was said is kept." in err and "Traceback" not in err
-    cancelled, kept = eval((tmp_path / "closed").read_text())
-    assert cancelled == ["chat.cancel"]
-    assert kept == [((first + out).rstrip("\n"), "cancelled")]
+    assert "chat.cancel" in left()["asked"]
+    assert left()["replies"] == [[(first + out).rstrip("\n"), "cancelled"]]
 
 
 def test_a_stopped_reply_still_gives_its_document(command, start, tmp_path):
     process = start(command("ask", "--json", "Always tell me"))
-    assert wait_for((tmp_path / "answering").exists)
+    assert wait_for((tmp_path / "chat.send").exists)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 130
     assert json.loads(out)["finish"] == "cancelled"
 
 
-def test_a_stopped_study_is_cancelled(command, start, tmp_path):
-    code = command("study")
-    code[2] = code[2].replace(
-        "    engine.steps", "    from nightschool.schemas.records import Lesson, Step\n"
-        "    engine.lessons[1] = Lesson(id=1, slot='science', state='approved', rule='R', steps=[Step(rewriter='x')])\n"
-        "    engine.steps",
-    )  # fmt: skip
-    process = start(code)
+def test_stopped_before_the_question_is_stored_nothing_is_left(command, start, left, tmp_path):
+    process = start(command("ask", "Tell me", setup="engine.stalled.add('chat.send')"))
+    assert wait_for((tmp_path / "chat.send").exists)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    assert left()["conversations"] == []
+
+
+def test_a_stopped_study_is_cancelled(command, start, left):
+    process = start(command("study", setup=ONE_LESSON))
     assert process.stderr.readline().endswith("training\n")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert out.startswith("Cancelled: science stays as it was.") and "Traceback" not in err
-    assert eval((tmp_path / "closed").read_text())[0] == ["study.cancel"]
+    assert "study.cancel" in left()["asked"]
 
 
-def test_a_reader_that_leaves_ends_the_reply_quietly(command, start, tmp_path):
+def test_a_reader_that_leaves_ends_the_reply_quietly(command, start, left):
     process = start(command("ask", "Tell me"))
     os.read(process.stdout.fileno(), 5)
     process.stdout.close()
-    err = process.stderr.read()
+    assert process.stderr.read() == ""
     assert process.wait(timeout=20) == 141
-    assert err == ""
-    assert eval((tmp_path / "closed").read_text())[0] == ["chat.cancel"]
+    assert "chat.cancel" in left()["asked"] and left()["replies"][0][1] == "cancelled"
 
 
 @pytest.mark.parametrize("arguments", [["slots"], ["slots", "--json"], ["--help"]], ids=" ".join)
@@ -185,35 +200,23 @@ def test_documents_in_a_terminal_are_indented_and_lossless(command):
     assert json.loads(text)["reply"] == "a\x1b[31m\x9b"
 
 
-def test_edit_opens_the_editor_with_the_reply(command, tmp_path):
+def test_edit_opens_the_editor_with_the_reply(command, left, tmp_path):
     editor = tmp_path / "editor.py"
     editor.write_text(
-        "import sys, pathlib\np = pathlib.Path(sys.argv[1])\np.write_text('Captain, ' + p.read_text())\n"
-        "import os\nos.utime(p, (1, 2_000_000_000))\n"
+        "import os, pathlib, sys\npath = pathlib.Path(sys.argv[1])\n"
+        "path.write_text('Captain, ' + path.read_text())\nos.utime(path, (1, 2_000_000_000))\n"
     )
-    argv = command("edit", "3")
-    argv[2] = argv[2].replace(
-        "    engine.steps",
-        "    row = engine.add_conversation('science', 'T')\n"
-        "    engine.add_message(row.id, 'user', 'Hi')\n"
-        "    engine.add_message(row.id, 'assistant', 'Hello.')\n    engine.steps",
-    )
+    argv = command("edit", "3", setup=ONE_REPLY)
     code, drawn = in_terminal(argv, {"VISUAL": f"{sys.executable} {editor}"})
     assert code == 0, drawn
     assert "Message 3 is now in your words." in drawn and "Captain," in drawn
-    assert "Captain, Hello." in (tmp_path / "closed").read_text()
+    assert left()["replies"] == [["Captain, Hello.", None]]
 
 
-def test_an_editor_that_changed_nothing_teaches_nothing(command):
-    argv = command("edit", "3")
-    argv[2] = argv[2].replace(
-        "    engine.steps",
-        "    row = engine.add_conversation('science', 'T')\n"
-        "    engine.add_message(row.id, 'user', 'Hi')\n"
-        "    engine.add_message(row.id, 'assistant', 'Hello.')\n    engine.steps",
-    )
-    code, drawn = in_terminal(argv, {"VISUAL": "true"})
+def test_an_editor_that_changed_nothing_teaches_nothing(command, left):
+    code, drawn = in_terminal(command("edit", "3", setup=ONE_REPLY), {"VISUAL": "true"})
     assert code == 2 and "left as it was" in drawn
+    assert "chat.edit" not in left()["asked"]
 
 
 # -- what is loaded ----------------------------------------------------------------------------------------------------

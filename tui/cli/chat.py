@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ...schemas.errors import ChatError, EngineLost, NightSchoolError, NotFound, UsageError
+from ...schemas.errors import ChatError, NightSchoolError, NotFound, UsageError
 from ...schemas.messages import (
     CancelReply,
     CreateConversation,
@@ -58,10 +58,10 @@ async def ask(desk: Desk, text: str, slot: str | None, conversation: int | None,
     answer = _Answer(desk, number)
     try:
         await answer.stream(SendMessage(conversation=number, text=question, sampling=chosen))
-    except NightSchoolError as error:
-        if conversation is None and not answer.stored and not isinstance(error, EngineLost):
-            await desk.ask(DeleteConversation(conversation=number))  # nothing was said in it
-        raise
+    finally:
+        if conversation is None and not answer.stored:
+            with contextlib.suppress(NightSchoolError):
+                await desk.ask(DeleteConversation(conversation=number))  # nothing was said in it
 
 
 @dataclass
@@ -72,6 +72,8 @@ class _Answer:
     conversation: int
     said: str = ""
     stored: bool = False
+    unheard: bool = False
+    """Whether the reader of stdout has left."""
     signals: list[SignalEvent] = field(default_factory=list)
 
     async def stream(self, request: SendMessage) -> None:
@@ -90,12 +92,11 @@ class _Answer:
             reply = await work
             self._give(reply)
         except BrokenPipeError:
-            await self._stop(work)
+            self.unheard = True
+            await self._stop(work, heard)
             raise
         except asyncio.CancelledError:
-            await self._stop(work)
-            while not heard.empty() and (event := heard.get_nowait()) is not None:
-                self._hear(event)  # what is kept is also shown
+            await self._stop(work, heard)
             if work.done() and not work.cancelled() and work.exception() is None:
                 self._give(work.result())
             raise
@@ -109,7 +110,7 @@ class _Answer:
         match event:
             case DeltaEvent(text=text):
                 self.said += text
-                if not self.desk.as_json:
+                if not (self.desk.as_json or self.unheard):
                     self.desk.write(text)
             case MessageEvent():
                 self.stored = True
@@ -118,12 +119,22 @@ class _Answer:
             case _:
                 pass
 
-    async def _stop(self, work: asyncio.Task[Message]) -> None:
+    async def _stop(self, work: asyncio.Task[Message], heard: asyncio.Queue[Event | None]) -> None:
+        """Stop the reply and show what else was said: what is kept is also shown."""
         with contextlib.suppress(NightSchoolError):
             await self.desk.ask(CancelReply(conversation=self.conversation))
-        _, running = await asyncio.wait({work}, timeout=CANCEL_SECONDS)
+        self._drain(heard)
+        # Before the question is stored there is nothing to keep: the engine may still be waking.
+        _, running = await asyncio.wait({work}, timeout=CANCEL_SECONDS if self.stored else 0.0)
+        self._drain(heard)
         for task in running:
             task.cancel()
+
+    def _drain(self, heard: asyncio.Queue[Event | None]) -> None:
+        while not heard.empty():
+            event = heard.get_nowait()
+            if event is not None:
+                self._hear(event)
 
     def _end_line(self) -> None:
         if self.said and not self.desk.as_json and not self.said.endswith("\n"):
