@@ -138,7 +138,9 @@ class Chat:
         rest = detokenizer.flush()
         if rest:
             on_text(rest)
-        stream.text = text + detokenizer.text
+        # The tokens are kept as the reading of this text only if it reads so again: a fresh start says the same then.
+        same = encode(self._base, detokenizer.text) == stream.tokens[len(stream.tokens) - count :]
+        stream.text = text + detokenizer.text if same else ""
         return Reply(detokenizer.text, finish, count)
 
     async def _read(self, stream: _Stream, text: str, cancelled: Callable[[], bool]) -> Tensor | None:

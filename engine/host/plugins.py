@@ -38,8 +38,8 @@ BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.rewriters.layout",
     "nightschool.plugins.rewriters.marks",
     "nightschool.plugins.trainers.tail_lora",
-    "nightschool.plugins.gates.sticks",
     "nightschool.plugins.gates.keeps",
+    "nightschool.plugins.gates.sticks",
     "nightschool.plugins.gates.files",
 )
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ...schemas.records import Step
 from ..base.library import LoadedBase
 from ..chat.prompt import encode, prompt_tokens, reply_tokens
 from . import compose
@@ -45,10 +44,10 @@ def make_examples(base: LoadedBase, plan: Plan, replies: Replies, system: str, r
     """
     examples = []
     for prompt, evidence in plan.gold():
-        changed = rewrite(plan, plan.steps(prompt), Text(evidence.before, finished=True))
+        changed = rewrite(plan, prompt, Text(evidence.before, finished=True), recipe)
         examples.append(reply_example(base, prompt.text, changed, system, recipe, part=Part.GOLD))
     for prompt in plan.inside:
-        changed = rewrite(plan, plan.steps(prompt), replies.reply(prompt.text))
+        changed = rewrite(plan, prompt, replies.reply(prompt.text), recipe)
         examples.append(reply_example(base, prompt.text, changed, system, recipe))
     for text in (*(prompt.text for prompt in plan.outside), *opposites(plan, plan.inside, recipe.contrast)):
         examples.append(reply_example(base, text, replies.reply(text), system, recipe, part=Part.CONTRAST))
@@ -76,18 +75,19 @@ def opposites(plan: Plan, prompts: Sequence[Prompt], count: int) -> list[str]:
     return found
 
 
-def rewrite(plan: Plan, steps: Sequence[Step], reply: Text) -> Text:
+def rewrite(plan: Plan, prompt: Prompt, reply: Text, recipe: Recipe) -> Text:
     """Return a base reply as the rules want it.
 
-    A reply that was cut at the limit of tokens has no end to learn, unless the rules put one: then it ends with its
-    last whole sentence and what the rules add.
+    A reply that was cut at the limit of tokens has no end to learn, unless the rules put one: then a few
+    whole sentences of it are left, about as many as the user left, and what the rules add.
     """
+    steps = plan.steps(prompt)
     if reply.finished:
         return Text(compose.apply(plan.rewriters, steps, reply.text), finished=True)
     longer = compose.apply(plan.rewriters, steps, f"{reply.text} {_MORE}")
     if longer.casefold().rstrip(" .!*").endswith(_LAST):
         return Text(compose.apply(plan.rewriters, steps, reply.text), finished=False)
-    return Text(compose.apply(plan.rewriters, steps, _whole_sentences(reply.text)), finished=True)
+    return Text(compose.apply(plan.rewriters, steps, _first_sentences(plan, prompt, reply.text, recipe)), finished=True)
 
 
 def anchors(base: LoadedBase, recipe: Recipe, *, training: bool) -> Iterator[Example]:
@@ -112,7 +112,15 @@ def end_of_turn(base: LoadedBase) -> int:
     return int(tokenizer.eos_token_id) if tokenizer.eos_token_id in ends else ends[0]
 
 
-def _whole_sentences(text: str) -> str:
-    """Return a cut text up to the end of its last whole sentence, or all of it if it has none."""
-    found = units(text)
-    return text[: found[-2].end] if len(found) > 1 else text
+def _first_sentences(plan: Plan, prompt: Prompt, text: str, recipe: Recipe) -> str:
+    """Return the first sentences of a cut text, never its unfinished last one if there is another."""
+    least, most = recipe.whole_sentences
+    shown = [
+        len(units(evidence.before))
+        for lesson in plan.applying(prompt)
+        for evidence in lesson.evidence
+        if evidence.after
+    ]
+    found = units(text)[:-1] or units(text)
+    wanted = min(most, max(least, *shown, 0))
+    return text[: found[:wanted][-1].end] if found else text

@@ -34,7 +34,7 @@ async def prepare_measures(
     asked = [prompt.text for prompt in prompts] + opposites(plan, plan.inside, recipe.contrast)
     asked += [text for _, text in held_opposites]
     replies.compute(asked, room.trunk, room.tail, tell)
-    rewritten = [rewrite(plan, plan.steps(prompt), replies.reply(prompt.text)) for prompt in plan.held_inside]
+    rewritten = [rewrite(plan, prompt, replies.reply(prompt.text), recipe) for prompt in plan.held_inside]
     kept = [
         reply_example(room.base, prompt.text, text, room.system, recipe)
         for prompt, text in zip(plan.held_inside, rewritten, strict=True)

@@ -17,6 +17,8 @@ class Recipe:
         held_opposite: Requests of the opposite that they are checked on.
         least_prompts: Fewest prompts of the bank a condition must fit.
         reply_tokens: Most tokens of a base reply.
+        whole_sentences: Fewest and most sentences left of a cut reply to which the rules add an end; between them it is
+            as many as in the user's own edit.
         target_tokens: Most tokens of an example's reply.
         window: Tokens of a window of neutral prose.
         taught_above: Nats; a token of a rewritten reply that surprises the base more is taught, any other is kept.
@@ -27,10 +29,10 @@ class Recipe:
         enough: A taught token that has this probability is not pushed further: greedy decoding needs no more.
         within: Weight of taught tokens after the first of a run; those follow easily once the first one is said.
         keep: Weight of the distance to the base at kept tokens, of rewritten replies and contrasts.
+        contrast_focus: Factor on it where a contrast is decided: at the first tokens, and where a rule would speak.
         keep_anchors: The same, of neutral prose.
         reverse: Weight of KL(tuned||base) beside KL(base||tuned): it sees what the tuned one says and the base never.
         kept_rows: Kept tokens of an example that a step looks at, drawn anew each time.
-        top: Log-probabilities of the base that are kept for each token; the rest is one bucket.
         scales: What the line search tries, in order.
         least_stick: Share of held-out prompts on which a new lesson must be followed.
         least_gain: By how much that must exceed the share before, unless it is all of them.
@@ -47,23 +49,24 @@ class Recipe:
     held_out: int = 12
     held_opposite: int = 6
     least_prompts: int = 8
-    reply_tokens: int = 80
+    reply_tokens: int = 72
+    whole_sentences: tuple[int, int] = (2, 5)
     target_tokens: int = 96
-    window: int = 100
+    window: int = 64
     taught_above: float = 2.0
     rank: int = 8
-    learning_rate: float = 1e-3
-    steps: int = 100
+    learning_rate: float = 2.5e-3
+    steps: int = 80
     batch_spread: int = 4
     batch_contrast: int = 2
     batch_anchors: int = 2
     enough: float = 0.75
     within: float = 0.3
     keep: float = 0.3
-    keep_anchors: float = 0.3
+    contrast_focus: float = 3.0
+    keep_anchors: float = 0.6
     reverse: float = 0.5
-    kept_rows: int = 32
-    top: int = 20
+    kept_rows: int = 16
     scales: tuple[float, ...] = (1.0, 0.85, 0.7, 0.55)
     least_stick: float = 0.75
     least_gain: float = 0.3

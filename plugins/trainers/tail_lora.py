@@ -115,7 +115,7 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], recipe: Recipe, generator:
     kept = logs[~taught]
     forward = (base.exp() * (base - kept)).sum(dim=-1)
     reverse = (kept.exp() * (kept - base)).sum(dim=-1)
-    weight = gather(lambda e: torch.full(e.targets.shape, _weight(e, recipe)))[~taught]
+    weight = gather(lambda e: _weights(e, recipe))[~taught]
     total = -(said * open_ * weights).sum() + ((forward + recipe.reverse * reverse) * weight).sum()
     return BatchLoss(
         total / len(batch),
@@ -175,8 +175,15 @@ def _padded(batch: Sequence[Prepared]) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence([example.states for example in batch], batch_first=True)
 
 
-def _weight(example: Prepared, recipe: Recipe) -> float:
-    return recipe.keep_anchors if example.part == "anchor" else recipe.keep
+def _weights(example: Prepared, recipe: Recipe) -> Tensor:
+    """Return how much each target counts where it is kept."""
+    import torch
+
+    weights = torch.full(example.targets.shape, recipe.keep_anchors if example.part == "anchor" else recipe.keep)
+    if example.part == "contrast":
+        weights[:_FIRST] *= recipe.contrast_focus
+        weights[_FIRST:][example.risky[_FIRST:]] *= recipe.contrast_focus
+    return weights
 
 
 def _smoothed(before: CurvePoint | None, step: int, loss: BatchLoss) -> CurvePoint:

@@ -1,0 +1,168 @@
+"""An optimizer step on cached states against the same batch through PEFT's full-depth LoRA, timed in one run.
+
+    python bench/step.py --json
+
+Same sequences, same targets, same loss (cross-entropy on the replies' tokens), same rank and projections, AdamW on both
+sides, in turns. Ours runs the tail on states that were computed once, with the head at target positions only.
+``speedup_vs_peft_full`` is against PEFT as it is used: ids in, labels on the replies, all blocks. The second ratio
+gives PEFT the head at target positions too, which isolates what the cut saves. ``trainer_step_s`` is a step of the real
+trainer, whose loss looks at the base's expectation as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+
+from nightschool.engine.base.cut import Tail, split
+from nightschool.engine.base.library import load, prepare
+from nightschool.engine.base.size import default_cut
+from nightschool.engine.paths import find_home
+from nightschool.engine.slots.adapter import PROJECTIONS, attach, new_adapter
+from nightschool.engine.study.examples import reply_example
+from nightschool.engine.study.prompts import bank, neutral
+from nightschool.engine.study.recipe import Recipe
+from nightschool.engine.study.replies import Text
+from nightschool.engine.study.targets import Prepared, prepare_examples
+from nightschool.engine.threads import use_all_cores
+from nightschool.plugins.providers.local import LocalProvider
+from nightschool.plugins.trainers.tail_lora import batch_loss
+
+IGNORED = -100
+
+
+def main() -> int:
+    """Time every kind of step in turns and print one line for each figure."""
+    options = _options()
+    use_all_cores()
+    base = load(prepare(options.model, find_home(), lambda stage, fraction: None))
+    cut = options.cut or default_cut(base.card.layers)
+    recipe = Recipe()
+    texts = [" ".join(passage.split()[:60]) for passage in neutral()[: options.batch]]
+    examples = [
+        reply_example(base, prompt.text, Text(text, finished=False), "", recipe)
+        for prompt, text in zip(bank(), texts, strict=False)
+    ]
+    _, tail = split(base.model, cut)
+    prepared = asyncio.run(prepare_examples(examples, LocalProvider(base), tail, cut, recipe.taught_above))
+    tokens = [example.tokens for example in examples]
+    starts = [example.start for example in examples]
+    steps = {
+        "ours": _our_step(tail, prepared, recipe.rank),
+        "trainer": _trainer_step(split(base.model, cut)[1], prepared, recipe),
+        "peft": _peft_step(base.folder, tokens, starts, recipe.rank),
+    }
+    times: dict[str, list[float]] = {name: [] for name in (*steps, "peft_targets")}
+    for number in range(options.rounds + 1):
+        for name, step in steps.items():
+            _time(step, times[name] if number else [])
+    del steps["peft"]
+    targets_only = _peft_step(base.folder, tokens, starts, recipe.rank, targets_only=True)
+    for number in range(options.rounds + 1):
+        _time(targets_only, times["peft_targets"] if number else [])
+    found = {name: statistics.median(values) for name, values in times.items()}
+    shape = {"cut": cut, "sequences": len(tokens), "tokens": sum(map(len, tokens))}
+    _print({"figure": "speedup_vs_peft_full", "value": found["peft"] / found["ours"], **shape}, options.json)
+    _print(
+        {"figure": "speedup_vs_peft_full_head_at_targets", "value": found["peft_targets"] / found["ours"]}, options.json
+    )
+    for name, seconds in found.items():
+        _print({"figure": f"{name}_step_s", "value": seconds}, options.json)
+    return 0
+
+
+def _our_step(tail: Tail, prepared: list[Prepared], rank: int) -> Callable[[], None]:
+    layers = attach(tail, new_adapter(tail, rank))
+    parameters = [factor.requires_grad_(True) for layer in layers.values() for factor in (layer.down, layer.up)]
+    states = pad_sequence([example.states for example in prepared], batch_first=True)
+    targets = torch.cat([example.targets for example in prepared])
+
+    def loss() -> Any:
+        hidden = tail.hidden(states)
+        rows = [
+            output[len(example.states) - len(example.targets) : len(example.states)]
+            for output, example in zip(hidden, prepared, strict=True)
+        ]
+        return cross_entropy(tail.head(torch.cat(rows)).float(), targets)
+
+    return _stepper(parameters, loss)
+
+
+def _trainer_step(tail: Tail, prepared: list[Prepared], recipe: Recipe) -> Callable[[], None]:
+    layers = attach(tail, new_adapter(tail, recipe.rank))
+    parameters = [factor.requires_grad_(True) for layer in layers.values() for factor in (layer.down, layer.up)]
+    generator = torch.Generator().manual_seed(0)
+    return _stepper(parameters, lambda: batch_loss(tail, prepared, recipe, generator).total)
+
+
+def _peft_step(
+    folder: Path, tokens: list[list[int]], starts: list[int], rank: int, *, targets_only: bool = False
+) -> Callable[[], None]:
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(PROJECTIONS), task_type="CAUSAL_LM")
+    model: Any = get_peft_model(load(folder).model, config)  # type: ignore[arg-type]
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    ids = pad_sequence([torch.tensor(row) for row in tokens], batch_first=True)
+    mask = pad_sequence([torch.ones(len(row), dtype=torch.long) for row in tokens], batch_first=True)
+    labels = torch.full_like(ids, IGNORED)
+    for row, (sequence, start) in enumerate(zip(tokens, starts, strict=True)):
+        labels[row, start : len(sequence)] = ids[row, start : len(sequence)]
+
+    def usual() -> Any:
+        return model(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).loss
+
+    def at_targets() -> Any:
+        inner = model.base_model.model
+        hidden = inner.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state[:, :-1]
+        wanted = labels[:, 1:]
+        return cross_entropy(inner.lm_head(hidden[wanted != IGNORED]).float(), wanted[wanted != IGNORED])
+
+    return _stepper(parameters, at_targets if targets_only else usual)
+
+
+def _stepper(parameters: list[Any], loss: Callable[[], Any]) -> Callable[[], None]:
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.0)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss().backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+
+    return step
+
+
+def _time(step: Callable[[], None], times: list[float]) -> None:
+    began = time.perf_counter()
+    step()
+    times.append(time.perf_counter() - began)
+
+
+def _print(row: dict[str, Any], as_json: bool) -> None:
+    print(json.dumps(row) if as_json else "  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="", help="the base; the default model if not given")
+    parser.add_argument("--cut", type=int, default=0, help="blocks in the tail; as a study has if not given")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
