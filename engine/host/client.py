@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
@@ -165,6 +166,9 @@ class EngineClient:
             spoilt = str(error)
             process.kill()
         code = await process.wait()
+        if code != 0:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # a study that an engine left behind would work for nobody
         reason = spoilt or _reason(code, self.home)
         for pending in list(self._pending.values()):
             if not pending.answer.done():

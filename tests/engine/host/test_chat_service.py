@@ -194,3 +194,11 @@ async def test_a_rule_can_be_taken_back_while_its_reply_is_written(desk, wait_un
     assert (await desk.ask(ask.UndoSignal(signal=desk.events("signal.noted")[0].signal.id))).undone
     desk.chat.gate.set()
     await running
+
+
+async def test_a_question_whose_reply_was_stopped_before_its_first_word_is_not_read_again(desk):
+    conversation = await desk.conversation()
+    desk.rooms.records.add_message(conversation, Role.USER, "Never mind")
+    desk.rooms.records.add_message(conversation, Role.ASSISTANT, "", finish=Finish.CANCELLED)
+    await desk.say("Hello", conversation)
+    assert [turn.text for turn in desk.chat.asked[-1].turns] == ["Hello"]

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import sys
 
+import psutil
 import pytest
 
 from nightschool.engine.host.client import EngineClient
@@ -182,6 +183,27 @@ async def test_an_engine_that_is_none_is_lost_with_its_reason(engines, script, s
         await engine.call(ask.GetStatus())
     await wait_until(lambda: lost)
     assert says in lost[0]
+
+
+LEAVES_A_CHILD = """
+import subprocess, sys
+child = subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+print(child.pid, file=sys.stderr, flush=True)
+input()
+"""
+
+
+async def test_an_engine_that_is_killed_leaves_no_study_behind(engines, home, wait_until):
+    engine = engines(script=LEAVES_A_CHILD)
+    log, lost = home.logs / "engine.log", []
+    engine.when_lost(lost.append)
+    await engine.start()
+    await wait_until(lambda: log.read_text().endswith("\n"))
+    child = psutil.Process(int(log.read_text()))
+    assert child.status() != psutil.STATUS_ZOMBIE
+    os.kill(engine.pid, signal.SIGKILL)
+    await wait_until(lambda: lost)
+    await wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
 async def test_an_answer_of_the_wrong_kind_is_refused(engines):
