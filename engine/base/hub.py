@@ -56,7 +56,7 @@ def resolve(address: Address) -> Found:
     Raises:
         ModelNotFound: If the hub cannot be reached, or knows no such model or revision, or it has no safetensors.
     """
-    from httpx import HTTPError
+    from httpx2 import HTTPError
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
@@ -96,7 +96,7 @@ def fetch(found: Found, folder: Path, tell: Callable[[str, float | None], None])
 
 
 def _download(found: Found, folder: Path, names: list[str]) -> None:
-    from httpx import HTTPError
+    from httpx2 import HTTPError
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 

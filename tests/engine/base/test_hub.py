@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from types import SimpleNamespace
 
-import httpx
+import httpx2
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError
@@ -23,14 +23,14 @@ def quiet(stage, fraction):
 
 
 def answers(error):
-    response = httpx.Response(404, request=httpx.Request("GET", "https://huggingface.co/api"))
+    response = httpx2.Response(404, request=httpx2.Request("GET", "https://huggingface.co/api"))
     return error("said by the hub", response=response) if error is RepositoryNotFoundError else error("no network")
 
 
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (httpx.ConnectError, "cannot be reached"),
+        (httpx2.ConnectError, "cannot be reached"),
         (OfflineModeIsEnabled, "HF_HUB_OFFLINE"),
         (RepositoryNotFoundError, "Neither a folder nor a model"),
     ],
@@ -79,7 +79,7 @@ class StandIn:
         assert revision == COMMIT
         for pattern in allow_patterns:
             if pattern == "model.safetensors" and self.broken:
-                raise httpx.ReadError("connection reset")
+                raise httpx2.ReadError("connection reset")
             if not (local_dir / pattern).exists():
                 self.fetched.append(pattern)
                 shutil.copy(self.folder / pattern, local_dir)
