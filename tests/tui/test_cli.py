@@ -1,7 +1,10 @@
 """Every command over the scripted engine: what goes to stdout, what to stderr, and the exit code."""
 
+import io
 import json
+import shlex
 
+import click
 import pytest
 
 from nightschool import __version__
@@ -88,10 +91,6 @@ def test_every_command_has_help_with_examples_that_name_it(call, path):
 
 def test_every_example_of_the_help_is_read_as_a_command():
     """An example with an option that does not exist is a mistake of ours, not of the user."""
-    import shlex
-
-    import click
-
     for _, command in [((), root), *every_command(root)]:
         for line in command.epilog.replace("\b\n", "").splitlines()[1:]:
             if not line.startswith("  "):
@@ -171,6 +170,21 @@ def test_the_engine_is_closed_after_success_and_failure(call, engine):
     assert closed == [True, True]
 
 
+def test_without_a_command_the_app_opens_over_the_same_engine(engine, monkeypatch, tmp_path):
+    monkeypatch.setenv("NIGHTSCHOOL_HOME", str(tmp_path))
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdout", Terminal())
+    opened = []
+    monkeypatch.setattr("nightschool.tui.app.run", lambda link, slot: opened.append((link, slot)) or 7)
+    assert run(["--slot", "gaming"], lambda home, model: engine) == 7
+    assert opened == [(engine, "gaming")]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
 # -- ask ---------------------------------------------------------------------------------------------------------------
 
 
@@ -222,16 +236,12 @@ def test_every_field_of_sampling_has_an_option(call):
 
 @pytest.mark.parametrize(("given", "text"), [(b"From a pipe\n", "From a pipe\n"), ("Ünï".encode("utf-8-sig"), "Ünï")])
 def test_ask_reads_stdin(call, engine, monkeypatch, given, text):
-    import io
-
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
     assert call("ask", "-")[0] == 0
     assert asked(engine, ask.SendMessage)[0].text == text
 
 
 def test_stdin_that_is_no_text_is_refused(call, monkeypatch):
-    import io
-
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe\x00")))
     code, _, err = call("ask", "-")
     assert code == 2 and "UTF-8" in err
@@ -282,8 +292,6 @@ def test_edit_takes_the_text_and_shows_the_lesson(document, engine):
 
 
 def test_edit_reads_stdin(call, document, engine, monkeypatch):
-    import io
-
     message = document("ask", "Hello")["message"]
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"My own words")))
     assert call("edit", str(message), "-")[0] == 0

@@ -35,7 +35,7 @@ from .output import table
 @click.option(
     "--model", default="", metavar="MODEL", help="A folder, or owner/name[@revision] of the Hugging Face hub."
 )
-@click.option("--slot", metavar="SLOT", help="The slot to begin in, by name or title.")
+@click.option("--slot", metavar="SLOT", help="The slot to begin in, by name.")
 @click.version_option(__version__, message="%(version)s")
 @click.pass_context
 def root(context: click.Context, home: Path | None, model: str, slot: str | None) -> int:
