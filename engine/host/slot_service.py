@@ -51,7 +51,7 @@ class SlotService:
         version = self._rooms.store.rollback(request.slot, request.to)
         gone, back = settle_lessons(self._rooms, request.slot)
         text = f"Slot {request.slot} is at generation {version.restores} again"
-        changes = [f"{gone} learned {_lessons(gone)} wait for your approval"] if gone else []
+        changes = [f"{gone} learned {_lessons(gone)} to approve again"] if gone else []
         changes += [f"{back} {_lessons(back)} known again"] if back else []
         text = f"{text}: {', '.join(changes)}." if changes else f"{text}."
         self._rooms.broadcast(NoticeEvent(level="info", text=text))
