@@ -193,7 +193,13 @@ class Candidate:
                 now = log_softmax(self.tail.head(rows).float(), dim=-1)
                 distances.append((base.exp() * (base - now)).sum(dim=-1))
                 rises.append((base - now).gather(1, targets[:, None])[:, 0])
-        return float(torch.cat(distances).mean()), float(torch.cat(rises).mean())
+        return _mean(distances), _mean(rises)
+
+
+def _mean(values: Sequence[Tensor]) -> float:
+    """Return the mean over all rows; 0 if there are none, for then nothing moved."""
+    rows = torch.cat(list(values)) if values else torch.empty(0)
+    return float(rows.mean()) if len(rows) else 0.0
 
 
 def _share(values: Sequence[bool]) -> float:

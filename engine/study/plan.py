@@ -128,7 +128,7 @@ def _sides(lessons: Sequence[Lesson], prompts: Sequence[Prompt]) -> tuple[list[P
 def _spread(lessons: Sequence[Lesson], prompts: Sequence[Prompt], count: int) -> list[Prompt]:
     """Choose ``count`` prompts, for each lesson its share: half like those it was taught on, half of any kind."""
     chosen: dict[str, Prompt] = {}
-    share = -(-count // len(lessons))
+    share = -(-count // max(1, len(lessons)))
     for lesson in lessons:
         fitting = [prompt for prompt in prompts if applies(lesson, prompt)]
         near = nearest_first(fitting, [evidence.prompt for evidence in lesson.evidence])[: share // 2]

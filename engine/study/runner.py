@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +37,7 @@ async def run_study(job: StudyJob, tell: Callable[[Progress], None]) -> StudyRes
     with storage_errors(job.folder), (job.folder / _LOG).open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "nightschool.engine.study.child", str(job.folder / "job.json")),
-            stdin=DEVNULL,
+            stdin=PIPE,  # held open: its end tells the process that nobody waits for it any more
             stdout=PIPE,
             stderr=log,
             limit=_LINE,

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from nightschool.engine.base.cut import split
 from nightschool.engine.chat.chat import Chat, Turn
 from nightschool.engine.chat.prompt import fit, prompt_tokens, render

@@ -1,4 +1,5 @@
 import pytest
+
 from nightschool.engine.chat.detokenize import Detokenizer
 from nightschool.tests.tiny import tiny_tokenizer
 

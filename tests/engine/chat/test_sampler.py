@@ -1,4 +1,5 @@
 import torch
+
 from nightschool.engine.chat.sampler import Sampler
 from nightschool.schemas.messages import Sampling
 

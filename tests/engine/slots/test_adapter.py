@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+
 from nightschool.engine.base.cut import split
 from nightschool.engine.slots.adapter import CONFIG, WEIGHTS, Adapter, Factors, attach, detach, new_adapter
 from nightschool.schemas.errors import BaseMismatch, Damaged
@@ -45,8 +46,9 @@ def test_plain_peft_on_the_whole_model_gives_the_same_logits(family, tmp_path):
 
 @pytest.mark.model
 def test_plain_peft_on_the_default_model_gives_the_same_logits(default_base_folder, tmp_path):
-    from nightschool.engine.base.library import load
     from peft import PeftModel
+
+    from nightschool.engine.base.library import load
 
     base = load(default_base_folder)
     adapter = learned(split(base.model, 8)[1], rank=8)

@@ -1,0 +1,216 @@
+import asyncio
+import dataclasses
+import itertools
+import json
+
+import pytest
+import torch
+
+from nightschool.engine.host.plugins import PluginHost
+from nightschool.engine.slots.adapter import Adapter
+from nightschool.engine.study.job import StudyJob
+from nightschool.engine.study.lessons import lesson_from_edit
+from nightschool.engine.study.plan import make_plan
+from nightschool.engine.study.prompts import Prompt, bank
+from nightschool.engine.study.recipe import Recipe
+from nightschool.engine.study.runner import run_study
+from nightschool.engine.study.study import study
+from nightschool.schemas.records import Evidence, Lesson, LessonState, Step, StudyState
+
+BEFORE = "Inflation is a rise in prices. Money buys less than before. Banks try to hold it."
+SMALL = Recipe(
+    spread=4,
+    contrast=2,
+    anchors=2,
+    held_out=2,
+    held_opposite=2,
+    reply_tokens=6,
+    target_tokens=24,
+    window=24,
+    steps=3,
+    batch_spread=2,
+    batch_contrast=1,
+    batch_anchors=1,
+)
+LENIENT = dataclasses.replace(
+    SMALL,
+    least_stick=0.0,
+    least_gain=-1.0,
+    most_kept_kl=1e9,
+    most_neutral_kl=1e9,
+    most_neutral_rise=1e9,
+    most_opposite_loss=1.0,
+)
+
+
+@pytest.fixture(scope="module")
+def plugins():
+    return PluginHost.load(third_party=False)
+
+
+def lesson(plugins, after, number=1, **changes):
+    draft = lesson_from_edit(plugins, "What is inflation?", BEFORE, after)
+    values = {
+        "id": number,
+        "slot": "science",
+        "state": LessonState.APPROVED,
+        "rule": draft.rule,
+        "steps": draft.steps,
+        "evidence": draft.evidence,
+    }
+    return Lesson(**{**values, **changes})
+
+
+@pytest.fixture
+def captain(plugins):
+    return lesson(plugins, "Captain, i" + BEFORE[1:])
+
+
+@pytest.fixture
+def job(tiny_base_folder, tmp_path, captain):
+    folder = tmp_path / "study"
+    return StudyJob(study=1, slot="science", folder=folder, base=tiny_base_folder, cut=2, lessons=[captain])
+
+
+def run(job, plugins, recipe, tell=lambda progress: None):
+    return asyncio.run(study(job, plugins, tell, recipe))
+
+
+def test_a_candidate_that_passes_is_a_peft_adapter_with_a_report(job, plugins):
+    told = []
+    result = run(job, plugins, LENIENT, told.append)
+    assert result.state is StudyState.ACCEPTED, result.reason
+    adapter = Adapter.load(result.candidate)
+    assert {layer for layer, _ in adapter.factors} == {2, 3}
+    assert any(bool(factors.up.any()) for factors in adapter.factors.values())
+    assert result.report.steps == 3
+    assert {gate.name for gate in result.report.gates} >= {"sticks", "kept_kl", "neutral_kl", "opposite", "files"}
+    fractions = [progress.fraction for progress in told]
+    assert all(later >= earlier - 1e-9 for earlier, later in itertools.pairwise(fractions))
+    assert any(progress.step == 3 and progress.loss is not None for progress in told)
+
+
+def test_a_candidate_that_does_not_stick_is_turned_away_with_the_reason(job, plugins):
+    result = run(job, plugins, dataclasses.replace(LENIENT, least_stick=0.9))
+    assert result.state is StudyState.REJECTED
+    assert result.candidate is None
+    assert "of unseen prompts" in result.reason
+    assert not (job.folder / "candidate").exists()
+
+
+def test_the_line_search_shrinks_until_the_distance_is_within_its_budget(job, plugins):
+    scales = (1.0, 0.5, 0.0)
+    result = run(job, plugins, dataclasses.replace(LENIENT, most_neutral_kl=0.0, scales=scales))
+    assert result.report.scale == 0.0
+    assert result.state is StudyState.ACCEPTED
+
+
+def test_the_same_seed_learns_the_same(job, plugins):
+    first = Adapter.load(run(job, plugins, LENIENT).candidate)
+    again = Adapter.load(run(job, plugins, LENIENT).candidate)
+    assert all(torch.equal(first.factors[place].up, again.factors[place].up) for place in first.factors)
+
+
+def test_a_study_goes_on_from_the_current_adapter(job, plugins, captain):
+    first = run(job, plugins, LENIENT)
+    short = lesson(plugins, "Captain, inflation is a rise in prices.", 2, steps=[_one_sentence()])
+    adapter = job.folder.parent / "kept"
+    first.candidate.rename(adapter)
+    later = job.model_copy(update={"lessons": [short], "known": [captain], "adapter": adapter})
+    result = run(later, plugins, dataclasses.replace(LENIENT, most_forgotten=1.0))
+    assert result.state is StudyState.ACCEPTED, result.reason
+    assert [outcome.lesson for outcome in result.report.outcomes] == [1, 2]
+    assert any(gate.name == "remembers" for gate in result.report.gates)
+
+
+def _one_sentence():
+    return Step(rewriter="length", args={"unit": "sentences", "n": 1})
+
+
+def test_a_lesson_without_a_form_is_turned_away_before_any_work(job, plugins, captain):
+    hopeless = captain.model_copy(update={"steps": [], "reason": "Nobody can teach this: say it differently."})
+    result = run(job.model_copy(update={"lessons": [hopeless], "base": job.folder}), plugins, SMALL)
+    assert result.state is StudyState.REJECTED
+    assert result.reason == "Nobody can teach this: say it differently."
+
+
+def test_a_plan_never_checks_on_what_it_trains_on(plugins, captain):
+    plan = make_plan(plugins.collect("nightschool_rewriters"), [], [captain], Recipe())
+    held = {prompt.text for prompt in (*plan.held_inside, *plan.held_outside, *plan.held_opposite)}
+    assert held.isdisjoint(prompt.text for prompt in (*plan.inside, *plan.outside))
+    assert len(plan.inside) == Recipe().spread
+    assert not plan.outside
+
+
+def test_a_plan_keeps_a_conditional_lesson_to_its_prompts(plugins, captain):
+    conditional = captain.model_copy(update={"when": "I ask for a recipe"})
+    plan = make_plan(plugins.collect("nightschool_rewriters"), [], [conditional], Recipe())
+    assert all("recipe" in prompt.tags for prompt in plan.inside)
+    assert plan.outside
+    assert all(not plan.steps(prompt) for prompt in plan.outside)
+
+
+def test_a_later_lesson_replaces_an_older_one_about_the_same_thing(plugins, captain):
+    doctor = lesson(plugins, "Doctor, i" + BEFORE[1:], 2)
+    plan = make_plan(plugins.collect("nightschool_rewriters"), [captain], [doctor], Recipe())
+    (step,) = plan.steps(bank()[0])
+    assert step.args["text"] == "Doctor, "
+    assert not plan.asks(captain, bank()[0])
+
+
+def test_lessons_taught_on_a_prompt_apply_there_whatever_their_condition(plugins, captain):
+    conditional = captain.model_copy(update={"when": "I ask for a recipe"})
+    plan = make_plan(plugins.collect("nightschool_rewriters"), [], [conditional], Recipe())
+    assert plan.steps(Prompt("what is inflation"))
+
+
+def test_a_condition_nobody_understands_is_said(plugins, captain):
+    odd = captain.model_copy(update={"when": "I mention my dog"})
+    plan = make_plan(plugins.collect("nightschool_rewriters"), [], [odd], Recipe())
+    assert not plan.new
+    assert "re-word the condition" in plan.unlearnable[1]
+
+
+def test_a_damaged_base_fails_the_study_process_in_words(job, tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = asyncio.run(run_study(job.model_copy(update={"base": tmp_path / "empty"}), lambda progress: None))
+    assert result.state is StudyState.FAILED
+    assert "holds no safetensors" in result.reason
+
+
+def test_a_killed_study_process_is_a_result_and_not_an_error(job, monkeypatch):
+    import os
+    import signal
+    from asyncio import create_subprocess_exec
+
+    async def spawn(*args, **options):
+        process = await create_subprocess_exec(*args, **options)
+        os.kill(process.pid, signal.SIGKILL)
+        return process
+
+    monkeypatch.setattr("asyncio.create_subprocess_exec", spawn)
+    result = asyncio.run(run_study(job, lambda progress: None))
+    assert result.state is StudyState.FAILED
+    assert "signal 9" in result.reason
+
+
+def test_cancelling_ends_the_study_process(job):
+    import psutil
+
+    async def cancelled():
+        told = asyncio.Event()
+        task = asyncio.create_task(run_study(job, lambda progress: told.set()))
+        await asyncio.wait_for(told.wait(), 60)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert not [child for child in psutil.Process().children() if "study.child" in " ".join(child.cmdline())]
+    assert json.loads((job.folder / "job.json").read_text())["slot"] == "science"
+
+
+def test_evidence_of_words_alone_is_no_gold(plugins, captain):
+    said = captain.model_copy(update={"evidence": [Evidence(prompt="Hi", before="Hello.", said="Call me Captain.")]})
+    plan = make_plan(plugins.collect("nightschool_rewriters"), [], [said], Recipe())
+    assert plan.gold() == []
