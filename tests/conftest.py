@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from nightschool.engine.threads import share_cores
 from nightschool.tests.tiny import save_tiny
+
+share_cores()  # before anything imports torch; also where several workers of a run share the cores
 
 
 @pytest.fixture(scope="session")
