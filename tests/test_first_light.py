@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from nightschool.engine.host.client import EngineClient
 from nightschool.engine.paths import Home
 from nightschool.schemas.messages import (
