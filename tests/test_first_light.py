@@ -1,4 +1,4 @@
-"""The whole of it on the real default model: chat, correct, study, a fresh conversation that follows, and back again."""
+"""The whole of it on the real default model: chat, correct, study, follow in a fresh conversation, and back again."""
 
 import asyncio
 
