@@ -43,11 +43,11 @@ class Recipe:
     """
 
     seed: int = 0
-    spread: int = 48
-    contrast: int = 16
+    spread: int = 64
+    contrast: int = 24
     anchors: int = 32
     held_out: int = 12
-    held_opposite: int = 6
+    held_opposite: int = 8
     least_prompts: int = 8
     reply_tokens: int = 72
     whole_sentences: tuple[int, int] = (2, 5)
@@ -56,23 +56,23 @@ class Recipe:
     taught_above: float = 2.0
     rank: int = 8
     learning_rate: float = 2.5e-3
-    steps: int = 80
-    batch_spread: int = 4
-    batch_contrast: int = 2
-    batch_anchors: int = 2
-    enough: float = 0.75
+    steps: int = 100
+    batch_spread: int = 5
+    batch_contrast: int = 3
+    batch_anchors: int = 1
+    enough: float = 0.85
     within: float = 0.3
-    keep: float = 0.3
+    keep: float = 0.2
     contrast_focus: float = 3.0
-    keep_anchors: float = 0.6
+    keep_anchors: float = 0.5
     reverse: float = 0.5
     kept_rows: int = 16
     scales: tuple[float, ...] = (1.0, 0.85, 0.7, 0.55)
-    least_stick: float = 0.75
+    least_stick: float = 0.5
     least_gain: float = 0.3
     most_kept_kl: float = 0.05
     most_neutral_kl: float = 0.02
     most_neutral_rise: float = 0.02
-    most_opposite_loss: float = 0.34
+    most_opposite_loss: float = 0.5
     most_leak: float = 0.2
     most_forgotten: float = 0.2
