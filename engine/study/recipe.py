@@ -54,7 +54,7 @@ class Recipe:
     target_tokens: int = 96
     window: int = 64
     taught_above: float = 2.0
-    rank: int = 8
+    rank: int = 16
     learning_rate: float = 2.5e-3
     steps: int = 100
     batch_spread: int = 5
