@@ -43,9 +43,10 @@ async def _play(engine):
         assert not any(map(_follows, await _ask(engine)))
 
         told = []
-        study = await engine.call(StartStudy(slot="professional"), on_event=told.append)
+        engine.listen(told.append)
+        study = await engine.call(StartStudy(slot="professional"))
         assert study.state is StudyState.ACCEPTED, study.reason
-        assert told
+        assert any(event.kind == "study.progress" and event.step for event in told)
         (after, before) = await engine.call(ListVersions(slot="professional"))
         assert after.current
         assert after.lessons == [lesson.id]
