@@ -128,13 +128,14 @@ def tell(name: str, value: float | None, unit: str, **more: object) -> None:
     sys.stdout.flush()
 
 
-def tell_keys(name: str, seconds: list[float], mode: str) -> None:
-    """Print the figures of one series of keys."""
+def tell_keys(name: str, seconds: list[float], mode: str) -> list[float]:
+    """Print the figures of one series of keys and return it in milliseconds."""
     milliseconds = [1000 * value for value in seconds]
     tell(
         name, percentile(milliseconds, 0.99), "ms", mode=mode, median=round(statistics.median(milliseconds), 2),
         worst=round(max(milliseconds), 2), keys=len(milliseconds),
     )  # fmt: skip
+    return milliseconds
 
 
 def measure(command: list[str], environment: dict[str, str], mode: str, starts: int, keys: int) -> None:
@@ -153,14 +154,15 @@ def measure(command: list[str], environment: dict[str, str], mode: str, starts: 
         tell_keys("key_idle_p99_ms", echoes(terminal, keys, chance), mode)
         terminal.write(STORY)
         terminal.until(b"answering", 60.0)
-        tell_keys("key_streaming_p99_ms", echoes(terminal, keys, chance, STORY), mode)
-        study_keys(terminal, keys, chance, mode)
+        busy = tell_keys("key_streaming_p99_ms", echoes(terminal, keys, chance, STORY), mode)
+        busy += study_keys(terminal, keys, chance, mode)
+        tell("key_p99_ms", percentile(busy, 0.99), "ms", mode=mode, keys=len(busy))
     finally:
         terminal.close()
 
 
-def study_keys(terminal: Terminal, keys: int, chance: random.Random, mode: str) -> None:
-    """Teach one rule, begin a study, and type while it runs."""
+def study_keys(terminal: Terminal, keys: int, chance: random.Random, mode: str) -> list[float]:
+    """Teach one rule, begin a study, type while it runs, and return the echoes in milliseconds."""
     terminal.write(b"\x1b")
     terminal.read(1.0)
     terminal.write(b"\x0e")
@@ -184,8 +186,8 @@ def study_keys(terminal: Terminal, keys: int, chance: random.Random, mode: str) 
         terminal.read(1.0)
     except TimeoutError as error:
         tell("key_study_p99_ms", None, "ms", mode=mode, skipped=str(error))
-        return
-    tell_keys("key_study_p99_ms", echoes(terminal, keys, chance), mode)
+        return []
+    return tell_keys("key_study_p99_ms", echoes(terminal, keys, chance), mode)
 
 
 def run_scripted() -> int:
