@@ -56,7 +56,7 @@ class Recipe:
     taught_above: float = 2.0
     rank: int = 16
     learning_rate: float = 2.5e-3
-    steps: int = 100
+    steps: int = 90
     batch_spread: int = 5
     batch_contrast: int = 3
     batch_anchors: int = 1
