@@ -19,10 +19,10 @@ def use_all_cores() -> int:
 def share_cores() -> None:
     """Have threads that wait for each other sleep soon instead of spinning; call it before torch is imported.
 
-    OpenMP lets them spin for milliseconds at the end of every parallel loop. On a machine that does nothing else that is
-    right; beside a study, or any other program, it takes the very core the awaited thread needs: replies were measured at
-    1 token a second with endless spinning and 15 with little. Too little costs as well: on two quiet cores 1,000 turns
-    give 21 tokens a second, 20,000 (some 0.4 ms) the full 31. Children inherit it.
+    OpenMP lets them spin for milliseconds at the end of every parallel loop. On a machine that does nothing else that
+    is right; beside a study, or any other program, it takes the very core the awaited thread needs: replies were
+    measured at 1 token a second with endless spinning and 15 with little. Too little costs as well: on two quiet cores
+    1,000 turns give 21 tokens a second, 20,000 (some 0.4 ms) the full 31. Children inherit it.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # GNU's runtime prefers it to the policy
