@@ -40,14 +40,14 @@ def main() -> int:
     threads = use_all_cores()
     folder = prepare(options.model, find_home(), lambda stage, fraction: None)
     bandwidth = _reading_speed()
-    _print({"figure": "read_gb_per_s", "value": bandwidth / 1e9, "threads": threads}, options.json)
+    _print({"name": "read_gb_per_s", "value": bandwidth / 1e9, "threads": threads}, options.json)
     for name in options.dtype:
         base = load(folder, DTYPES[name])
         ours, stock = _race(base, options.tokens, options.rounds)
         bound = bandwidth / _bytes_a_token(base)
-        ratio = {"figure": f"speedup_vs_generate_{name}", "value": ours / stock}
+        ratio = {"name": f"speedup_vs_generate_{name}", "value": ours / stock}
         _print({**ratio, "tokens_per_s": ours, "generate_tokens_per_s": stock}, options.json)
-        _print({"figure": f"bound_tokens_per_s_{name}", "value": bound, "reached": ours / bound}, options.json)
+        _print({"name": f"bound_tokens_per_s_{name}", "value": bound, "reached": ours / bound}, options.json)
     return 0
 
 
@@ -85,7 +85,7 @@ def _ours(chat: Chat, conversation: int, tokens: int) -> float:
     return _rate(stamps[1:])  # the first look is before the prompt is read
 
 
-class _Stamps(StoppingCriteria):  # type: ignore[misc]
+class _Stamps(StoppingCriteria):
     """Notes when each token of ``generate`` is there."""
 
     def __init__(self) -> None:

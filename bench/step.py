@@ -73,12 +73,12 @@ def main() -> int:
         _time(targets_only, times["peft_targets"] if number else [])
     found = {name: statistics.median(values) for name, values in times.items()}
     shape = {"cut": cut, "sequences": len(tokens), "tokens": sum(map(len, tokens))}
-    _print({"figure": "speedup_vs_peft_full", "value": found["peft"] / found["ours"], **shape}, options.json)
+    _print({"name": "speedup_vs_peft_full", "value": found["peft"] / found["ours"], **shape}, options.json)
     _print(
-        {"figure": "speedup_vs_peft_full_head_at_targets", "value": found["peft_targets"] / found["ours"]}, options.json
+        {"name": "speedup_vs_peft_full_head_at_targets", "value": found["peft_targets"] / found["ours"]}, options.json
     )
     for name, seconds in found.items():
-        _print({"figure": f"{name}_step_s", "value": seconds}, options.json)
+        _print({"name": f"{name}_step_s", "value": seconds}, options.json)
     return 0
 
 
@@ -112,7 +112,7 @@ def _peft_step(
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(PROJECTIONS), task_type="CAUSAL_LM")
-    model: Any = get_peft_model(load(folder).model, config)  # type: ignore[arg-type]
+    model: Any = get_peft_model(load(folder).model, config)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     ids = pad_sequence([torch.tensor(row) for row in tokens], batch_first=True)
     mask = pad_sequence([torch.ones(len(row), dtype=torch.long) for row in tokens], batch_first=True)

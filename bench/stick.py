@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shutil
 import statistics
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from nightschool.bench.checks import Case, holds, load_cases, rewrite
 from nightschool.bench.distance import Scale
 from nightschool.engine.host.client import EngineClient
 from nightschool.engine.paths import Home
+from nightschool.engine.slots.store import SlotStore
 from nightschool.schemas.errors import NightSchoolError
 from nightschool.schemas.messages import (
     CreateConversation,
@@ -82,9 +82,8 @@ async def play(case: Case, scale: Scale, model: str) -> dict[str, Any]:
             opposite = [await _ask(engine, case.slot, item.prompt, case.max_tokens) for item in case.opposites]
         finally:
             await engine.close()
-        adapter = _adapter(home, case.slot)
         plain = scale.measure(case, FILLER, limit)
-        distances = scale.distances(case, adapter)
+        distances = scale.distances(case, SlotStore(home.slots).adapter_folder(case.slot))
     report = study.report if study is not None else None
     return {
         "id": case.id,
@@ -139,17 +138,6 @@ async def _ask(engine: EngineClient, slot: str, prompt: str, limit: int) -> str:
 
 def _greedy(limit: int) -> Sampling:
     return Sampling(temperature=0.0, max_tokens=limit)
-
-
-def _adapter(home: Home, slot: str) -> Path | None:
-    """Return a copy of the slot's current adapter's folder that outlives the profile."""
-    from nightschool.engine.slots.store import SlotStore
-
-    folder = SlotStore(home.slots).adapter_folder(slot)
-    if folder is None:
-        return None
-    copy = Path(tempfile.mkdtemp(prefix="nightschool-adapter-"))
-    return Path(shutil.copytree(folder, copy, dirs_exist_ok=True))
 
 
 def _share(values: list[bool]) -> float:

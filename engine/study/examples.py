@@ -5,26 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from ..base.library import LoadedBase
 from ..chat.prompt import encode, prompt_tokens, reply_tokens
 from . import compose
+from .part import Part
 from .plan import Plan
 from .prompts import Prompt, neutral_halves
 from .prose import units
 from .recipe import Recipe
 from .replies import Replies, Text
-
-
-class Part(StrEnum):
-    """What an example is for (DESIGN 2.5)."""
-
-    GOLD = "gold"
-    SPREAD = "spread"
-    CONTRAST = "contrast"
-    ANCHOR = "anchor"
 
 
 @dataclass(frozen=True)

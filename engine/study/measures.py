@@ -10,12 +10,12 @@ from typing import Any
 from ..chat.prompt import prompt_tokens
 from ..slots.adapter import Adapter, attach
 from .candidate import HeldOut
+from .cut_base import CutBase
 from .examples import anchors, opposites, reply_example, rewrite
 from .generate import write_greedily
 from .plan import Plan
 from .recipe import Recipe
 from .replies import Replies
-from .room import Room
 from .targets import prepare_examples
 
 _LONGER = 1.5  # how much longer than the rewritten base reply a reply may get before it counts as never ending
@@ -24,7 +24,7 @@ _LONGEST = 160
 
 
 async def prepare_measures(
-    room: Room, plan: Plan, recipe: Recipe, replies: Replies, *, adapter: Path | None, tell: Callable[[float], None]
+    whole: CutBase, plan: Plan, recipe: Recipe, replies: Replies, *, adapter: Path | None, tell: Callable[[float], None]
 ) -> HeldOut:
     """Ask the base every prompt of the plan, and the slot, as it is, those that it will be checked on."""
     held_opposites = list(
@@ -33,38 +33,40 @@ async def prepare_measures(
     prompts = [*plan.inside, *plan.outside, *plan.held_inside, *plan.held_outside]
     asked = [prompt.text for prompt in prompts] + opposites(plan, plan.inside, recipe.contrast)
     asked += [text for _, text in held_opposites]
-    replies.compute(asked, room.trunk, room.tail, tell)
+    replies.compute(asked, whole.trunk, whole.tail, tell)
     rewritten = [rewrite(plan, prompt, replies.reply(prompt.text), recipe) for prompt in plan.held_inside]
     kept = [
-        reply_example(room.base, prompt.text, text, room.system, recipe)
+        reply_example(whole.base, prompt.text, text, whole.system, recipe)
         for prompt, text in zip(plan.held_inside, rewritten, strict=True)
     ]
-    neutral = list(islice(anchors(room.base, recipe, training=False), recipe.anchors))
+    neutral = list(islice(anchors(whole.base, recipe, training=False), recipe.anchors))
     ends = [len(example.tokens) - example.start for example, text in zip(kept, rewritten, strict=True) if text.finished]
     limit = min(_LONGEST, max(_GLANCE, round(max(ends, default=0) * _LONGER)))
     taught_above = recipe.taught_above
     return HeldOut(
         plan=plan,
         replies=replies,
-        before=_before(room, [prompt.text for prompt in plan.held_inside], replies, adapter, limit),
+        before=_before(whole, [prompt.text for prompt in plan.held_inside], replies, adapter, limit),
         opposites=held_opposites,
-        kept=await prepare_examples(kept, room.provider, room.tail, room.cut, taught_above),
-        neutral=await prepare_examples(neutral, room.provider, room.tail, room.cut, taught_above),
+        kept=await prepare_examples(kept, whole.provider, whole.tail, whole.cut, taught_above),
+        neutral=await prepare_examples(neutral, whole.provider, whole.tail, whole.cut, taught_above),
         limit=limit,
     )
 
 
-def _before(room: Room, prompts: Sequence[str], replies: Replies, adapter: Path | None, limit: int) -> dict[str, str]:
+def _before(
+    whole: CutBase, prompts: Sequence[str], replies: Replies, adapter: Path | None, limit: int
+) -> dict[str, str]:
     """Return what the slot says now; without an adapter that is what the base says."""
     if adapter is None:
         return {prompt: replies.reply(prompt).text for prompt in prompts}
-    attach(room.tail, Adapter.load(adapter))
+    attach(whole.tail, Adapter.load(adapter))
     try:
-        tokens = [prompt_tokens(room.base, prompt, room.system) for prompt in prompts]
-        written = write_greedily(room.trunk, room.tail, tokens, room.base.card.end_of_turn, limit=limit)
+        tokens = [prompt_tokens(whole.base, prompt, whole.system) for prompt in prompts]
+        written = write_greedily(whole.trunk, whole.tail, tokens, whole.base.card.end_of_turn, limit=limit)
     finally:
-        attach(room.tail, None)
-    tokenizer: Any = room.base.tokenizer
+        attach(whole.tail, None)
+    tokenizer: Any = whole.base.tokenizer
     return {
         prompt: tokenizer.decode(reply.tokens, skip_special_tokens=True).strip()
         for prompt, reply in zip(prompts, written, strict=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from ...schemas.records import CurvePoint, GateResult, StudyReport, StudyState
 from ..base.families import FAMILIES
@@ -14,13 +15,14 @@ from ..host.plugins import PluginHost
 from ..slots.adapter import Adapter
 from .candidate import Candidate
 from .contracts import Gate, Rewriter, Trainer
+from .cut_base import CutBase
 from .examples import make_examples
 from .job import Progress, StudyJob, StudyResult
 from .measures import prepare_measures
 from .plan import make_plan
 from .recipe import Recipe
 from .replies import Replies
-from .room import Room, Stage, Tell
+from .stage import Stage, Tell
 from .targets import prepare_examples
 from .task import TrainingTask
 
@@ -45,25 +47,25 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         return StudyResult(state=StudyState.REJECTED, reason=" ".join(plan.unlearnable.values()))
 
     tell(Progress(stage="Waking the base", fraction=0.0))
-    room = Room.open(job, plugins)
-    replies = Replies(room.base, job.cache, job.system, recipe.reply_tokens)
+    whole = CutBase.open(job, plugins)
+    replies = Replies(whole.base, job.cache, job.system, recipe.reply_tokens)
     answering = Stage(tell, "Reading the base's own replies", _LOADED, _ANSWERED)
-    held = await prepare_measures(room, plan, recipe, replies, adapter=job.adapter, tell=answering.at)
+    held = await prepare_measures(whole, plan, recipe, replies, adapter=job.adapter, tell=answering.at)
 
     tell(Progress(stage="Preparing examples", fraction=_ANSWERED))
-    examples = make_examples(room.base, plan, replies, job.system, recipe)
-    prepared = await prepare_examples(examples, room.provider, room.tail, room.cut, recipe.taught_above)
+    examples = make_examples(whole.base, plan, replies, job.system, recipe)
+    prepared = await prepare_examples(examples, whole.provider, whole.tail, whole.cut, recipe.taught_above)
     task = TrainingTask(
-        tail=room.tail,
+        tail=whole.tail,
         start=Adapter.load(job.adapter) if job.adapter is not None else None,
         examples=prepared,
-        projections=FAMILIES[room.base.card.family].projections,
+        projections=FAMILIES[whole.base.card.family].projections,
         recipe=recipe,
     )
     adapter, curve = _train(task, plugins, Stage(tell, "Studying", _PREPARED, _TRAINED))
 
     checking = Stage(tell, "Checking what was learned", _TRAINED, 1.0)
-    candidate = Candidate(room.base, room.trunk, room.tail, adapter, held, recipe, job.system)
+    candidate = Candidate(whole.base, whole.trunk, whole.tail, adapter, held, recipe, job.system)
     results = _search(candidate, plugins.collect("nightschool_gates"), checking.at)
     passed = all(result.passed for result in results)
     reason = " ".join(result.text for result in results if not result.passed)
@@ -80,11 +82,14 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     )
     if not passed:
         return StudyResult(state=StudyState.REJECTED, report=report, reason=reason)
-    folder = job.folder / "candidate"
+    return _hand_in(candidate, report, job.folder / "candidate", " ".join(plan.unlearnable.values()))
+
+
+def _hand_in(candidate: Candidate, report: StudyReport, folder: Path, left_out: str) -> StudyResult:
+    """Write the candidate's files and return the accepted result; ``left_out`` says what could not be learned."""
     folder.mkdir(parents=True, exist_ok=True)
-    size = candidate.scaled_adapter().save(folder, room.base.card.name)
-    report = report.model_copy(update={"adapter_bytes": size, "seconds": time.monotonic() - began})
-    left_out = " ".join(plan.unlearnable.values())
+    size = candidate.scaled_adapter().save(folder, candidate.base.card.name)
+    report = report.model_copy(update={"adapter_bytes": size})
     return StudyResult(state=StudyState.ACCEPTED, candidate=folder, report=report, reason=left_out)
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ..base.cut import Tail
 from ..base.provider import Provider
-from .examples import Example, Part
+from .examples import Example
+from .part import Part
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,7 @@ def _as_args(closing: str, line: bool, signed: bool) -> Args:
 
 def _after(rest: str, ours: str, cased: bool) -> list[str]:
     """Return what may be the closing in ``rest``, which follows a shared word that ``ours`` follows in the text."""
-    same = shared_start([re.match(r"\S*", rest)[0], re.match(r"\S*", ours)[0]])  # type: ignore[index]
+    same = shared_start([re.split(r"\s", text, maxsplit=1)[0] for text in (rest, ours)])
     if re.match(r"[ \t]+[a-z]", rest) and cased:
         return []  # the sentence goes on: a rewording, not a closing
     closings = [rest[len(same) :]]

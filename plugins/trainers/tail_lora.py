@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Trainer
+from ...engine.study.part import Part
 from ...schemas.errors import StudyError
 from ...schemas.records import CurvePoint
 
@@ -126,7 +127,6 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], recipe: Recipe, generator:
 
 def _batches(examples: Sequence[Prepared], recipe: Recipe, generator: torch.Generator) -> Iterator[list[Prepared]]:
     """Give ``recipe.steps`` batches, each with its share of every part; a part that is empty leaves its places free."""
-    from ...engine.study.examples import Part
 
     def of(*parts: Part) -> list[Prepared]:
         return [example for example in examples if example.part in parts]
@@ -160,7 +160,7 @@ def _rows(example: Prepared, recipe: Recipe, generator: torch.Generator) -> Tens
     import torch
 
     chosen = example.taught.clone()
-    if example.part != "anchor":
+    if example.part is not Part.ANCHOR:
         chosen[:_FIRST] = True
     for pool, share in ((example.risky, recipe.kept_rows // 2), (~example.taught, recipe.kept_rows)):
         free = (pool & ~chosen).nonzero()[:, 0]
@@ -179,8 +179,8 @@ def _weights(example: Prepared, recipe: Recipe) -> Tensor:
     """Return how much each target counts where it is kept."""
     import torch
 
-    weights = torch.full(example.targets.shape, recipe.keep_anchors if example.part == "anchor" else recipe.keep)
-    if example.part == "contrast":
+    weights = torch.full(example.targets.shape, recipe.keep_anchors if example.part is Part.ANCHOR else recipe.keep)
+    if example.part is Part.CONTRAST:
         weights[:_FIRST] *= recipe.contrast_focus
         weights[_FIRST:][example.risky[_FIRST:]] *= recipe.contrast_focus
     return weights
