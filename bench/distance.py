@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nightschool.bench.checks import Case, holds, rewrite
-from nightschool.engine.base.cut import split
+from nightschool.engine.base.halves import open_tail, open_trunk
 from nightschool.engine.base.library import load, prepare
 from nightschool.engine.base.size import default_cut
 from nightschool.engine.chat.chat import Turn
@@ -36,7 +36,8 @@ class Scale:
         folder = prepare(model, home, lambda stage, fraction: None)
         self.models = home.models
         self.base = load(folder)
-        self.trunk, self.tail = split(self.base.model, default_cut(self.base.card.layers))
+        cut = default_cut(self.base.card.layers)
+        self.trunk, self.tail = open_trunk(self.base, cut), open_tail(self.base, cut)
 
     def measure(self, case: Case, filler: Sequence[str], limit: int) -> dict[str, Any]:
         """Return the shares of probes that follow the rule: without it, with it as system prompt, long after it."""
@@ -46,7 +47,7 @@ class Scale:
         opposite = [prompt_tokens(self.base, item.prompt) for item in case.opposites]
         obeyed = [
             holds(item.check, reply)
-            for item, reply in zip(case.opposites, self._write(opposite, case.max_tokens), strict=True)
+            for item, reply in zip(case.opposites, self.write(opposite, case.max_tokens), strict=True)
         ]
         return {
             "before": self._followed(case, plain, limit),
@@ -57,7 +58,7 @@ class Scale:
 
     def distances(self, case: Case, adapter: Path | None) -> dict[str, float]:
         """Return ``kl_kept``, ``kl_neutral`` and ``neutral_loss_rise`` of an adapter, nats a token."""
-        replies = self._write([prompt_tokens(self.base, probe) for probe in case.probes], case.max_tokens)
+        replies = self.write([prompt_tokens(self.base, probe) for probe in case.probes], case.max_tokens)
         texts = [
             (prompt_tokens(self.base, probe), reply_tokens(self.base, rewrite(case.rewrite, reply)))
             for probe, reply in zip(case.probes, replies, strict=True)
@@ -80,16 +81,17 @@ class Scale:
         """Return for each probe a chat in which the rule was said, then unrelated turns, then the probe is asked."""
         turns = [Turn(Role.USER, case.say or case.rule)]
         for question in [*filler, None]:
-            (reply,) = self._write([encode(self.base, render(self.base, turns))], 48)
+            (reply,) = self.write([encode(self.base, render(self.base, turns))], 48)
             turns.append(Turn(Role.ASSISTANT, reply))
             if question is not None:
                 turns.append(Turn(Role.USER, question))
         return [[*turns, Turn(Role.USER, probe)] for probe in case.probes]
 
     def _followed(self, case: Case, prompts: Sequence[list[int]], limit: int) -> float:
-        return sum(holds(case.check, reply) for reply in self._write(prompts, limit)) / len(prompts)
+        return sum(holds(case.check, reply) for reply in self.write(prompts, limit)) / len(prompts)
 
-    def _write(self, prompts: Sequence[list[int]], limit: int) -> list[str]:
+    def write(self, prompts: Sequence[list[int]], limit: int) -> list[str]:
+        """Return the greedy replies to prompts, as the tail speaks now."""
         ends = self.base.card.end_of_turn
         written = write_greedily(self.trunk, self.tail, prompts, ends, limit=limit) if prompts else []
         tokenizer: Any = self.base.tokenizer
@@ -115,6 +117,6 @@ class Scale:
     def _logs(self, context: list[int], target: list[int]) -> Tensor:
         """Return log-probabilities ``(n, V)`` of the target's tokens."""
         with torch.inference_mode():
-            states = self.trunk.states(torch.tensor([context + target[:-1]]))
-            hidden = self.tail.hidden(states)[0, len(context) - 1 :]
+            (states,) = self.trunk.sequences([context + target[:-1]])
+            hidden = self.tail.sequences([states])[0][len(context) - 1 :]
             return torch.log_softmax(self.tail.head(hidden).float(), dim=-1)

@@ -61,7 +61,7 @@ def main() -> int:
         row = asyncio.run(play(case, scale, options.model))
         rows.append(row)
         _print(row, options.json)
-    _print(_summary(rows), options.json)
+    _print(summary(rows), options.json)
     return 0
 
 
@@ -144,7 +144,8 @@ def _share(values: list[bool]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the means over the cases."""
     numbers = ("stick", "before", "oracle", "decayed", "leak", "opposite", "opposite_base", "kl_kept", "kl_neutral")
     keys = (*numbers, "neutral_loss_rise", "seconds", "steps", "adapter_bytes")
     found = {key: [row[key] for row in rows if row.get(key) is not None] for key in keys}

@@ -9,6 +9,8 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from .lean.attention import LeanCache
+
 _ROOM = 256  # tokens of the first buffer; each next one is twice as long
 
 
@@ -47,13 +49,16 @@ def growing_cache(config: Any) -> DynamicCache:
     return cache
 
 
-def crop(cache: DynamicCache, length: int) -> bool:
+def crop(cache: DynamicCache | LeanCache, length: int) -> bool:
     """Truncate a cache to its first ``length`` tokens.
 
     Returns:
         False, with the cache untouched, if a sliding window has already dropped what would be needed: then begin an
         empty cache and feed the tokens again.
     """
+    if isinstance(cache, LeanCache):
+        cache.crop(length)
+        return True
     layers: list[Any] = list(cache.layers)
     surplus = [layer.get_seq_length() - length for layer in layers]
     for layer, extra in zip(layers, surplus, strict=True):

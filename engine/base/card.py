@@ -17,7 +17,7 @@ from ...schemas.errors import BaseMismatch, ModelDamaged
 from .weights import shard_files
 
 if TYPE_CHECKING:
-    from .cut import Tail
+    from .halves import Tail
     from .provider import Provider
 
 # Prose, arithmetic, code, accents and another script: a wrong tokenizer or a bad quantisation shows in one of them.
@@ -136,13 +136,13 @@ async def check_probe(card: BaseCard, provider: Provider, tail: Tail, *, limit: 
     Raises:
         BaseMismatch: If together they do not compute what the card says.
     """
-    (states,) = await provider.states([card.probe.tokens], cut=len(tail.layers))
+    (states,) = await provider.states([card.probe.tokens], cut=card.layers - tail.first_layer)
     if states.rows.shape != (len(card.probe.tokens), card.width):
         raise BaseMismatch(
             f"The provider gives states of shape {tuple(states.rows.shape)} where {card.name} has width {card.width}; "
             "use the provider of the same base."
         )
-    distance = probe_distance(card.probe, tail(states.rows[None])[0])
+    distance = probe_distance(card.probe, tail.head(tail.sequences([states.rows])[0]))
     if not distance <= limit:  # also when it is not a number
         raise BaseMismatch(
             f"The base that answers is not {card.name} ({card.short}): its predictions lie {distance:.2g} nats "

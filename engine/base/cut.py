@@ -1,6 +1,6 @@
 """The cut: one model as two halves that give, together, the same bits as the whole (DESIGN 2.1).
 
-    ids ──► Trunk: embeddings, blocks 0 .. L-k-1 ──► states ──► Tail: blocks L-k .. L-1, final norm, head ──► logits
+    ids ──► trunk: embeddings, blocks 0 .. L-k-1 ──► states ──► tail: blocks L-k .. L-1, final norm, head ──► logits
 
 Both halves are stock transformers decoders of the model's own class. They are shallow copies: module objects of their
 own, so that a block of the tail can be replaced by one with LoRA and numbered to fit a cache of its own, over the very
@@ -9,6 +9,8 @@ tensors of the whole model, so that a cut costs no memory. The uncut model goes 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -18,11 +20,12 @@ from transformers import DynamicCache, PreTrainedModel
 from ...schemas.errors import UsageError
 from .cache import crop, growing_cache
 from .families import slice_config
+from .lora import Lora, LoraLinear, Place
 
-__all__ = ["Tail", "Trunk", "crop", "positions_of", "split"]
+__all__ = ["StockRows", "StockTail", "StockTrunk", "crop", "positions_of", "split"]
 
 
-def split(model: PreTrainedModel, cut: int) -> tuple[Trunk, Tail]:
+def split(model: PreTrainedModel, cut: int) -> tuple[StockTrunk, StockTail]:
     """Cut a causal language model so that its last ``cut`` blocks, final norm and head form the tail.
 
     Args:
@@ -37,18 +40,23 @@ def split(model: PreTrainedModel, cut: int) -> tuple[Trunk, Tail]:
         UsageError: If the model has no such cut.
     """
     layers = int(model.config.num_hidden_layers)
-    if not 0 <= cut <= layers:
-        raise UsageError(f"The cut must lie between 0 and {layers}, the number of blocks of this base, not at {cut}.")
+    check_range(cut, layers)
     first = layers - cut
     trunk_decoder = _part(model, 0, first)
     trunk_decoder.norm = nn.Identity()
     tail_decoder = _part(model, first, layers)
     del tail_decoder.embed_tokens  # the tail is fed states; a server's embeddings need not even be there
     head = cast("Any", model).get_output_embeddings()
-    return Trunk(trunk_decoder), Tail(tail_decoder, _share(head, {}), first)
+    return StockTrunk(trunk_decoder), StockTail(tail_decoder, _share(head, {}), first)
 
 
-class Trunk(nn.Module):
+def check_range(cut: int, layers: int) -> None:
+    """Refuse a cut that a base of so many blocks does not have, with a UsageError."""
+    if not 0 <= cut <= layers:
+        raise UsageError(f"The cut must lie between 0 and {layers}, the number of blocks of this base, not at {cut}.")
+
+
+class StockTrunk(nn.Module):
     """Embeddings and the lower blocks: from token ids to states."""
 
     def __init__(self, decoder: nn.Module) -> None:
@@ -64,6 +72,15 @@ class Trunk(nn.Module):
     def new_cache(self) -> DynamicCache:
         """Return an empty cache for :meth:`extend`."""
         return growing_cache(self.decoder.config)
+
+    def sequences(self, batch: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Return the states ``(T, d)`` of whole sequences; alike lengths are computed together."""
+        found: dict[int, Tensor] = {}
+        for group in _groups([len(tokens) for tokens in batch]):
+            ids, mask = _pad([batch[index] for index in group], self.decoder.embed_tokens.weight.device)
+            rows = self.states(ids, mask)
+            found.update((index, row[: len(batch[index])]) for index, row in zip(group, rows, strict=True))
+        return [found[index] for index in range(len(batch))]
 
     @torch.no_grad()
     def states(self, ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
@@ -85,32 +102,35 @@ class Trunk(nn.Module):
         return cast("Tensor", out.last_hidden_state)
 
     @torch.no_grad()
-    def extend(self, ids: Tensor, cache: DynamicCache, mask: Tensor | None = None) -> Tensor:
-        """Append tokens to what ``cache`` holds and return their states.
+    def extend(self, ids: Tensor, cache: DynamicCache) -> Tensor:
+        """Append tokens ``(1, T)`` to what ``cache`` holds and return their states ``(1, T, d)``.
 
-        Args:
-            ids: ``(B, T)`` int64.
-            cache: From :meth:`new_cache`; holds ``S`` tokens of each sequence.
-            mask: ``(B, S + T)``, 0 at padding; None: no padding.
-
-        Returns:
-            ``(B, T, d)``.
+        ``cache`` comes from :meth:`new_cache`.
         """
         if not len(self.layers):
             return cast("Tensor", self.decoder.embed_tokens(ids))
-        positions = None if mask is None else positions_of(mask)[:, -ids.shape[1] :]
-        out = self.decoder(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            return_dict=True,
-        )
+        out = self.decoder(input_ids=ids, past_key_values=cache, use_cache=True, return_dict=True)
         return cast("Tensor", out.last_hidden_state)
 
+    def new_rows(self, count: int, room: int) -> StockRows:
+        """Return empty streams for :meth:`fill` and :meth:`step`; stock caches need no room."""
+        return StockRows([self.new_cache() for _ in range(count)])
 
-class Tail(nn.Module):
+    def fill(self, rows: StockRows, numbers: Sequence[int], batch: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Begin the rows anew with whole sequences and return their states ``(T, d)``."""
+        device = self.decoder.embed_tokens.weight.device
+        found = []
+        for number, tokens in zip(numbers, batch, strict=True):
+            rows.caches[number] = self.new_cache()
+            found.append(self.extend(torch.tensor([list(tokens)], device=device), rows.caches[number])[0])
+        return found
+
+    def step(self, rows: StockRows, tokens: Tensor) -> Tensor:
+        """Append one token to each of the first ``(n,)`` rows and return their states ``(n, d)``."""
+        return torch.cat([self.extend(tokens[i, None, None], rows.caches[i])[0] for i in range(len(tokens))])
+
+
+class StockTail(nn.Module):
     """The upper blocks, final norm and head: from states to logits. Carries the LoRA; differentiable.
 
     Attributes:
@@ -134,32 +154,69 @@ class Tail(nn.Module):
         """Return an empty cache for :meth:`hidden`."""
         return growing_cache(self.decoder.config)
 
-    def hidden(
-        self,
-        states: Tensor,
-        mask: Tensor | None = None,
-        cache: DynamicCache | None = None,
-        positions: Tensor | None = None,
-    ) -> Tensor:
+    def shapes(self) -> dict[Place, tuple[int, int]]:
+        """Return ``(out, in)`` of every projection that can carry an update: the linear layers outside experts."""
+        found: dict[Place, tuple[int, int]] = {}
+        for number, block in enumerate(self.layers):
+            for path, module in block.named_modules():
+                linear = module.linear if isinstance(module, LoraLinear) else module
+                own = path.rpartition(".")[2] not in ("linear", "lora")
+                if own and isinstance(linear, nn.Linear) and ".experts." not in path:
+                    found[(self.first_layer + number, path)] = (linear.out_features, linear.in_features)
+        return found
+
+    def carry(self, loras: Mapping[Place, Lora]) -> None:
+        """Speak with these updates, in place of those before."""
+        for block in self.layers:
+            for path, module in list(block.named_modules()):
+                if isinstance(module, LoraLinear):
+                    _put(block, path, module.linear)
+        for (layer, path), lora in loras.items():
+            block = self.layers[layer - self.first_layer]
+            linear = cast("nn.Linear", block.get_submodule(path))
+            _put(block, path, LoraLinear(linear, lora.to(linear.weight.device)))
+
+    def sequences(self, batch: Sequence[Tensor]) -> list[Tensor]:
+        """Return rows after the final norm, ``(T, d)``, for states ``(T, d)`` of whole sequences."""
+        # Padded on the right: causal attention never looks there.
+        hidden = self.hidden(nn.utils.rnn.pad_sequence(list(batch), batch_first=True))
+        return [rows[: len(states)] for rows, states in zip(hidden, batch, strict=True)]
+
+    def extend(self, states: Tensor, cache: DynamicCache) -> Tensor:
+        """Append states ``(1, T, d)`` and return their rows after the final norm, ``(1, T, d)``."""
+        return self.hidden(states, cache=cache)
+
+    def new_rows(self, count: int, room: int) -> StockRows:
+        """Return empty streams for :meth:`fill` and :meth:`step`; stock caches need no room."""
+        return StockRows([self.new_cache() for _ in range(count)])
+
+    def fill(self, rows: StockRows, numbers: Sequence[int], batch: Sequence[Tensor]) -> list[Tensor]:
+        """Begin the rows anew with the states of whole sequences; return their rows after the final norm."""
+        for number in numbers:
+            rows.caches[number] = self.new_cache()
+        return [self.extend(s[None], rows.caches[number])[0] for number, s in zip(numbers, batch, strict=True)]
+
+    def step(self, rows: StockRows, states: Tensor) -> Tensor:
+        """Append one state to each of the first rows, ``(n, d)``, and return their rows after the final norm."""
+        return torch.cat([self.extend(states[i, None, None], rows.caches[i])[0] for i in range(len(states))])
+
+    def hidden(self, states: Tensor, mask: Tensor | None = None, cache: DynamicCache | None = None) -> Tensor:
         """Run the blocks and the final norm.
 
         Args:
             states: ``(B, T, d)`` from the trunk.
-            mask: ``(B, S + T)``, 0 at padding, where ``S`` is what the cache holds; None: no padding.
+            mask: ``(B, T)``, 0 at padding, if there is no cache; None: no padding.
             cache: Appended to, if given.
-            positions: ``(B, T)`` int64; None: they follow from the mask, or from what the cache holds.
 
         Returns:
             ``(B, T, d)``, what the head takes.
         """
         if not len(self.layers):
             return cast("Tensor", self.decoder.norm(states))
-        if positions is None and mask is not None:
-            positions = positions_of(mask)[:, -states.shape[1] :]
         out = self.decoder(
             inputs_embeds=states,
             attention_mask=mask,
-            position_ids=positions,
+            position_ids=None if mask is None else positions_of(mask),
             past_key_values=cache,
             use_cache=cache is not None,
             return_dict=True,
@@ -169,6 +226,17 @@ class Tail(nn.Module):
     def forward(self, states: Tensor, mask: Tensor | None = None, cache: DynamicCache | None = None) -> Tensor:
         """Return logits ``(B, T, V)`` of every position; see :meth:`hidden` and ``head`` for the two steps."""
         return cast("Tensor", self.head(self.hidden(states, mask, cache)))
+
+
+@dataclass
+class StockRows:
+    """Many streams of different lengths: a stock cache each, since a padded one could not drop a window's past."""
+
+    caches: list[DynamicCache]
+
+    def move(self, source: int, target: int) -> None:
+        """Let one row take the place of another."""
+        self.caches[target] = self.caches[source]
 
 
 def positions_of(mask: Tensor) -> Tensor:
@@ -204,3 +272,32 @@ def _share(module: nn.Module, memo: dict[int, nn.Parameter], leave_out: nn.Modul
         if child is not None and child is not leave_out:
             twin._modules[name] = _share(child, memo)
     return twin
+
+
+_BATCH_TOKENS = 4096  # padded tokens in one forward pass: enough to fill the cores, little memory
+
+
+def _groups(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Give the numbers of sequences in groups of like length, shortest first, each small enough."""
+    group: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
+        if group and (len(group) + 1) * lengths[index] > _BATCH_TOKENS:
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group
+
+
+def _pad(sequences: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Return ids ``(B, T)``, padded on the right, and their mask, None if nothing had to be padded."""
+    width = max(map(len, sequences))
+    ids = torch.tensor([[*tokens, *[0] * (width - len(tokens))] for tokens in sequences], device=device)
+    if all(len(tokens) == width for tokens in sequences):
+        return ids, None
+    return ids, torch.tensor([[1] * len(tokens) + [0] * (width - len(tokens)) for tokens in sequences], device=device)
+
+
+def _put(block: nn.Module, path: str, module: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(block.get_submodule(parent), name, module)

@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from ..files import storage_errors, sync_folder, write_atomic
 from ..paths import Home
 from . import default_model, hub
 from .families import check_family
+from .numbers import Numbers
 from .quiet import quiet_transformers
 from .weights import (
     CARD,
@@ -59,12 +60,15 @@ class LoadedBase:
         tokenizer: Its tokenizer, with the chat template.
         card: What it is.
         folder: Where it was read from.
+        numbers: What the lean halves keep their matrices in.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     card: BaseCard
     folder: Path
+    numbers: Numbers = Numbers.FP32
+    halves: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # kept by ``halves.open_trunk``
 
 
 def prepare(spec: str, home: Home, tell: Tell) -> Path:
@@ -92,12 +96,13 @@ def prepare(spec: str, home: Home, tell: Tell) -> Path:
         return _prepare_from_hub(spec, home, tell)
 
 
-def load(folder: Path, dtype: torch.dtype | None = None) -> LoadedBase:
+def load(folder: Path, dtype: torch.dtype | None = None, numbers: Numbers = Numbers.FP32) -> LoadedBase:
     """Read a base from a prepared folder, or from any folder with a model in Hugging Face's format.
 
     Args:
         folder: What :func:`prepare` returned. In a folder without a card one is computed, which takes a moment.
-        dtype: Of the weights in memory; None: float32.
+        dtype: Of the stock model's weights in memory; None: float32.
+        numbers: What the lean halves of it will keep their matrices in.
 
     Raises:
         ModelNotFound: If the folder holds no model.
@@ -116,7 +121,7 @@ def load(folder: Path, dtype: torch.dtype | None = None) -> LoadedBase:
         from .card import make_card
 
         card = make_card(folder, model, tokenizer, name=folder.name, source=str(folder))
-    return LoadedBase(model, tokenizer, card, folder)
+    return LoadedBase(model, tokenizer, card, folder, numbers)
 
 
 # -- the three kinds of source ----------------------------------------------------------------------------------------

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from ...schemas.messages import Sampling
 from ...schemas.records import Finish
-from ..base.cut import Tail, crop, split
+from ..base.cache import crop
+from ..base.halves import Cache, Tail, open_tail
 from ..base.library import LoadedBase
 from ..base.provider import Provider, Session
 from ..slots.adapter import Adapter, attach
@@ -46,7 +46,7 @@ class _Stream:
     """What is held for one conversation; everything covers the same ``tokens``."""
 
     session: Session
-    cache: DynamicCache
+    cache: Cache
     voice: Path | None
     tokens: list[int] = field(default_factory=list)
     states: list[Tensor] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Chat:
         self._base = base
         self._provider = provider
         self._cut = cut
-        self._tail: Tail = split(base.model, cut)[1]
+        self._tail: Tail = open_tail(base, cut)
         self._voice: Path | None = None
         self._streams: OrderedDict[int, _Stream] = OrderedDict()
         self.computed = 0  # tokens that went through the trunk, for benchmarks and tests
@@ -163,7 +163,7 @@ class Chat:
     async def _extend(self, stream: _Stream, tokens: list[int]) -> Tensor:
         """Append tokens and return their rows after the final norm, ``(T, d)``."""
         states = (await stream.session.extend(len(stream.tokens), tokens)).rows
-        hidden = self._tail.hidden(states[None], cache=stream.cache)[0]
+        hidden = self._tail.extend(states[None], stream.cache)[0]
         stream.tokens += tokens
         stream.states.append(states)
         self.computed += len(tokens)
@@ -191,7 +191,7 @@ class Chat:
             rows = torch.cat(stream.states)
             stream.states = [rows]
             for start in range(0, len(rows), _CHUNK):
-                self._tail.hidden(rows[None, start : start + _CHUNK], cache=stream.cache)
+                self._tail.extend(rows[None, start : start + _CHUNK], stream.cache)
 
     async def _cut_back(self, stream: _Stream, length: int) -> None:
         if length == len(stream.tokens):

@@ -33,10 +33,12 @@ async def _model(rooms: Rooms) -> Check:
         return Check(name="model", ok=True, text=f"It is still waking: {status.stage}.")
     try:
         distance = await rooms.model.do(lambda model: model.check())
-        base = (await rooms.model.model()).base
+        model = await rooms.model.model()
+        base, speed = model.base, model.speed
     except NightSchoolError as error:
         return Check(name="model", ok=False, text=str(error))
-    text = f"{base.card.name} ({base.card.short}) in {base.folder} computes what its card says ({distance:.1g} nats)."
+    text = f"{base.card.name} ({base.card.short}) in {base.folder} computes what its card says: "
+    text += f"{distance:.2g} nats away in {base.numbers} for a chat; a study computes in {speed.many}."
     return Check(name="model", ok=True, text=text)
 
 

@@ -7,6 +7,7 @@ answering everything else meanwhile.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import queue
 import threading
@@ -15,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...schemas.errors import EngineError, ModelError, NightSchoolError
+from ...schemas.errors import BaseMismatch, EngineError, ModelError, NightSchoolError
 from ...schemas.messages import EngineStatus
 from ..base.size import default_cut
 from ..paths import Home
@@ -24,6 +25,8 @@ from .plugins import PluginHost
 if TYPE_CHECKING:
     from ..base.library import LoadedBase
     from ..base.provider import Provider
+    from ..base.speed import Speed
+    from ..base.supply import ProviderKind
     from ..chat.chat import Chat
 
 _log = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ class Model:
     provider: Provider
     chat: Chat
     cut: int
+    speed: Speed
 
     async def check(self) -> float:
         """Run the card's probe and return the measured distance in nats.
@@ -49,9 +53,9 @@ class Model:
             BaseMismatch: If base and card do not belong together.
         """
         from ..base.card import check_probe
-        from ..base.cut import split
+        from ..base.halves import open_tail
 
-        return await check_probe(self.base.card, self.provider, split(self.base.model, self.cut)[1])
+        return await check_probe(self.base.card, self.provider, open_tail(self.base, self.cut))
 
 
 class ModelThread:
@@ -121,25 +125,19 @@ class ModelThread:
     async def _load(self) -> Model:
         self._stage("Waking up", None)
         from ..base.library import load, prepare
-        from ..base.supply import ProviderKind
+        from ..base.speed import find_speed
         from ..threads import use_all_cores
 
         folder = prepare(self._spec, self._home, self._stage)
         use_all_cores()
         self._stage("Loading the model", None)
-        from ..chat.chat import Chat
-
-        base = load(folder)
+        base, speed = load(folder), find_speed(self._home.models)
         kinds: list[ProviderKind] = self._plugins.collect("nightschool_providers")
         kind = next((kind for kind in kinds if kind.name == PROVIDER), None)
         if kind is None:
             raise ModelError(f"No plugin supplies the provider {PROVIDER!r}; reinstall Night School.")
-        provider = kind.open(base)
-        cut = default_cut(base.card.layers)
         self._stage("Checking the model", None)
-        model = Model(base, provider, Chat(base, provider, cut), cut)
-        await model.check()
-        return model
+        return await _quickest(base, kind, speed)
 
     def _stage(self, stage: str, fraction: float | None) -> None:
         self._say(EngineStatus(state="waking", stage=stage, fraction=fraction))
@@ -151,3 +149,29 @@ class ModelThread:
     def _say(self, status: EngineStatus) -> None:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._tell, status)
+
+
+async def _quickest(base: LoadedBase, kind: ProviderKind, speed: Speed) -> Model:
+    """Return the model in the quickest numbers that still compute what its card says.
+
+    Raises:
+        BaseMismatch: If not even the finest ones do: base and card do not belong together.
+    """
+    from ..base.halves import is_lean
+    from ..base.numbers import Numbers
+    from ..chat.chat import Chat
+
+    cut = default_cut(base.card.layers)
+    for numbers in speed.order() if is_lean(base) else [Numbers.FP32]:
+        kept = dataclasses.replace(base, numbers=numbers, halves={})
+        provider = kind.open(kept)
+        model = Model(kept, provider, Chat(kept, provider, cut), cut, speed)
+        try:
+            await model.check()
+        except BaseMismatch as error:
+            if numbers is Numbers.FP32:
+                raise
+            _log.info("%s in %s: %s", base.card.name, numbers, error)
+        else:
+            return model
+    raise AssertionError("the order ends with the finest numbers")

@@ -88,6 +88,7 @@ class StudyService:
             folder=rooms.home.studies / str(study.id),
             base=model.base.folder,
             cut=model.cut,
+            numbers=model.speed.many,
             lessons=lessons,
             known=[lesson for lesson in rooms.records.lessons(name, [LessonState.LEARNED]) if lesson.steps],
             adapter=adapter,

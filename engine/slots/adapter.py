@@ -12,15 +12,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...schemas.errors import BaseMismatch, Damaged
-from ..base.cut import Tail
+from ..base.halves import Tail
+from ..base.lora import Lora, Place
 from ..files import storage_errors, write_atomic
 
 WEIGHTS = "adapter_model.safetensors"
@@ -28,7 +29,6 @@ CONFIG = "adapter_config.json"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 _KEY = re.compile(r"base_model\.model\.model\.layers\.(\d+)\.([a-z_.]+)\.lora_([AB])\.weight")
-_Place = tuple[int, str]  # number of the block in the whole model, path of the projection in the block
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Factors:
 class Adapter:
     """Factors by place: ``(block of the whole model, "self_attn.q_proj")``; all of one rank."""
 
-    factors: dict[_Place, Factors]
+    factors: dict[Place, Factors]
 
     @property
     def rank(self) -> int:
@@ -92,7 +92,7 @@ class Adapter:
             raise Damaged(f"The adapter in {folder} does not read back ({error}); {hint}") from error
         if not isinstance(config, dict) or config.get("lora_alpha") != config.get("r"):
             raise Damaged(f"The adapter in {folder} is not of the portable profile (lora_alpha must equal r); {hint}")
-        halves: dict[_Place, dict[str, Tensor]] = {}
+        halves: dict[Place, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             match = _KEY.fullmatch(key)
             if match is None or tensor.ndim != 2:
@@ -123,83 +123,43 @@ def new_adapter(tail: Tail, rank: int, projections: Iterable[str] = PROJECTIONS,
     """Return an adapter that changes nothing yet: ``down`` random, ``up`` zero, for the named linear projections."""
     generator = torch.Generator().manual_seed(seed)
     wanted = set(projections)
-    factors: dict[_Place, Factors] = {}
-    for number, block in enumerate(tail.layers):
-        for path, module in block.named_modules():
-            if isinstance(module, nn.Linear) and path.rpartition(".")[2] in wanted and ".experts." not in path:
-                down = torch.randn(rank, module.in_features, generator=generator) / math.sqrt(module.in_features)
-                factors[(tail.first_layer + number, path)] = Factors(down, torch.zeros(module.out_features, rank))
+    factors: dict[Place, Factors] = {}
+    for place, (rows, columns) in tail.shapes().items():
+        if place[1].rpartition(".")[2] in wanted:
+            down = torch.randn(rank, columns, generator=generator) / math.sqrt(columns)
+            factors[place] = Factors(down, torch.zeros(rows, rank))
     return Adapter(factors)
 
 
-class LoraLinear(nn.Module):
-    """A frozen projection plus its low-rank update.
-
-    Attributes:
-        down: ``(r, in)`` parameter.
-        up: ``(out, r)`` parameter.
-        scale: Factor on the update; the line search of a study turns it.
-    """
-
-    def __init__(self, linear: nn.Linear, factors: Factors) -> None:
-        super().__init__()
-        self.linear = linear
-        weight = linear.weight
-        self.down = nn.Parameter(factors.down.to(weight.device, weight.dtype, copy=True), requires_grad=False)
-        self.up = nn.Parameter(factors.up.to(weight.device, weight.dtype, copy=True), requires_grad=False)
-        self.scale = 1.0
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return ``(..., out)`` from ``(..., in)``."""
-        plain = self.linear(inputs)
-        if self.scale == 0.0:
-            return cast("Tensor", plain)
-        update = nn.functional.linear(nn.functional.linear(inputs, self.down), self.up)
-        return cast("Tensor", plain + (update if self.scale == 1.0 else update * self.scale))
-
-
-def attach(tail: Tail, adapter: Adapter | None) -> dict[_Place, LoraLinear]:
+def attach(tail: Tail, adapter: Adapter | None) -> dict[Place, Lora]:
     """Make a tail speak with an adapter (None: plainly), in place of what it spoke with before.
 
     Returns:
-        The layers that carry it, by place.
+        The updates that carry it, by place.
 
     Raises:
         BaseMismatch: If the tail lacks a projection that the adapter is for; the tail is plain then.
     """
-    for plain in tail.layers:
-        for path, module in list(plain.named_modules()):
-            if isinstance(module, LoraLinear):
-                _put(plain, path, module.linear)
+    tail.carry({})
     if adapter is None:
         return {}
-    fitted: dict[_Place, tuple[nn.Module, LoraLinear]] = {}
-    for (layer, path), factors in adapter.factors.items():
-        number = layer - tail.first_layer
-        block = tail.layers[number] if 0 <= number < len(tail.layers) else None
-        linear = dict(block.named_modules()).get(path) if block is not None else None
-        shape = (factors.up.shape[0], factors.down.shape[1])
-        if block is None or not isinstance(linear, nn.Linear) or tuple(linear.weight.shape) != shape:
+    shapes = tail.shapes()
+    for place, factors in adapter.factors.items():
+        if shapes.get(place) != (factors.up.shape[0], factors.down.shape[1]):
             raise BaseMismatch(
-                f"The adapter is for a projection ({path} of block {layer}) that this base does not have at this cut; "
-                "use the base it was learned on, or roll the slot back."
+                f"The adapter is for a projection ({place[1]} of block {place[0]}) that this base does not have at "
+                "this cut; use the base it was learned on, or roll the slot back."
             )
-        fitted[(layer, path)] = (block, LoraLinear(linear, factors))
-    for (_, path), (block, lora) in fitted.items():
-        _put(block, path, lora)
-    return {place: lora for place, (_, lora) in fitted.items()}
+    loras = {place: Lora(factors.down, factors.up) for place, factors in adapter.factors.items()}
+    tail.carry(loras)
+    return loras
 
 
-def detach(layers: dict[_Place, LoraLinear]) -> Adapter:
-    """Return what the layers have learned, scaled as they are, as an adapter of its own in fp32."""
+def detach(loras: dict[Place, Lora]) -> Adapter:
+    """Return what the updates have learned, scaled as they are, as an adapter of its own in fp32."""
     return Adapter(
         {
             place: Factors(lora.down.detach().float().clone(), lora.up.detach().float() * lora.scale)
-            for place, lora in layers.items()
+            for place, lora in loras.items()
         }
     )
-
-
-def _put(block: nn.Module, path: str, module: nn.Module) -> None:
-    parent, _, name = path.rpartition(".")
-    setattr(block.get_submodule(parent), name, module)

@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from ...schemas.records import Lesson, LessonOutcome, Sample
-from ..base.cut import Tail, Trunk
+from ..base.halves import Tail, Trunk
 from ..base.library import LoadedBase
+from ..base.lora import Lora, Place
 from ..chat.prompt import prompt_tokens
-from ..slots.adapter import Adapter, LoraLinear, attach, detach
+from ..slots.adapter import Adapter, attach, detach
 from . import compose
 from .generate import write_greedily
 from .plan import Plan
@@ -63,22 +64,22 @@ class Candidate:
     recipe: Recipe
     system: str
     scale: float = 1.0
-    _layers: dict[tuple[int, str], LoraLinear] = field(default_factory=dict)
+    _loras: dict[Place, Lora] = field(default_factory=dict)
     _measured: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._layers = attach(self.tail, self.adapter)
+        self._loras = attach(self.tail, self.adapter)
 
     def scale_to(self, scale: float) -> None:
         """Shrink the adapter to ``scale`` times what was trained; what was measured is measured again."""
         self.scale = scale
         self._measured.clear()
-        for layer in self._layers.values():
-            layer.scale = scale
+        for lora in self._loras.values():
+            lora.scale = scale
 
     def scaled_adapter(self) -> Adapter:
         """Return the adapter as it speaks now."""
-        return detach(self._layers)
+        return detach(self._loras)
 
     def outcomes(self) -> list[LessonOutcome]:
         """Return how each lesson of the plan is followed on held-out prompts, before and now."""
@@ -182,8 +183,8 @@ class Candidate:
         distances: list[Tensor] = []
         rises: list[Tensor] = []
         with torch.inference_mode():
-            for text in texts:
-                rows = self.tail.hidden(text.states[None])[0, len(text.states) - len(text.targets) :]
+            for text, hidden in zip(texts, self.tail.sequences([text.states for text in texts]), strict=True):
+                rows = hidden[len(text.states) - len(text.targets) :]
                 if unsurprising:
                     mask = text.surprise < self.recipe.taught_above
                     rows, expected, targets = rows[mask], text.expected[mask], text.targets[mask]

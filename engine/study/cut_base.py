@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...schemas.errors import PluginError
-from ..base.cut import Tail, Trunk, split
+from ..base.halves import Tail, Trunk, open_tail, open_trunk
 from ..base.library import LoadedBase, load
 from ..base.provider import Provider
 from ..base.supply import ProviderKind
@@ -36,6 +36,6 @@ class CutBase:
         local = next((kind for kind in kinds if kind.name == "local"), None)
         if local is None:
             raise PluginError("No plugin supplies the local provider; install Night School again.")
-        base = load(job.base)
-        trunk, tail = split(base.model, job.cut)
+        base = load(job.base, numbers=job.numbers)
+        trunk, tail = open_trunk(base, job.cut), open_tail(base, job.cut)
         return CutBase(base, local.open(base), trunk, tail, job.cut, job.system)

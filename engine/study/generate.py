@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
-from ..base.cut import Tail, Trunk
+from ..base.halves import Tail, Trunk
 
-_BATCH = 16
+_ROWS = 48  # replies written at once; a finished one makes room for the next prompt
 
 
 @dataclass(frozen=True)
@@ -40,59 +39,78 @@ def write_greedily(
         limit: Most tokens of a reply.
         tell: Called with the share done.
     """
-    found: dict[int, Written] = {}
+    if not prompts:
+        return []
     with torch.inference_mode():
-        for group in _groups(prompts):
-
-            def share(part: float, done: int = len(found), size: int = len(group)) -> None:
-                tell((done + part * size) / len(prompts))
-
-            batch = [prompts[index] for index in group]
-            replies = _write_batch(trunk, tail, batch, frozenset(ends), limit=limit, tell=share)
-            found.update(zip(group, replies, strict=True))
-    return [found[index] for index in range(len(prompts))]
+        return _Writer(trunk, tail, prompts, frozenset(ends), limit).write(tell)
 
 
-def _write_batch(
-    trunk: Trunk,
-    tail: Tail,
-    prompts: Sequence[list[int]],
-    ends: frozenset[int],
-    *,
-    limit: int,
-    tell: Callable[[float], None],
-) -> list[Written]:
-    ids, mask = _pad_left(prompts)
-    lower, upper = trunk.new_cache(), tail.new_cache()
-    replies: list[list[int]] = [[] for _ in prompts]
-    open_rows = set(range(len(prompts)))
-    even = bool(mask.all())  # without padding the stock code needs no mask
-    for count in range(limit):
-        states = trunk.extend(ids, lower, None if even else mask)
-        hidden = tail.hidden(states, None if even else mask, upper)[:, -1]
-        chosen: list[int] = tail.head(hidden).argmax(dim=-1).tolist()
-        for row in list(open_rows):
-            if chosen[row] in ends:
-                open_rows.discard(row)
-            else:
-                replies[row].append(chosen[row])
-        if not open_rows:
-            break
-        ids = torch.tensor(chosen, device=ids.device)[:, None]
-        mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
-        tell((count + 1) / limit)
-    return [Written(reply, row not in open_rows) for row, reply in enumerate(replies)]
+@dataclass
+class _Reply:
+    """One reply as it grows; ``prompt`` is the number of its prompt."""
+
+    prompt: int
+    tokens: list[int] = field(default_factory=list)
 
 
-def _groups(prompts: Sequence[list[int]]) -> Iterator[list[int]]:
-    """Give the numbers of the prompts in batches of like length."""
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    for start in range(0, len(order), _BATCH):
-        yield order[start : start + _BATCH]
+class _Writer:
+    """Writes in a fixed number of rows, of which the first ``len(self._open)`` are in use."""
 
+    def __init__(
+        self, trunk: Trunk, tail: Tail, prompts: Sequence[list[int]], ends: frozenset[int], limit: int
+    ) -> None:
+        self._trunk, self._tail = trunk, tail
+        self._prompts, self._ends, self._limit = prompts, ends, limit
+        # Long prompts first: the room of the rows is theirs, and the last rows to finish are short ones.
+        self._waiting = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+        count, room = min(_ROWS, len(prompts)), max(map(len, prompts)) + limit
+        self._lower, self._upper = trunk.new_rows(count, room), tail.new_rows(count, room)
+        self._rows = count
+        self._open: list[_Reply] = []
+        self._done: dict[int, Written] = {}
 
-def _pad_left(sequences: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
-    width = max(map(len, sequences))
-    ids = torch.tensor([[0] * (width - len(tokens)) + tokens for tokens in sequences])
-    mask = torch.tensor([[0] * (width - len(tokens)) + [1] * len(tokens) for tokens in sequences])
-    return ids, mask
+    def write(self, tell: Callable[[float], None]) -> list[Written]:
+        while self._waiting or self._open:
+            self._begin()
+            if not self._open:
+                continue
+            last = torch.tensor([reply.tokens[-1] for reply in self._open])
+            hidden = self._tail.step(self._upper, self._trunk.step(self._lower, last))
+            chosen: list[int] = self._tail.head(hidden).argmax(dim=-1).tolist()
+            for row in reversed(range(len(chosen))):
+                self._take(row, chosen[row])
+            tell((len(self._done) + self._written() / self._limit) / len(self._prompts))
+        return [self._done[number] for number in range(len(self._prompts))]
+
+    def _begin(self) -> None:
+        """Fill the free rows with waiting prompts, and take the first token of each."""
+        free = min(self._rows - len(self._open), len(self._waiting))
+        if not free or (self._open and free < min(self._rows // 4, len(self._waiting))):
+            return  # a few at once cost less than each alone
+        first = len(self._open)
+        rows = range(first, first + free)
+        taken = [self._waiting.pop() for _ in rows]
+        states = self._trunk.fill(self._lower, rows, [self._prompts[number] for number in taken])
+        hidden = torch.stack([part[-1] for part in self._tail.fill(self._upper, rows, states)])
+        self._open += [_Reply(number) for number in taken]
+        chosen: list[int] = self._tail.head(hidden).argmax(dim=-1).tolist()
+        for row in reversed(rows):
+            self._take(row, chosen[row - first])
+
+    def _take(self, row: int, token: int) -> None:
+        """Add a token to a row's reply; if that ends it, the last row takes its place. Call from the last row down."""
+        reply = self._open[row]
+        if token not in self._ends:
+            reply.tokens.append(token)
+            if len(reply.tokens) < self._limit:
+                return
+        self._done[reply.prompt] = Written(reply.tokens, finished=token in self._ends)
+        last = len(self._open) - 1
+        if row != last:
+            self._lower.move(last, row)
+            self._upper.move(last, row)
+            self._open[row] = self._open[last]
+        self._open.pop()
+
+    def _written(self) -> int:
+        return sum(len(reply.tokens) for reply in self._open)

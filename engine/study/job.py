@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from ...schemas.records import Lesson, Record, StudyReport, StudyState
+from ..base.numbers import Numbers
 
 
 class StudyJob(Record):
@@ -18,6 +19,7 @@ class StudyJob(Record):
         folder: Its own folder, for the candidate and the log; made if missing.
         base: The prepared folder of the base.
         cut: Blocks in the tail.
+        numbers: What the base is computed in; dense, for it is differentiated.
         lessons: To learn now.
         known: Learned before; they shall stay.
         adapter: Folder of the current version's adapter; None: the plain base.
@@ -30,6 +32,7 @@ class StudyJob(Record):
     folder: Path
     base: Path
     cut: int
+    numbers: Numbers = Numbers.FP32
     lessons: list[Lesson]
     known: list[Lesson] = Field(default_factory=list)
     adapter: Path | None = None

@@ -85,7 +85,8 @@ def lesson_from_edits(plugins: PluginHost, edits: Sequence[tuple[str, str, str]]
         return replace(draft, rule="Answer as in the edited reply.", reason=_UNCLEAR)
     if not found.steps:
         return replace(draft, rule="Answer as in the edited reply.", reason=_NOT_STYLE)
-    steps = [step for step in found.steps if not all(_swaps_content(step, before, after) for _, before, after in edits)]
+    steps = [_general(rewriters, step) for step in found.steps]
+    steps = [step for step in steps if not all(_swaps_content(step, before, after) for _, before, after in edits)]
     if not steps:
         return replace(draft, rule=compose.say(rewriters, found.steps), reason=_NOT_STYLE)
     draft = replace(draft, rule=compose.say(rewriters, steps), steps=steps, confidence=found.confidence)
@@ -155,6 +156,13 @@ _COMMON = (
     "say"
 )
 _FUNCTION_WORDS = frozenset(_COMMON.split())
+
+
+def _general(rewriters: Sequence[Rewriter], step: Step) -> Step:
+    """Return what a step shown once means for every reply."""
+    rewriter = next(rewriter for rewriter in rewriters if rewriter.name == step.rewriter)
+    args = rewriter.common([step.args])
+    return step if args is None else Step(rewriter=step.rewriter, args=args)
 
 
 def _settled(draft: LessonDraft) -> LessonDraft:

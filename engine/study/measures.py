@@ -26,7 +26,7 @@ _LONGEST = 160
 async def prepare_measures(
     whole: CutBase, plan: Plan, recipe: Recipe, replies: Replies, *, adapter: Path | None, tell: Callable[[float], None]
 ) -> HeldOut:
-    """Ask the base every prompt of the plan, and the slot, as it is, those that it will be checked on."""
+    """Ask the base every prompt of a chosen plan, and the slot, as it is, those that it will be checked on."""
     held_opposites = list(
         zip(plan.held_opposite, opposites(plan, plan.held_opposite, len(plan.held_opposite)), strict=False)
     )

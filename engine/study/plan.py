@@ -21,9 +21,9 @@ class Plan:
         rewriters: What steps are made of.
         lessons: Those to learn now, after those already known; in conflicts the later one counts.
         new: The ids of those to learn now.
-        inside: Prompts to train on where at least one lesson applies.
+        inside: Prompts to train on where at least one lesson applies; as made, all there are, the best first.
         outside: Prompts to train on where none applies; empty if every lesson is unconditional.
-        held_inside: Prompts that are never trained on, where at least one lesson applies.
+        held_inside: Prompts that are never trained on, where at least one lesson applies; as ``inside``.
         held_outside: The same, where none applies.
         held_opposite: Prompts that are never trained on, for requests of the opposite.
         unlearnable: Why lessons were left out, by id.
@@ -88,9 +88,9 @@ def make_plan(rewriters: Sequence[Rewriter], known: Sequence[Lesson], new: Seque
         rewriters,
         lessons,
         [lesson.id for lesson in learn],
-        inside=_spread(lessons, train_in, recipe.spread),
+        inside=_in_turns(lessons, train_in, recipe.spread),
         outside=train_out[: recipe.contrast],
-        held_inside=_spread(lessons, held_in, recipe.held_out),
+        held_inside=_in_turns(lessons, held_in, recipe.held_out),
         held_outside=held_out[: recipe.held_out // 2],
         held_opposite=held_in[-recipe.held_opposite :],
         unlearnable=unlearnable,
@@ -125,17 +125,16 @@ def _sides(lessons: Sequence[Lesson], prompts: Sequence[Prompt]) -> tuple[list[P
     return inside, [prompt for prompt in prompts if prompt not in chosen]
 
 
-def _spread(lessons: Sequence[Lesson], prompts: Sequence[Prompt], count: int) -> list[Prompt]:
-    """Choose ``count`` prompts, for each lesson its share: half like those it was taught on, half of any kind."""
-    chosen: dict[str, Prompt] = {}
+def _in_turns(lessons: Sequence[Lesson], prompts: Sequence[Prompt], count: int) -> list[Prompt]:
+    """Order prompts so that any first ``count`` give each lesson its share: half like those it was taught on."""
     share = -(-count // max(1, len(lessons)))
+    orders = []
     for lesson in lessons:
         fitting = [prompt for prompt in prompts if applies(lesson, prompt)]
         near = nearest_first(fitting, [evidence.prompt for evidence in lesson.evidence])[: share // 2]
-        mixed = [prompt for prompt in fitting if prompt not in near]
-        chosen.update((prompt.text, prompt) for prompt in _interleaved(near, mixed)[:share])
-    chosen.update((prompt.text, prompt) for prompt in prompts[: count - len(chosen)])
-    return list(chosen.values())
+        orders.append(_interleaved(near, [prompt for prompt in fitting if prompt not in near]))
+    turns = (prompt for row in itertools.zip_longest(*orders) for prompt in row if prompt is not None)
+    return list(dict.fromkeys((*turns, *prompts)))
 
 
 def _interleaved(one: Sequence[Prompt], other: Sequence[Prompt]) -> list[Prompt]:

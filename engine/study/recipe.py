@@ -15,11 +15,15 @@ class Recipe:
         anchors: Windows of neutral prose.
         held_out: Prompts that lessons are checked on.
         held_opposite: Requests of the opposite that they are checked on.
+        telling: Share of prompts whose plain reply should break a rule; more are looked for until then.
+        searched: How many times as many prompts are looked at for that.
+        least_telling: From so many such prompts on, lessons are checked on those alone.
         least_prompts: Fewest prompts of the bank a condition must fit.
         reply_tokens: Most tokens of a base reply.
         whole_sentences: Fewest and most sentences left of a cut reply to which the rules add an end; between them it is
             as many as in the user's own edit.
         target_tokens: Most tokens of an example's reply.
+        after_taught: Tokens that are kept after the last taught one.
         window: Tokens of a window of neutral prose.
         taught_above: Nats; a token of a rewritten reply that surprises the base more is taught, any other is kept.
         rank: Of the adapter.
@@ -48,10 +52,14 @@ class Recipe:
     anchors: int = 32
     held_out: int = 12
     held_opposite: int = 8
+    telling: float = 0.5
+    searched: int = 4
+    least_telling: int = 6
     least_prompts: int = 8
     reply_tokens: int = 72
     whole_sentences: tuple[int, int] = (2, 5)
     target_tokens: int = 96
+    after_taught: int = 32
     window: int = 64
     taught_above: float = 2.0
     rank: int = 16
@@ -70,7 +78,7 @@ class Recipe:
     scales: tuple[float, ...] = (1.0, 0.85, 0.7, 0.55)
     least_stick: float = 0.5
     least_gain: float = 0.3
-    most_kept_kl: float = 0.05
+    most_kept_kl: float = 0.1
     most_neutral_kl: float = 0.02
     most_neutral_rise: float = 0.02
     most_opposite_loss: float = 0.5

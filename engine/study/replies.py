@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..base.cut import Tail, Trunk
+from ..base.halves import Tail, Trunk
 from ..base.library import LoadedBase
 from ..chat.prompt import prompt_tokens
 from ..files import storage_errors, write_atomic

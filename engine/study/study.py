@@ -14,6 +14,7 @@ from ..base.families import FAMILIES
 from ..host.plugins import PluginHost
 from ..slots.adapter import Adapter
 from .candidate import Candidate
+from .choose import choose_prompts
 from .contracts import Gate, Rewriter, Trainer
 from .cut_base import CutBase
 from .examples import make_examples
@@ -23,11 +24,11 @@ from .plan import make_plan
 from .recipe import Recipe
 from .replies import Replies
 from .stage import Stage, Tell
-from .targets import prepare_examples
+from .targets import prepare_examples, shortened
 from .task import TrainingTask
 
 # Where each stage ends, as a share of a study's time on two cores.
-_LOADED, _ANSWERED, _PREPARED, _TRAINED = 0.06, 0.25, 0.31, 0.82
+_LOADED, _CHOSEN, _ANSWERED, _PREPARED, _TRAINED = 0.06, 0.18, 0.28, 0.31, 0.82
 
 
 async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe | None = None) -> StudyResult:
@@ -49,7 +50,9 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     tell(Progress(stage="Waking the base", fraction=0.0))
     whole = CutBase.open(job, plugins)
     replies = Replies(whole.base, job.cache, job.system, recipe.reply_tokens)
-    answering = Stage(tell, "Reading the base's own replies", _LOADED, _ANSWERED)
+    choosing = Stage(tell, "Reading the base's own replies", _LOADED, _CHOSEN)
+    plan = choose_prompts(whole, plan, recipe, replies, choosing.at)
+    answering = Stage(tell, "Reading the base's own replies", _CHOSEN, _ANSWERED)
     held = await prepare_measures(whole, plan, recipe, replies, adapter=job.adapter, tell=answering.at)
 
     tell(Progress(stage="Preparing examples", fraction=_ANSWERED))
@@ -58,7 +61,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     task = TrainingTask(
         tail=whole.tail,
         start=Adapter.load(job.adapter) if job.adapter is not None else None,
-        examples=prepared,
+        examples=[shortened(example, recipe.after_taught) for example in prepared],
         projections=FAMILIES[whole.base.card.family].projections,
         recipe=recipe,
     )
@@ -78,19 +81,24 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         steps=len(curve),
         examples=len(examples),
         scale=candidate.scale,
-        seconds=time.monotonic() - began,
     )
+    # One that was turned away is written as well: whoever wants to know why can look at what it does.
+    size = _write(candidate, job.folder / "candidate")
+    report = report.model_copy(update={"adapter_bytes": size, "seconds": time.monotonic() - began})
     if not passed:
         return StudyResult(state=StudyState.REJECTED, report=report, reason=reason)
-    return _hand_in(candidate, report, job.folder / "candidate", " ".join(plan.unlearnable.values()))
+    return StudyResult(
+        state=StudyState.ACCEPTED,
+        candidate=job.folder / "candidate",
+        report=report,
+        reason=" ".join(plan.unlearnable.values()),
+    )
 
 
-def _hand_in(candidate: Candidate, report: StudyReport, folder: Path, left_out: str) -> StudyResult:
-    """Write the candidate's files and return the accepted result; ``left_out`` says what could not be learned."""
+def _write(candidate: Candidate, folder: Path) -> int:
+    """Write the candidate's files and return the bytes of its weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    size = candidate.scaled_adapter().save(folder, candidate.base.card.name)
-    report = report.model_copy(update={"adapter_bytes": size})
-    return StudyResult(state=StudyState.ACCEPTED, candidate=folder, report=report, reason=left_out)
+    return candidate.scaled_adapter().save(folder, candidate.base.card.name)
 
 
 def _train(task: TrainingTask, plugins: PluginHost, stage: Stage) -> tuple[Adapter, list[CurvePoint]]:

@@ -8,12 +8,12 @@ Top-k log-probabilities would hide in one bucket just the words that a rule lets
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ..base.cut import Tail
+from ..base.halves import Tail
 from ..base.provider import Provider
 from .examples import Example
 from .part import Part
@@ -51,8 +51,9 @@ async def prepare_examples(
     states = await provider.states([example.tokens[:-1] for example in examples], cut)
     measured = []
     with torch.no_grad():
-        for example, given in zip(examples, states, strict=True):
-            expected = tail.hidden(given.rows[None])[0, example.start - 1 :]
+        hidden = tail.sequences([given.rows for given in states])
+        for example, given, rows in zip(examples, states, hidden, strict=True):
+            expected = rows[example.start - 1 :]
             targets = torch.tensor(example.tokens[example.start :], device=expected.device)
             surprise = torch.nn.functional.cross_entropy(tail.head(expected).float(), targets, reduction="none")
             measured.append((given.rows, expected, targets, surprise))
@@ -66,6 +67,17 @@ async def prepare_examples(
         Prepared(example.part, rows, targets, expected, surprise, mask, _leads(mask), _risky(example, triggers) & ~mask)
         for example, (rows, expected, targets, surprise), mask in zip(examples, measured, taught, strict=True)
     ]
+
+
+def shortened(example: Prepared, tokens: int) -> Prepared:
+    """Return a taught example that ends ``tokens`` after its last taught one: the rest costs time, teaches little."""
+    last = example.taught.nonzero()
+    surplus = len(example.targets) - int(last[-1]) - 1 - tokens if len(last) else 0
+    if surplus <= 0:
+        return example
+    rows = slice(None, -surplus)
+    per_target = ("targets", "expected", "surprise", "taught", "leads", "risky")
+    return replace(example, states=example.states[rows], **{name: getattr(example, name)[rows] for name in per_target})
 
 
 def _triggers(examples: Sequence[Example], taught: Sequence[Tensor]) -> set[int]:

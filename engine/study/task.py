@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..base.cut import Tail
+from ..base.halves import Tail
 from ..slots.adapter import Adapter
 from .recipe import Recipe
 from .targets import Prepared

@@ -5,8 +5,8 @@ Torch is imported by the functions that compute, so that looking at the plugins 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ...engine.base.provider import Provider, Session, States
 from ...engine.base.supply import ProviderKind
@@ -15,13 +15,10 @@ from ...schemas.cards import BaseCard
 from ...schemas.errors import PromptTooLong, UsageError
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
-    from ...engine.base.cut import Trunk
+    from ...engine.base.halves import Trunk
     from ...engine.base.library import LoadedBase
-
-_BATCH_TOKENS = 4096  # padded tokens in one forward pass: enough to fill the cores, little memory
 
 
 @hookimpl
@@ -35,7 +32,6 @@ class LocalProvider:
 
     def __init__(self, loaded: LoadedBase) -> None:
         self._loaded = loaded
-        self._trunks: dict[int, Trunk] = {}
 
     @property
     def base(self) -> BaseCard:
@@ -51,18 +47,16 @@ class LocalProvider:
         """
         import torch
 
+        from ...engine.base.halves import open_trunk
+
         for tokens in batch:
             _check(tokens, 0, self.base)
-        trunk = self._trunk(cut)
-        device = self._loaded.model.device
-        found: list[States | None] = [None] * len(batch)
-        for group in _groups(batch):
-            ids, mask = _pad([batch[index] for index in group], device)
-            rows = trunk.states(ids, mask)
-            for row, index in enumerate(group):
-                found[index] = States(0, rows[row, : len(batch[index])])
-        empty = States(0, torch.empty(0, self.base.width, dtype=self._loaded.model.dtype, device=device))
-        return [item or empty for item in found]
+        trunk = open_trunk(self._loaded, cut)
+        spoken = [index for index, tokens in enumerate(batch) if tokens]
+        rows = trunk.sequences([batch[index] for index in spoken]) if spoken else []
+        found = dict(zip(spoken, rows, strict=True))
+        empty = torch.empty(0, self.base.width, dtype=self._loaded.model.dtype, device=self._loaded.model.device)
+        return [States(0, found.get(index, empty)) for index in range(len(batch))]
 
     def open(self, cut: int) -> Session:
         """Begin an empty session at a cut.
@@ -70,22 +64,19 @@ class LocalProvider:
         Raises:
             UsageError: If the base has no such cut.
         """
-        return LocalSession(self._trunk(cut), self.base)
+        from ...engine.base.halves import open_trunk
 
-    def _trunk(self, cut: int) -> Trunk:
-        from ...engine.base.cut import split
-
-        if cut not in self._trunks:
-            self._trunks[cut], _ = split(self._loaded.model, cut)
-        return self._trunks[cut]
+        return LocalSession(open_trunk(self._loaded, cut), self._loaded)
 
 
 class LocalSession:
     """One conversation's key-value cache in the trunk, and the tokens it stands for."""
 
-    def __init__(self, trunk: Trunk, card: BaseCard) -> None:
+    def __init__(self, trunk: Trunk, loaded: LoadedBase) -> None:
         self._trunk = trunk
-        self._card = card
+        self._card = loaded.card
+        model: Any = loaded.model
+        self._like: Tensor = model.get_input_embeddings().weight  # of the device and dtype of states
         self._tokens: list[int] = []
         self._cache = trunk.new_cache()
         self._open = True
@@ -102,7 +93,7 @@ class LocalSession:
             UsageError: If the session is closed or ``position`` lies beyond what it holds; nothing has changed.
             PromptTooLong: If the tokens do not fit the context; nothing has changed.
         """
-        from ...engine.base.cut import crop
+        from ...engine.base.cache import crop
 
         if not self._open:
             raise UsageError("The session is closed; open another one.")
@@ -133,10 +124,9 @@ class LocalSession:
     def _run(self, tokens: list[int]) -> Tensor:
         import torch
 
-        weight = self._trunk.decoder.embed_tokens.weight
         if not tokens:
-            return torch.empty(0, weight.shape[1], dtype=weight.dtype, device=weight.device)
-        return self._trunk.extend(torch.tensor([tokens], device=weight.device), self._cache)[0]
+            return self._like.new_empty(0, self._card.width)
+        return self._trunk.extend(torch.tensor([tokens], device=self._like.device), self._cache)[0]
 
 
 def _check(tokens: Sequence[int], position: int, card: BaseCard) -> None:
@@ -147,29 +137,6 @@ def _check(tokens: Sequence[int], position: int, card: BaseCard) -> None:
         )
     if tokens and not (min(tokens) >= 0 and max(tokens) < card.vocabulary):
         raise UsageError(f"A token lies outside the {card.vocabulary} that {card.name} knows.")
-
-
-def _groups(batch: list[list[int]]) -> Iterator[list[int]]:
-    """Give the numbers of non-empty sequences in groups of like length, shortest first, each small enough."""
-    group: list[int] = []
-    for index in sorted((i for i, tokens in enumerate(batch) if tokens), key=lambda i: len(batch[i])):
-        if group and (len(group) + 1) * len(batch[index]) > _BATCH_TOKENS:
-            yield group
-            group = []
-        group.append(index)
-    if group:
-        yield group
-
-
-def _pad(sequences: list[list[int]], device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """Return ids ``(B, T)``, padded on the right, and their mask, None if nothing had to be padded."""
-    import torch
-
-    width = max(map(len, sequences))
-    ids = torch.tensor([tokens + [0] * (width - len(tokens)) for tokens in sequences], device=device)
-    if all(len(tokens) == width for tokens in sequences):
-        return ids, None
-    return ids, torch.tensor([[1] * len(tokens) + [0] * (width - len(tokens)) for tokens in sequences], device=device)
 
 
 _: type[Provider] = LocalProvider  # the type checker proves the contract here

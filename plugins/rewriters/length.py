@@ -116,9 +116,12 @@ class Length:
         return str(args["unit"])
 
     def common(self, several: Sequence[Args]) -> Args | None:
-        """Return the longest of the lengths."""
+        """Return the longest of the lengths; words in whole sentences."""
         longest = max(several, key=lambda args: int(args["n"]))
-        return dict(longest) if int(longest["n"]) <= 3 * min(int(args["n"]) for args in several) else None
+        if int(longest["n"]) > 3 * min(int(args["n"]) for args in several):
+            return None
+        # One cut in mid-sentence shows how much was meant, not that sentences should stay unfinished.
+        return {**longest, "whole": True} if longest["unit"] == "words" else dict(longest)
 
     def say(self, args: Args) -> str:
         """Return the rule in words."""

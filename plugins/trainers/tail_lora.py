@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from ...engine.base.cut import Tail
+    from ...engine.base.halves import Tail
     from ...engine.slots.adapter import Adapter
     from ...engine.study.recipe import Recipe
     from ...engine.study.targets import Prepared
@@ -92,13 +92,14 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], recipe: Recipe, generator:
     KL(base||tuned) + ``recipe.reverse`` * KL(tuned||base) over the whole vocabulary.
     """
     import torch
-    from torch.nn.functional import log_softmax
+
+    from ...engine.study.losses import kept_loss, taught_loss
 
     rows = [_rows(example, recipe, generator) for example in batch]
-    hidden = tail.hidden(_padded(batch))
+    hidden = tail.sequences([example.states for example in batch])
     chosen = torch.cat(
         [
-            output[len(example.states) - len(example.targets) : len(example.states)][row]
+            output[len(example.states) - len(example.targets) :][row]
             for output, example, row in zip(hidden, batch, rows, strict=True)
         ]
     )
@@ -107,22 +108,11 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], recipe: Recipe, generator:
         return torch.cat([values(example)[row] for example, row in zip(batch, rows, strict=True)])
 
     taught = gather(lambda e: e.taught)
-    logs = log_softmax(tail.head(chosen).float(), dim=-1)
-    with torch.no_grad():
-        base = log_softmax(tail.head(gather(lambda e: e.expected)[~taught]).float(), dim=-1)
-        weights = gather(lambda e: e.leads)[taught].float() * (1 - recipe.within) + recipe.within
-    said = logs[taught].gather(1, gather(lambda e: e.targets)[taught][:, None])[:, 0]
-    open_ = (said.detach() < math.log(recipe.enough)).float()
-    kept = logs[~taught]
-    forward = (base.exp() * (base - kept)).sum(dim=-1)
-    reverse = (kept.exp() * (kept - base)).sum(dim=-1)
-    weight = gather(lambda e: _weights(e, recipe))[~taught]
-    total = -(said * open_ * weights).sum() + ((forward + recipe.reverse * reverse) * weight).sum()
-    return BatchLoss(
-        total / len(batch),
-        -said.mean().item() if len(said) else 0.0,
-        forward.mean().item() if len(forward) else 0.0,
-    )
+    weights = gather(lambda e: e.leads)[taught].float() * (1 - recipe.within) + recipe.within
+    teach = taught_loss(tail, chosen[taught], gather(lambda e: e.targets)[taught], weights, recipe.enough)
+    weights = gather(lambda e: _weights(e, recipe))[~taught]
+    keep = kept_loss(tail, chosen[~taught], gather(lambda e: e.expected)[~taught], weights, recipe.reverse)
+    return BatchLoss((teach.total + keep.total) / len(batch), teach.mean, keep.mean)
 
 
 def _batches(examples: Sequence[Prepared], recipe: Recipe, generator: torch.Generator) -> Iterator[list[Prepared]]:
@@ -166,13 +156,6 @@ def _rows(example: Prepared, recipe: Recipe, generator: torch.Generator) -> Tens
         free = (pool & ~chosen).nonzero()[:, 0]
         chosen[free[torch.randperm(len(free), generator=generator)[:share]]] = True
     return chosen.nonzero()[:, 0]
-
-
-def _padded(batch: Sequence[Prepared]) -> Tensor:
-    """Return the states ``(B, T, d)``, padded on the right: causal attention never looks there."""
-    import torch
-
-    return torch.nn.utils.rnn.pad_sequence([example.states for example in batch], batch_first=True)
 
 
 def _weights(example: Prepared, recipe: Recipe) -> Tensor:

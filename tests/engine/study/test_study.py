@@ -95,7 +95,7 @@ def test_a_candidate_that_does_not_stick_is_turned_away_with_the_reason(job, plu
     assert result.state is StudyState.REJECTED
     assert result.candidate is None
     assert "of unseen prompts" in result.reason
-    assert not (job.folder / "candidate").exists()
+    assert Adapter.load(job.folder / "candidate").factors  # for whoever wants to know why
 
 
 def test_the_line_search_shrinks_until_the_distance_is_within_its_budget(job, plugins):
@@ -138,7 +138,7 @@ def test_a_plan_never_checks_on_what_it_trains_on(plugins, captain):
     plan = make_plan(plugins.collect("nightschool_rewriters"), [], [captain], Recipe())
     held = {prompt.text for prompt in (*plan.held_inside, *plan.held_outside, *plan.held_opposite)}
     assert held.isdisjoint(prompt.text for prompt in (*plan.inside, *plan.outside))
-    assert len(plan.inside) == Recipe().spread
+    assert len(plan.inside) > Recipe().spread
     assert not plan.outside
 
 

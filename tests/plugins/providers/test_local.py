@@ -9,7 +9,10 @@ import pluggy
 import pytest
 import torch
 
+from nightschool.engine.base import cut as cut_module
 from nightschool.engine.base.cut import split
+from nightschool.engine.base.lean import blocks as blocks_module
+from nightschool.engine.base.lean import halves as lean_halves
 from nightschool.engine.base.library import load
 from nightschool.engine.host.hooks import PROJECT, Hooks
 from nightschool.plugins.providers import local
@@ -68,9 +71,10 @@ async def test_sequences_of_all_lengths_come_back_in_order(base, provider):
 
 
 async def test_large_batches_are_cut_into_groups(base, provider, monkeypatch):
-    monkeypatch.setattr(local, "_BATCH_TOKENS", 32)
+    monkeypatch.setattr(cut_module, "_BATCH_TOKENS", 32)
+    monkeypatch.setattr(lean_halves, "_TOKENS", 32)
     batch = [tokens(length, length) for length in (40, 5, 5, 5, 20)]
-    assert list(local._groups(batch)) == [[1, 2, 3], [4], [0]]
+    assert list(cut_module._groups([len(sequence) for sequence in batch])) == [[1, 2, 3], [4], [0]]
     for item, sequence in zip(await provider.states(batch, CUT), batch, strict=True):
         assert_same(item.rows, whole(base, sequence))
 
@@ -152,14 +156,17 @@ async def test_a_cut_that_is_not_offered_is_refused(provider, cut):
         provider.open(cut)
 
 
-async def test_a_failed_step_empties_the_session_instead_of_leaving_half_a_cache(base, provider):
+async def test_a_failed_step_empties_the_session_instead_of_leaving_half_a_cache(base, provider, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
     session = provider.open(CUT)
     await session.extend(0, tokens(5))
-    last = session._trunk.layers[-1]
-    hook = last.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        await session.extend(5, [1])
-    hook.remove()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.nn.functional, "silu", interrupt)
+        patch.setattr(blocks_module, "silu", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            await session.extend(5, [1])
     assert session.length == 0
     assert_same((await session.extend(0, tokens(5))).rows, whole(base, tokens(5)))
 

@@ -1,0 +1,187 @@
+"""Many studies in one process, for tuning the recipe: the same cases as ``bench/stick.py``, without the engine around.
+
+    python bench/sweep.py --cases bench/cases/own.jsonl --set steps=60 --set keep=0.3
+
+Each case is corrected, studied and asked as in ``bench/stick.py``, but the base's replies are kept between cases and
+runs (``--cache``), probes are answered in batches, and oracle and decay are left out. One JSON line a case, then the
+means. What is published comes from ``bench/stick.py``; this one is for finding the numbers of ``Recipe``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from nightschool.bench.checks import Case, holds, load_cases, rewrite
+from nightschool.bench.distance import Scale
+from nightschool.bench.stick import summary
+from nightschool.engine.base.numbers import Numbers
+from nightschool.engine.base.size import default_cut
+from nightschool.engine.base.speed import find_speed
+from nightschool.engine.chat.prompt import prompt_tokens
+from nightschool.engine.host.plugins import PluginHost
+from nightschool.engine.paths import find_home
+from nightschool.engine.slots.adapter import Adapter, attach
+from nightschool.engine.study.job import StudyJob, StudyResult
+from nightschool.engine.study.lessons import LessonDraft, combine, find_corrections, lesson_from_edit
+from nightschool.engine.study.recipe import Recipe
+from nightschool.engine.study.study import study
+from nightschool.schemas.records import Lesson, LessonState, StudyState
+
+
+def main() -> int:
+    """Play the cases and print a line for each and one with the means."""
+    options = _options()
+    recipe = _recipe(options.set)
+    cases = [case for case in load_cases(options.cases) if not options.only or case.id in options.only]
+    scale, plugins = Scale(options.model), PluginHost.load()
+    numbers = find_speed(find_home().models).many
+    rows = []
+    for case in cases:
+        row = play(case, scale, plugins, recipe, options.cache, numbers)
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+    print(json.dumps(summary(rows)), flush=True)
+    return 0
+
+
+def play(
+    case: Case, scale: Scale, plugins: PluginHost, recipe: Recipe, cache: Path, numbers: Numbers
+) -> dict[str, Any]:
+    """Teach one case to the plain base and return its figures."""
+    lesson, reason = _correct(case, scale, plugins)
+    limit = case.max_tokens * (2 if "'ends'" in repr(case.check.model_dump(by_alias=True)) else 1)
+    with tempfile.TemporaryDirectory(prefix="nightschool-sweep-") as folder:
+        result = StudyResult(state=StudyState.REJECTED, reason=reason)
+        if lesson is not None:
+            job = StudyJob(
+                study=1,
+                slot=case.slot,
+                folder=Path(folder),
+                base=scale.base.folder,
+                cut=default_cut(scale.base.card.layers),
+                numbers=numbers,
+                lessons=[lesson],
+                cache=cache,
+            )
+            began = time.monotonic()
+            result = asyncio.run(study(job, plugins, lambda progress: None, recipe))
+            seconds = time.monotonic() - began
+        # What the gates turned away is measured all the same: a sweep wants to know what it would have been.
+        adapter = Path(folder) / "candidate"
+        figures = _measure(case, scale, adapter if adapter.is_dir() else None, limit)
+    report = result.report
+    return {
+        "id": case.id,
+        **figures,
+        "accepted": result.state is StudyState.ACCEPTED,
+        "reason": result.reason,
+        "rule": lesson.rule if lesson is not None else "",
+        "held_out": report.outcomes[0].after if report and report.outcomes else None,
+        "scale": report.scale if report else None,
+        "gates": {gate.name: gate.value for gate in report.gates} if report else {},
+        "seconds": round(seconds, 1) if lesson is not None else None,
+        "steps": report.steps if report else 0,
+        "adapter_bytes": report.adapter_bytes if report else 0,
+    }
+
+
+def _correct(case: Case, scale: Scale, plugins: PluginHost) -> tuple[Lesson | None, str]:
+    """Return the lesson that the corrections of a case come to, approved, or why there is none."""
+    drafts: list[LessonDraft] = []
+    for prompt in case.teach:
+        (reply,) = scale.write([prompt_tokens(scale.base, prompt)], case.max_tokens)
+        reply = reply.strip()
+        found = []
+        if case.mode in ("edit", "both"):
+            found.append(lesson_from_edit(plugins, prompt, reply, rewrite(case.rewrite, reply)))
+        if case.mode in ("say", "both"):
+            said = find_corrections(plugins, prompt, reply, case.say)
+            together = combine(found[0], said[0]) if found and said else None
+            found = [together] if together else [*found, *said]
+        drafts += found
+    drafts = [draft for draft in drafts if draft.steps and draft.state is not LessonState.REJECTED]
+    if not drafts:
+        return None, "no lesson with steps"
+    draft = drafts[-1]
+    return Lesson(
+        id=1,
+        slot=case.slot,
+        state=LessonState.APPROVED,
+        rule=draft.rule,
+        steps=draft.steps,
+        when=draft.when,
+        evidence=draft.evidence,
+        confidence=draft.confidence,
+    ), ""
+
+
+def _measure(case: Case, scale: Scale, adapter: Path | None, limit: int) -> dict[str, Any]:
+    asked = [*case.probes, *case.outside, *(item.prompt for item in case.opposites)]
+    prompts = [prompt_tokens(scale.base, prompt) for prompt in asked]
+    plain = scale.write(prompts, limit)
+    attach(scale.tail, Adapter.load(adapter) if adapter is not None else None)
+    tuned = scale.write(prompts, limit)
+    attach(scale.tail, None)
+    n, m = len(case.probes), len(case.probes) + len(case.outside)
+
+    def share(checks: list[Any], replies: list[str]) -> float | None:
+        held = [holds(check, reply) for check, reply in zip(checks, replies, strict=True)]
+        return sum(held) / len(held) if held else None
+
+    probes, outside = [case.check] * n, [case.check] * (m - n)
+    opposite = [item.check for item in case.opposites]
+    return {
+        "stick": share(probes, tuned[:n]),
+        "before": share(probes, plain[:n]),
+        "leak": share(outside, tuned[n:m]),
+        "leak_base": share(outside, plain[n:m]),
+        "opposite": share(opposite, tuned[m:]),
+        "opposite_base": share(opposite, plain[m:]),
+        **scale.distances(case, adapter),
+        "misses": [
+            [prompt, reply]
+            for prompt, reply in zip(case.probes, tuned[:n], strict=True)
+            if not holds(case.check, reply)
+        ],
+        "disobeyed": [
+            [item.prompt, reply]
+            for item, reply in zip(case.opposites, tuned[m:], strict=True)
+            if not holds(item.check, reply)
+        ],
+        "leaks": [
+            [prompt, reply] for prompt, reply in zip(case.outside, tuned[n:m], strict=True) if holds(case.check, reply)
+        ],
+    }
+
+
+def _recipe(changes: list[str]) -> Recipe:
+    known = {field.name: getattr(Recipe(), field.name) for field in dataclasses.fields(Recipe)}
+    values: dict[str, Any] = {}
+    for change in changes:
+        name, _, value = change.partition("=")
+        if name not in known:
+            raise SystemExit(f"The recipe has no {name!r}; it has: {', '.join(known)}.")
+        values[name] = type(known[name])(json.loads(value))
+    return dataclasses.replace(Recipe(), **values)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=Path, required=True, help="a file of learning cases, one JSON object a line")
+    parser.add_argument("--only", action="append", help="play this case only; may be given several times")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another number of the recipe")
+    parser.add_argument("--cache", type=Path, default=find_home().root / "sweep", help="where base replies are kept")
+    parser.add_argument("--model", default="", help="the base; the default model if not given")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""Trunk and tail over lean blocks: the same two halves as ``cut``, for the families that are Llama-shaped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding, rms_norm
+
+from ..lora import Lora, Place
+from ..numbers import Numbers
+from .attention import Keep, LeanCache, PackedAttention, Rows, RowsAttention, StreamAttention
+from .blocks import Blocks
+from .matrices import matrix
+
+FAMILIES = frozenset({"llama", "qwen2", "qwen3", "mistral"})
+"""Those whose lean halves a test compares with the stock ones."""
+
+
+class LeanTrunk:
+    """Embeddings and the lower blocks: from token ids to states."""
+
+    def __init__(self, model: Any, cut: int, numbers: Numbers) -> None:
+        layers = model.config.num_hidden_layers
+        self._table: Tensor = model.get_input_embeddings().weight.detach()
+        self._blocks = Blocks.of(model, 0, layers - cut, numbers)
+
+    @torch.no_grad()
+    def sequences(self, batch: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Return the states ``(T, d)`` of whole sequences."""
+        return _sequences(self._blocks, [self._embed(tokens) for tokens in batch])
+
+    def new_cache(self) -> LeanCache:
+        """Return an empty cache for :meth:`extend`."""
+        return LeanCache(len(self._blocks.blocks))
+
+    @torch.no_grad()
+    def extend(self, ids: Tensor, cache: LeanCache) -> Tensor:
+        """Append tokens ``(1, T)`` to what ``cache`` holds and return their states ``(1, T, d)``."""
+        return _stream(self._blocks, self._embed(ids[0]), cache)[None]
+
+    def new_rows(self, count: int, room: int) -> Rows:
+        """Return empty streams for :meth:`fill` and :meth:`step`."""
+        return _new_rows(self._blocks, count, room)
+
+    @torch.no_grad()
+    def fill(self, rows: Rows, numbers: Sequence[int], batch: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Begin the rows anew with whole sequences and return their states ``(T, d)``."""
+        return _fill(self._blocks, rows, numbers, [self._embed(tokens) for tokens in batch])
+
+    @torch.no_grad()
+    def step(self, rows: Rows, tokens: Tensor) -> Tensor:
+        """Append one token to each of the first ``(n,)`` rows and return their states ``(n, d)``."""
+        return _step(self._blocks, rows, embedding(tokens, self._table).float())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its matrices, without the table of embeddings."""
+        return self._blocks.nbytes
+
+    def _embed(self, tokens: Sequence[int] | Tensor) -> Tensor:
+        return embedding(torch.as_tensor(tokens), self._table).float()
+
+
+class LeanTail:
+    """The upper blocks, final norm and head: from states to logits. Carries the LoRA; differentiable if dense.
+
+    Attributes:
+        first_layer: Number, in the whole model, of the lowest block here.
+    """
+
+    def __init__(self, model: Any, cut: int, numbers: Numbers) -> None:
+        layers = model.config.num_hidden_layers
+        norm = model.get_decoder().norm
+        self.first_layer: int = layers - cut
+        self._blocks = Blocks.of(model, layers - cut, layers, numbers)
+        self._norm, self._eps = norm.weight.detach().float(), norm.variance_epsilon
+        head = model.get_output_embeddings()
+        self._head = matrix(head.weight, head.bias, Numbers.INT8 if numbers is Numbers.INT4 else numbers)
+
+    def shapes(self) -> dict[Place, tuple[int, int]]:
+        """Return ``(out, in)`` of every projection that can carry an update."""
+        return {
+            (self.first_layer + block.layer.number, path): size
+            for block in self._blocks.blocks
+            for fused in block.fused()
+            for path, size in fused.sizes.items()
+        }
+
+    def carry(self, loras: Mapping[Place, Lora]) -> None:
+        """Speak with these updates, in place of those before."""
+        for block in self._blocks.blocks:
+            for fused in block.fused():
+                places = {path: (self.first_layer + block.layer.number, path) for path in fused.sizes}
+                fused.carry({path: loras[place] for path, place in places.items() if place in loras})
+
+    def sequences(self, batch: Sequence[Tensor]) -> list[Tensor]:
+        """Return rows after the final norm, ``(T, d)`` fp32, for states ``(T, d)`` of whole sequences."""
+        return [self._normed(rows) for rows in _sequences(self._blocks, [states.float() for states in batch])]
+
+    def new_cache(self) -> LeanCache:
+        """Return an empty cache for :meth:`extend`."""
+        return LeanCache(len(self._blocks.blocks))
+
+    def extend(self, states: Tensor, cache: LeanCache) -> Tensor:
+        """Append states ``(1, T, d)`` and return their rows after the final norm, ``(1, T, d)``."""
+        return self._normed(_stream(self._blocks, states[0].float(), cache))[None]
+
+    def new_rows(self, count: int, room: int) -> Rows:
+        """Return empty streams for :meth:`fill` and :meth:`step`."""
+        return _new_rows(self._blocks, count, room)
+
+    def fill(self, rows: Rows, numbers: Sequence[int], batch: Sequence[Tensor]) -> list[Tensor]:
+        """Begin the rows anew with the states of whole sequences; return their rows after the final norm."""
+        return [self._normed(part) for part in _fill(self._blocks, rows, numbers, [s.float() for s in batch])]
+
+    def step(self, rows: Rows, states: Tensor) -> Tensor:
+        """Append one state to each of the first rows, ``(n, d)``, and return their rows after the final norm."""
+        return self._normed(_step(self._blocks, rows, states))
+
+    def head(self, rows: Tensor) -> Tensor:
+        """Return logits ``(..., V)`` of rows ``(..., d)`` after the final norm."""
+        flat = rows.reshape(-1, rows.shape[-1]).to(self._head.dtype)
+        logits = self._head(flat)
+        return logits.view(*rows.shape[:-1], logits.shape[-1])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its matrices."""
+        return self._blocks.nbytes + self._head.nbytes
+
+    def _normed(self, rows: Tensor) -> Tensor:
+        return rms_norm(rows, rows.shape[-1:], self._norm, self._eps)
+
+
+_TOKENS = 4096  # of a packed pass that is not differentiated: enough to fill the cores, little memory
+
+
+def _sequences(blocks: Blocks, batch: Sequence[Tensor]) -> list[Tensor]:
+    """Run whole sequences; all at once where gradients are wanted, else in groups."""
+    if torch.is_grad_enabled():
+        return _packed(blocks, batch)
+    found: list[Tensor] = []
+    while len(found) < len(batch):
+        stop, tokens = len(found) + 1, len(batch[len(found)])
+        while stop < len(batch) and tokens + len(batch[stop]) <= _TOKENS:
+            tokens += len(batch[stop])
+            stop += 1
+        found += _packed(blocks, batch[len(found) : stop])
+    return found
+
+
+def _packed(blocks: Blocks, batch: Sequence[Tensor], keep: Keep | None = None) -> list[Tensor]:
+    lengths = [len(rows) for rows in batch]
+    attention = PackedAttention(blocks.shape, blocks.rotary, lengths, keep)
+    return list(torch.split(blocks(torch.cat(list(batch)), attention), lengths))
+
+
+def _stream(blocks: Blocks, rows: Tensor, cache: LeanCache) -> Tensor:
+    attention = StreamAttention(blocks.shape, blocks.rotary, cache, len(rows), blocks.dtype)
+    rows = blocks(rows, attention)
+    attention.done()
+    return rows
+
+
+def _new_rows(blocks: Blocks, count: int, room: int) -> Rows:
+    return Rows.make(blocks.shape, len(blocks.blocks), count, room, blocks.dtype)
+
+
+def _fill(blocks: Blocks, rows: Rows, numbers: Sequence[int], batch: Sequence[Tensor]) -> list[Tensor]:
+    found = _packed(blocks, batch, rows.fill(numbers))
+    rows.lengths[list(numbers)] = torch.tensor([len(part) for part in batch])
+    return found
+
+
+def _step(blocks: Blocks, rows: Rows, states: Tensor) -> Tensor:
+    found = blocks(states, RowsAttention(blocks.shape, blocks.rotary, rows, len(states)))
+    rows.lengths[: len(states)] += 1
+    return found

@@ -1,0 +1,115 @@
+"""What this machine computes fastest in, found by a short probe at the first start and kept beside the models.
+
+Processors differ by more than any code: one multiplies bf16 three times faster than fp32, the next emulates it. One
+token at a time is bound by reading the weights, many at once by arithmetic, so each has an answer of its own.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from ...schemas.records import Record
+from ..files import storage_errors, write_atomic
+from .lean.matrices import Matrix, matrix
+from .numbers import Numbers
+
+_ROWS, _COLUMNS = 1536, 576
+_COPIES = 24  # distinct matrices, so that none waits in a cache
+_ROUNDS = 5
+_MANY = 128  # rows that stand for a study's batch
+_CLEARLY = 0.8  # a coarser kind must take at most this share of the finer one's time
+
+
+class Speed(Record):
+    """The numbers to compute in, and what was measured (milliseconds for some matrices of a small base).
+
+    Attributes:
+        one: For one token at a time: a chat.
+        many: For many rows at once: a study; always dense.
+        one_ms, many_ms: By numbers.
+        machine: What was measured; another one is measured anew.
+    """
+
+    one: Numbers
+    many: Numbers
+    one_ms: dict[str, float]
+    many_ms: dict[str, float]
+    machine: str
+
+    def order(self) -> list[Numbers]:
+        """Return the numbers to try for a chat: the quickest first, then finer ones, fp32 last."""
+        kinds = list(Numbers)
+        return kinds[kinds.index(self.one) :: -1]
+
+
+def find_speed(folder: Path) -> Speed:
+    """Return what was found before on this machine, else probe it (under a second) and keep the answer in ``folder``.
+
+    Raises:
+        StorageError: If it cannot be kept.
+    """
+    path = folder / "speed.json"
+    machine = f"{platform.machine()} {_processor()} {torch.get_num_threads()} threads, torch {torch.__version__}"
+    try:
+        known = Speed.model_validate_json(path.read_bytes())
+        if known.machine == machine:
+            return known
+    except (OSError, ValidationError):
+        pass  # not probed yet, or by another release: it costs under a second
+    found = probe(machine)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, found.model_dump_json(indent=2))
+    return found
+
+
+def probe(machine: str = "") -> Speed:
+    """Time one row and many rows through matrices of a small base, in every kind of numbers."""
+    weight = torch.randn(_ROWS, _COLUMNS, generator=torch.Generator().manual_seed(0)) * 0.05
+    one = {numbers.value: _time(weight, numbers, 1) for numbers in Numbers}
+    many = {numbers.value: _time(weight, numbers, _MANY) for numbers in (Numbers.FP32, Numbers.BF16)}
+    return Speed(one=_choose(one), many=_choose(many), one_ms=one, many_ms=many, machine=machine)
+
+
+def _choose(times: dict[str, float]) -> Numbers:
+    """Return the numbers to use: the finest first, a coarser kind only where it is clearly faster."""
+    best = Numbers.FP32
+    for name, took in times.items():
+        if took < _CLEARLY * times[best.value]:
+            best = Numbers(name)
+    return best
+
+
+def _time(weight: Tensor, numbers: Numbers, rows: int) -> float:
+    """Return the best milliseconds of several rounds over some matrices."""
+    copies: Sequence[Matrix] = [matrix(weight, None, numbers) for _ in range(_COPIES if rows == 1 else 2)]
+    inputs = torch.randn(rows, _COLUMNS).to(copies[0].dtype)
+
+    def work() -> None:
+        for one in copies:
+            one(inputs)
+
+    with torch.inference_mode():
+        return min(_seconds(work) for _ in range(_ROUNDS)) * 1000
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _processor() -> str:
+    """Return the processor's name, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

@@ -1,0 +1,75 @@
+"""Which prompts of the bank a study uses: those whose plain reply breaks a rule tell most about it.
+
+A rule that any reply breaks (an opening, a length) finds enough among the first prompts. One that few replies touch (a
+word never to be used, no numbered lists) is looked for further down, as long as that takes bearable time; taught and
+checked on replies that follow it anyway it would neither be learned nor seen to be.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from .cut_base import CutBase
+from .plan import Plan
+from .prompts import Prompt
+from .recipe import Recipe
+from .replies import Replies
+
+Tell: TypeAlias = Callable[[float], None]
+
+
+def choose_prompts(whole: CutBase, plan: Plan, recipe: Recipe, replies: Replies, tell: Tell) -> Plan:
+    """Return the plan with the prompts to train on and to check on chosen; ``tell`` gets the share done."""
+
+    def ask(prompts: Sequence[Prompt], tell: Tell) -> None:
+        replies.compute([prompt.text for prompt in prompts], whole.trunk, whole.tail, tell)
+
+    search = _Search(plan, recipe, replies, ask)
+    inside = search.choose(plan.inside, recipe.spread, _within(tell, 0.0, 0.7))
+    held = search.choose(plan.held_inside, recipe.held_out, _within(tell, 0.7, 1.0))
+    breaking = [prompt for prompt in held if any(search.breaking([prompt]))]
+    if len(breaking) >= recipe.least_telling:
+        held = breaking
+    return dataclasses.replace(plan, inside=inside, held_inside=held)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Search:
+    plan: Plan
+    recipe: Recipe
+    replies: Replies
+    ask: Callable[[Sequence[Prompt], Tell], None]
+
+    def choose(self, pool: Sequence[Prompt], count: int, tell: Tell) -> list[Prompt]:
+        """Return ``count`` prompts of a pool, in its order: for each lesson first those whose plain reply breaks it."""
+        share = -(-count // max(1, len(self.plan.lessons)))
+        most = min(len(pool), self.recipe.searched * count)
+        stop = 0
+        while stop < most:
+            start, stop = stop, min(most, stop + count)
+            self.ask(pool[start:stop], _within(tell, start / most, stop / most))
+            if all(len(found) >= self.recipe.telling * share for found in self.breaking(pool[:stop])):
+                break
+        chosen = {prompt.text: prompt for found in self.breaking(pool[:stop]) for prompt in found[:share]}
+        for prompt in pool[:stop]:
+            if len(chosen) >= count:
+                break
+            chosen.setdefault(prompt.text, prompt)
+        return list(chosen.values())
+
+    def breaking(self, prompts: Sequence[Prompt]) -> list[list[Prompt]]:
+        """Return for each lesson that still asks something the prompts whose plain reply breaks it."""
+        plan = self.plan
+        asked = [[prompt for prompt in prompts if plan.asks(lesson, prompt)] for lesson in plan.lessons]
+        return [
+            [prompt for prompt in some if not plan.followed(lesson, prompt, self.replies.reply(prompt.text).text)]
+            for lesson, some in zip(plan.lessons, asked, strict=True)
+            if some
+        ]
+
+
+def _within(tell: Tell, low: float, high: float) -> Tell:
+    """Return what says a share of the stretch from ``low`` to ``high``."""
+    return lambda share: tell(low + (high - low) * share)

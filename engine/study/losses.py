@@ -1,0 +1,111 @@
+"""Losses over the whole vocabulary, computed in slices of rows with their gradients written out.
+
+The head is the widest matrix of a small base. Left to autograd, a dozen fp32 tables of (rows, vocabulary) pass through
+memory at every step; here the products are made at once, which is what they are quick at, and what comes of them in
+slices that stay in the processor's cache. What is left is the gradient of the rows that went into the head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..base.halves import Tail
+
+_PRODUCT = 256  # rows that pass the head at once
+_SLICE = 16  # rows whose losses are worked out at once: 3 MB of logits for 49,000 words
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A sum over rows that can be differentiated, and the plain mean in nats a token, for showing."""
+
+    total: Tensor
+    mean: float
+
+
+def taught_loss(tail: Tail, rows: Tensor, targets: Tensor, weights: Tensor, enough: float) -> Loss:
+    """Return the weighted cross-entropy of ``targets`` ``(n,)`` at ``rows`` ``(n, d)``.
+
+    A target that has the probability ``enough`` already is not pushed further.
+    """
+
+    def slice_loss(part: slice, logits: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        wanted = targets[part, None]
+        logs = logits.log_softmax(dim=-1)
+        said = logs.gather(1, wanted)[:, 0]
+        weight = weights[part] * (said < math.log(enough))
+        # d(-log p[t]) / d logits = p - onehot(t)
+        gradient = logs.exp_().mul_(weight[:, None])
+        gradient.scatter_add_(1, wanted, -weight[:, None])
+        return -(said * weight), -said, gradient
+
+    return _over_slices(tail, rows, None, slice_loss)
+
+
+def kept_loss(tail: Tail, rows: Tensor, expected: Tensor, weights: Tensor, reverse: float) -> Loss:
+    """Return the weighted KL(base||tuned) + ``reverse`` * KL(tuned||base) at ``rows`` ``(n, d)``.
+
+    The base's distribution is the head's at ``expected`` ``(n, d)``. The mean that is shown is of KL(base||tuned).
+    """
+
+    def slice_loss(part: slice, logits: Tensor, base_logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        base, tuned = base_logits.log_softmax(dim=-1), logits.log_softmax(dim=-1)
+        ratio = tuned - base
+        from_base, from_tuned = base.exp_(), tuned.exp_()
+        forward = -(from_base * ratio).sum(dim=-1)
+        backward = (from_tuned * ratio).sum(dim=-1)
+        # d KL(base||tuned) / d logits = tuned - base;  d KL(tuned||base) / d logits = tuned * (ratio - KL(tuned||base))
+        gradient = ratio.sub_(backward[:, None]).mul_(reverse).add_(1.0).mul_(from_tuned).sub_(from_base)
+        weight = weights[part]
+        return (forward + reverse * backward) * weight, forward, gradient.mul_(weight[:, None])
+
+    return _over_slices(tail, rows, expected, slice_loss)
+
+
+_SliceLoss = Callable[[slice, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+
+def _over_slices(tail: Tail, rows: Tensor, expected: Tensor | None, slice_loss: _SliceLoss) -> Loss:
+    """Sum a loss over slices.
+
+    ``slice_loss`` is given the numbers of the rows, their logits in fp32 and those at ``expected``; it gives loss and
+    shown figure of each row, and the gradient of its logits.
+    """
+    total, shown = rows.new_zeros(()), 0.0
+    gradients: list[Tensor] = []
+    for start in range(0, len(rows), _PRODUCT):
+        leaf = rows[start : start + _PRODUCT].detach().requires_grad_()
+        with torch.enable_grad():
+            logits = tail.head(leaf)
+        with torch.no_grad():
+            base = logits if expected is None else tail.head(expected[start : start + _PRODUCT])
+            gradient = torch.empty_like(logits)
+            for first in range(0, len(leaf), _SLICE):
+                inner = slice(first, min(first + _SLICE, len(leaf)))
+                part = slice(start + inner.start, start + inner.stop)
+                loss, figure, gradient[inner] = slice_loss(part, logits[inner].float(), base[inner].float())
+                total += loss.sum()
+                shown += float(figure.sum())
+        gradients += torch.autograd.grad(logits, leaf, gradient)
+    gradient = torch.cat(gradients) if gradients else torch.zeros_like(rows)
+    return Loss(_Known.apply(rows, total, gradient), shown / max(1, len(rows)))  # type: ignore[no-untyped-call]
+
+
+class _Known(torch.autograd.Function):
+    """A number whose gradient is known."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, total: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return total.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream[0], None, None

@@ -1,0 +1,67 @@
+"""The losses with gradients written out are those that autograd finds."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from nightschool.engine.study import losses
+from nightschool.engine.study.losses import kept_loss, taught_loss
+
+
+class Head:
+    def __init__(self, vocabulary=40, width=8):
+        self.weight = torch.randn(vocabulary, width, generator=torch.Generator().manual_seed(0))
+
+    def head(self, rows):
+        return rows @ self.weight.T
+
+
+@pytest.fixture(params=[(2, 3), (256, 16)], ids=["many slices", "one slice"])
+def sizes(request, monkeypatch):
+    monkeypatch.setattr(losses, "_SLICE", request.param[0])
+    monkeypatch.setattr(losses, "_PRODUCT", request.param[1])
+
+
+def rows(seed, count=7, width=8):
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+
+
+def test_taught_tokens_are_cross_entropy_until_they_are_likely_enough(sizes):
+    tail, one, other = Head(), rows(1), rows(1)
+    targets = Head().head(rows(1)).argmax(-1)
+    targets[::2] = 3
+    weights = torch.linspace(0.2, 1.0, 7)
+    logs = tail.head(other).log_softmax(-1).gather(1, targets[:, None])[:, 0]
+    far = logs.detach() < math.log(0.3)
+    assert 0 < int(far.sum()) < 7
+    expected = -(logs * weights * far).sum()
+    found = taught_loss(tail, one, targets, weights, 0.3)
+    (2 * found.total).backward()
+    (2 * expected).backward()
+    torch.testing.assert_close(found.total, expected)
+    torch.testing.assert_close(one.grad, other.grad)
+    assert found.mean == pytest.approx(float(-logs.detach().mean()))
+
+
+def test_kept_tokens_are_both_divergences(sizes):
+    tail, one, other, expected_rows = Head(), rows(1), rows(1), rows(2).detach()
+    weights = torch.linspace(0.2, 1.0, 7)
+    base, now = tail.head(expected_rows).log_softmax(-1), tail.head(other).log_softmax(-1)
+    forward, backward = (base.exp() * (base - now)).sum(-1), (now.exp() * (now - base)).sum(-1)
+    expected = ((forward + 0.5 * backward) * weights).sum()
+    found = kept_loss(tail, one, expected_rows, weights, 0.5)
+    found.total.backward()
+    expected.backward()
+    torch.testing.assert_close(found.total, expected)
+    torch.testing.assert_close(one.grad, other.grad)
+    assert found.mean == pytest.approx(float(forward.detach().mean()))
+
+
+def test_no_rows_are_no_loss(sizes):
+    none = rows(1)[:0]
+    found = kept_loss(Head(), none, none.detach(), torch.zeros(0), 0.5)
+    assert float(found.total) == found.mean == 0.0
+    found.total.backward()
