@@ -44,9 +44,10 @@ class Speed(Record):
     machine: str
 
     def order(self) -> list[Numbers]:
-        """Return the numbers to try for a chat: the quickest first, then finer ones, fp32 last."""
-        kinds = list(Numbers)
-        return kinds[kinds.index(self.one) :: -1]
+        """Return the numbers to try for a chat: the chosen ones, then the others up to fp32, the quickest first."""
+        others = sorted(self.one_ms, key=lambda name: self.one_ms[name])
+        order = [self.one, *(Numbers(name) for name in others if name != self.one)]
+        return order[: order.index(Numbers.FP32) + 1]
 
 
 def find_speed(folder: Path) -> Speed:

@@ -97,6 +97,10 @@ class Candidate:
         """Return KL(base||now) in nats a token, on rewritten base replies where the base is not surprised."""
         return self._once("kept_kl", lambda: self._distance(self.held.kept, unsurprising=True)[0])
 
+    def taught_share(self) -> float:
+        """Return the share of tokens, in replies that follow the rules, that the base would not have said."""
+        return self._once("taught_share", lambda: float(torch.cat([e.taught for e in self.held.kept]).float().mean()))
+
     def neutral(self) -> tuple[float, float]:
         """Return KL(base||now) and the rise of the loss on neutral prose, both in nats a token."""
         return self._once("neutral", lambda: self._distance(self.held.neutral, unsurprising=False))

@@ -41,6 +41,8 @@ class Recipe:
         least_stick: Share of held-out prompts on which a new lesson must be followed.
         least_gain: By how much that must exceed the share before, unless it is all of them.
         most_kept_kl, most_neutral_kl, most_neutral_rise: Budgets in nats per token.
+        most_kept_spill: What is added to the first of them, times the share of a reply's tokens that the rules change: a
+            rule on nearly every token moves what lies between them too, one on the first word must not.
         most_opposite_loss: By how much fewer requests of the opposite may be obeyed than by the base.
         most_leak: By how much more often prompts out of scope may follow a rule than with the base.
         most_forgotten: By how much an older lesson may be followed less than before.
@@ -76,9 +78,10 @@ class Recipe:
     reverse: float = 0.5
     kept_rows: int = 16
     scales: tuple[float, ...] = (1.0, 0.85, 0.7, 0.55)
-    least_stick: float = 0.5
+    least_stick: float = 0.4
     least_gain: float = 0.3
-    most_kept_kl: float = 0.1
+    most_kept_kl: float = 0.06
+    most_kept_spill: float = 0.5
     most_neutral_kl: float = 0.02
     most_neutral_rise: float = 0.02
     most_opposite_loss: float = 0.5

@@ -27,7 +27,9 @@ class KeepsReplies:
 
     def judge(self, candidate: Candidate) -> Sequence[GateResult]:
         """Return one result, in nats a token."""
-        value, limit = candidate.kept_kl(), candidate.recipe.most_kept_kl
+        recipe = candidate.recipe
+        value = candidate.kept_kl()
+        limit = recipe.most_kept_kl + recipe.most_kept_spill * candidate.taught_share()
         text = f"The rest of the replies moved by {value:.3f} nats a token, {limit:.3f} allowed."
         return [GateResult(name=self.name, passed=value <= limit, value=value, limit=limit, text=text)]
 

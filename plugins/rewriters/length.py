@@ -17,6 +17,8 @@ from ...engine.study.prose import (
 )
 from ...engine.study.wording import NUMBER, number, wording
 
+_AIM = 0.8
+"""Share of a limit of words that a shortened reply aims at: a model that cannot count needs the margin."""
 _MOST_WORDS = 300  # a limit beyond is none
 _NAMES = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
@@ -96,7 +98,9 @@ class Length:
             return first_sentences(text.strip(), count)
         if args["unit"] == "paragraphs":
             return first_paragraphs(text.strip(), count)
-        return _whole_within(text.strip(), count) if args.get("whole") else first_words(text.strip(), count)
+        if not args.get("whole"):
+            return first_words(text.strip(), count)
+        return text.strip() if len(text.split()) <= count else _whole_within(text.strip(), round(count * _AIM))
 
     def holds(self, args: Args, text: str) -> bool:
         """Whether the reply is no longer than that."""

@@ -47,10 +47,21 @@ class Rotary:
         self.cos = torch.cat([angles.cos() * scaling] * 2, dim=1)[:, None]
         self.sin = torch.cat([-sines, sines], dim=1)[:, None]  # the sign of rotate_half is in here
 
-    def turn(self, heads: Tensor, positions: Tensor | slice) -> Tensor:
-        """Rotate ``(N, h, width)`` to their positions, in fp32, and return them in their own dtype."""
-        cos, sin = self.cos[positions], self.sin[positions]
-        return torch.addcmul(heads * cos, heads.roll(heads.shape[-1] // 2, -1), sin).to(heads.dtype)
+    def at(self, positions: Tensor | slice) -> Turn:
+        """Return the rotation to some positions, for every block of a pass."""
+        return Turn(self.cos[positions], self.sin[positions])
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A rotation of ``N`` tokens to their positions."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __call__(self, heads: Tensor, dtype: torch.dtype) -> Tensor:
+        """Rotate ``(N, h, width)``, in fp32, and return them in ``dtype``."""
+        return torch.addcmul(heads * self.cos, heads.roll(heads.shape[-1] // 2, -1), self.sin).to(dtype)
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ class Attention(Protocol):
 
 
 def _prepared(
-    shape: Shape, rotary: Rotary, layer: Layer, qkv: Tensor, positions: Tensor | slice
+    shape: Shape, turn: Turn, layer: Layer, qkv: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return queries ``(N, heads, width)``, keys and values ``(N, key_heads, width)``, at their positions."""
     rows = qkv.view(len(qkv), -1, shape.width)
@@ -86,9 +97,9 @@ def _prepared(
     if layer.query_norm is not None and layer.key_norm is not None:
         parts = (turned[:, : shape.heads], layer.query_norm), (turned[:, shape.heads :], layer.key_norm)
         normed = [rms_norm(part.float(), (shape.width,), weight, shape.eps) for part, weight in parts]
-        turned = torch.cat(normed, dim=1).to(qkv.dtype)
-    turned = rotary.turn(turned, positions)
-    return turned[:, : shape.heads], turned[:, shape.heads :], values
+        turned = torch.cat(normed, dim=1)
+    turned = turn(turned, dtype)
+    return turned[:, : shape.heads], turned[:, shape.heads :], values.to(dtype)
 
 
 class PackedAttention:
@@ -102,12 +113,12 @@ class PackedAttention:
     """
 
     def __init__(self, shape: Shape, rotary: Rotary, lengths: Sequence[int], keep: Keep | None = None) -> None:
-        self._shape, self._rotary, self._lengths, self._keep = shape, rotary, list(lengths), keep
-        self._positions = torch.cat([torch.arange(length) for length in lengths])
+        self._shape, self._lengths, self._keep = shape, list(lengths), keep
+        self._turn = rotary.at(torch.cat([torch.arange(length) for length in lengths]))
 
     def __call__(self, layer: Layer, qkv: Tensor) -> Tensor:
         """Attend within each sequence."""
-        prepared = _prepared(self._shape, self._rotary, layer, qkv, self._positions)
+        prepared = _prepared(self._shape, self._turn, layer, qkv, qkv.dtype)
         queries, keys, values = (torch.split(part.transpose(0, 1), self._lengths, dim=1) for part in prepared)
         found = []
         for number, (query, key, value) in enumerate(zip(queries, keys, values, strict=True)):
@@ -194,13 +205,13 @@ class StreamAttention:
 
     def __init__(self, shape: Shape, rotary: Rotary, cache: LeanCache, tokens: int, dtype: torch.dtype) -> None:
         cache.make_room(shape, tokens, dtype)
-        self._shape, self._rotary, self._cache = shape, rotary, cache
+        self._shape, self._cache, self._dtype = shape, cache, dtype
         self._start, self._stop = cache.length, cache.length + tokens
-        self._positions = slice(self._start, self._stop)
+        self._turn = rotary.at(slice(self._start, self._stop))
 
     def __call__(self, layer: Layer, qkv: Tensor) -> Tensor:
         """Append keys and values, and attend to all that are held."""
-        query, key, value = _prepared(self._shape, self._rotary, layer, qkv, self._positions)
+        query, key, value = _prepared(self._shape, self._turn, layer, qkv, self._dtype)
         keys, values = self._cache.keys[layer.number], self._cache.values[layer.number]
         keys[:, self._start : self._stop] = key.transpose(0, 1)
         values[:, self._start : self._stop] = value.transpose(0, 1)
@@ -255,8 +266,9 @@ class RowsAttention:
     """One more token for each of the first ``count`` rows."""
 
     def __init__(self, shape: Shape, rotary: Rotary, rows: Rows, count: int) -> None:
-        self._shape, self._rotary, self._rows = shape, rotary, rows
+        self._shape, self._rows = shape, rows
         self._places = rows.lengths[:count]
+        self._turn = rotary.at(self._places)
         self._index = torch.arange(count)
         self._total = int(self._places.max()) + 1
         ahead = self._places[:, None] - torch.arange(self._total)[None]  # how far back a key lies
@@ -264,8 +276,8 @@ class RowsAttention:
 
     def __call__(self, layer: Layer, qkv: Tensor) -> Tensor:
         """Append keys and values, and attend, each row to its own."""
-        query, key, value = _prepared(self._shape, self._rotary, layer, qkv, self._places)
-        count = len(qkv)
+        dtype, count = self._rows.keys[layer.number].dtype, len(qkv)
+        query, key, value = _prepared(self._shape, self._turn, layer, qkv, dtype)
         keys, values = self._rows.keys[layer.number], self._rows.values[layer.number]
         keys[self._index, :, self._places] = key
         values[self._index, :, self._places] = value
@@ -274,5 +286,5 @@ class RowsAttention:
         hidden = self._ahead < 0
         if layer.window is not None:
             hidden = hidden | (self._ahead >= layer.window)
-        weights = scores.masked_fill_(hidden, float("-inf")).softmax(dim=-1).to(qkv.dtype)
+        weights = scores.masked_fill_(hidden, float("-inf")).softmax(dim=-1).to(dtype)
         return torch.matmul(weights, values[:count, :, : self._total]).view(count, -1)

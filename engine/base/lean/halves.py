@@ -13,7 +13,7 @@ from ..lora import Lora, Place
 from ..numbers import Numbers
 from .attention import Keep, LeanCache, PackedAttention, Rows, RowsAttention, StreamAttention
 from .blocks import Blocks
-from .matrices import matrix
+from .matrices import head_matrix
 
 FAMILIES = frozenset({"llama", "qwen2", "qwen3", "mistral"})
 """Those whose lean halves a test compares with the stock ones."""
@@ -78,7 +78,7 @@ class LeanTail:
         self._blocks = Blocks.of(model, layers - cut, layers, numbers)
         self._norm, self._eps = norm.weight.detach().float(), norm.variance_epsilon
         head = model.get_output_embeddings()
-        self._head = matrix(head.weight, head.bias, Numbers.INT8 if numbers is Numbers.INT4 else numbers)
+        self._head = head_matrix(head.weight, head.bias, numbers)
 
     def shapes(self) -> dict[Place, tuple[int, int]]:
         """Return ``(out, in)`` of every projection that can carry an update."""

@@ -40,7 +40,7 @@ def matrix(weight: Tensor, bias: Tensor | None, numbers: Numbers) -> Matrix:
     rows, columns = weight.shape
     if numbers is Numbers.INT4 and columns % GROUP == 0 and rows % 16 == 0:
         return Int4(weight, bias)
-    if numbers is Numbers.INT8 and columns % 16 == 0 and rows % 16 == 0:
+    if numbers is Numbers.INT8 and fits8(weight):
         return Int8(weight, bias)
     return Dense(weight, bias, torch.float32 if numbers is Numbers.FP32 else torch.bfloat16)
 
@@ -96,6 +96,46 @@ class Int4:
         ops: Any = torch.ops.aten
         product: Tensor = ops._weight_int4pack_mm_for_cpu(inputs, self._weight, GROUP, self._scales)
         return product if self._bias is None else product + self._bias
+
+
+class Refined:
+    """A quantised head whose likeliest words are computed again in fp32.
+
+    Rounded to 8 bits and given in bf16, two words that lie close come out the same, and greedy decoding takes the wrong
+    one. The ranking below the first few does not matter so much; those few rows cost next to nothing.
+    """
+
+    dtype = torch.float32
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self._coarse = Int8(weight, bias)
+        self._weight = weight.detach()  # not a copy: the table of embeddings, or a head that is there anyway
+        self._bias = None if bias is None else bias.detach()
+        self.nbytes = self._coarse.nbytes
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return ``(N, out)`` from ``(N, in)``, fp32."""
+        found = self._coarse(inputs.bfloat16()).float()
+        best = found.topk(min(_REFINED, found.shape[1]), dim=1).indices
+        exact = torch.bmm(self._weight[best].float(), inputs[:, :, None])[:, :, 0]
+        if self._bias is not None:
+            exact += self._bias[best]
+        return found.scatter_(1, best, exact)
+
+
+_REFINED = 24
+
+
+def head_matrix(weight: Tensor, bias: Tensor | None, numbers: Numbers) -> Matrix:
+    """Keep the weight of a head: 8 bits are its coarsest, for it decides between words."""
+    if numbers in (Numbers.INT8, Numbers.INT4):
+        return Refined(weight, bias) if fits8(weight) else Dense(weight, bias, torch.bfloat16)
+    return matrix(weight, bias, numbers)
+
+
+def fits8(weight: Tensor) -> bool:
+    """Whether the kernel for 8 bits takes a matrix of this shape."""
+    return weight.shape[0] % 16 == 0 and weight.shape[1] % 16 == 0
 
 
 def quantise4(weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.chat.prompt import Turn
 from nightschool.engine.host.client import EngineClient
 from nightschool.engine.host.model_thread import Model
@@ -87,8 +88,9 @@ class ScriptedModel:
 
     def __init__(self, folder):
         self.chat = ScriptedChat()
-        base = SimpleNamespace(card=CARD, tokenizer=ByteTokenizer(), folder=folder)
-        self.loaded = Model(base, None, self.chat, 1)
+        base = SimpleNamespace(card=CARD, tokenizer=ByteTokenizer(), folder=folder, numbers=Numbers.FP32)
+        speed = SimpleNamespace(one=Numbers.FP32, many=Numbers.FP32)
+        self.loaded = Model(base, None, self.chat, 1, speed)
         self.awake = asyncio.Event()
         self.awake.set()
         self.failure = None
