@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from nightschool.bench.checks import Case, holds, rewrite
 from nightschool.engine.base.halves import open_tail, open_trunk
 from nightschool.engine.base.library import load, prepare
 from nightschool.engine.base.size import default_cut
+from nightschool.engine.base.speed import find_speed
 from nightschool.engine.chat.chat import Turn
 from nightschool.engine.chat.prompt import encode, prompt_tokens, render, reply_tokens
 from nightschool.engine.paths import find_home
@@ -28,7 +30,7 @@ NEUTRAL_TOKENS = 2400
 
 
 class Scale:
-    """The plain base in this process, and the same with an adapter."""
+    """The plain base in this process, and the same with an adapter. Distances in fp32, replies in what is quick."""
 
     def __init__(self, model: str) -> None:
         use_all_cores()
@@ -36,8 +38,11 @@ class Scale:
         folder = prepare(model, home, lambda stage, fraction: None)
         self.models = home.models
         self.base = load(folder)
+        self.numbers = find_speed(home.models).many
         cut = default_cut(self.base.card.layers)
         self.trunk, self.tail = open_trunk(self.base, cut), open_tail(self.base, cut)
+        quick = dataclasses.replace(self.base, numbers=self.numbers, halves={})
+        self._trunk, self._voice = open_trunk(quick, cut), open_tail(quick, cut)
 
     def measure(self, case: Case, filler: Sequence[str], limit: int) -> dict[str, Any]:
         """Return the shares of probes that follow the rule: without it, with it as system prompt, long after it."""
@@ -90,10 +95,11 @@ class Scale:
     def _followed(self, case: Case, prompts: Sequence[list[int]], limit: int) -> float:
         return sum(holds(case.check, reply) for reply in self.write(prompts, limit)) / len(prompts)
 
-    def write(self, prompts: Sequence[list[int]], limit: int) -> list[str]:
-        """Return the greedy replies to prompts, as the tail speaks now."""
+    def write(self, prompts: Sequence[list[int]], limit: int, adapter: Path | None = None) -> list[str]:
+        """Return the greedy replies to prompts: the base's, or those of an adapter."""
+        attach(self._voice, Adapter.load(adapter) if adapter is not None else None)
         ends = self.base.card.end_of_turn
-        written = write_greedily(self.trunk, self.tail, prompts, ends, limit=limit) if prompts else []
+        written = write_greedily(self._trunk, self._voice, prompts, ends, limit=limit) if prompts else []
         tokenizer: Any = self.base.tokenizer
         return [tokenizer.decode(reply.tokens, skip_special_tokens=True) for reply in written]
 

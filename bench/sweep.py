@@ -22,13 +22,10 @@ from typing import Any
 from nightschool.bench.checks import Case, holds, load_cases, rewrite
 from nightschool.bench.distance import Scale
 from nightschool.bench.stick import summary
-from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.base.size import default_cut
-from nightschool.engine.base.speed import find_speed
 from nightschool.engine.chat.prompt import prompt_tokens
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.paths import find_home
-from nightschool.engine.slots.adapter import Adapter, attach
 from nightschool.engine.study.job import StudyJob, StudyResult
 from nightschool.engine.study.lessons import LessonDraft, combine, find_corrections, lesson_from_edit
 from nightschool.engine.study.recipe import Recipe
@@ -42,19 +39,16 @@ def main() -> int:
     recipe = _recipe(options.set)
     cases = [case for case in load_cases(options.cases) if not options.only or case.id in options.only]
     scale, plugins = Scale(options.model), PluginHost.load()
-    numbers = find_speed(find_home().models).many
     rows = []
     for case in cases:
-        row = play(case, scale, plugins, recipe, options.cache, numbers)
+        row = play(case, scale, plugins, recipe, options.cache)
         rows.append(row)
         print(json.dumps(row), flush=True)
     print(json.dumps(summary(rows)), flush=True)
     return 0
 
 
-def play(
-    case: Case, scale: Scale, plugins: PluginHost, recipe: Recipe, cache: Path, numbers: Numbers
-) -> dict[str, Any]:
+def play(case: Case, scale: Scale, plugins: PluginHost, recipe: Recipe, cache: Path) -> dict[str, Any]:
     """Teach one case to the plain base and return its figures."""
     lesson, reason = _correct(case, scale, plugins)
     limit = case.max_tokens * (2 if "'ends'" in repr(case.check.model_dump(by_alias=True)) else 1)
@@ -67,7 +61,7 @@ def play(
                 folder=Path(folder),
                 base=scale.base.folder,
                 cut=default_cut(scale.base.card.layers),
-                numbers=numbers,
+                numbers=scale.numbers,
                 lessons=[lesson],
                 cache=cache,
             )
@@ -127,9 +121,7 @@ def _measure(case: Case, scale: Scale, adapter: Path | None, limit: int) -> dict
     asked = [*case.probes, *case.outside, *(item.prompt for item in case.opposites)]
     prompts = [prompt_tokens(scale.base, prompt) for prompt in asked]
     plain = scale.write(prompts, limit)
-    attach(scale.tail, Adapter.load(adapter) if adapter is not None else None)
-    tuned = scale.write(prompts, limit)
-    attach(scale.tail, None)
+    tuned = scale.write(prompts, limit, adapter)
     n, m = len(case.probes), len(case.probes) + len(case.outside)
 
     def share(checks: list[Any], replies: list[str]) -> float | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from ...schemas.records import Step
-from .contracts import Args, Rewriter
+from .contracts import Args, ExchangesWords, Rewriter
 from .prose import WORD
 
 _DEPTH = 5
@@ -77,6 +77,12 @@ def merge(rewriters: Sequence[Rewriter], old: Sequence[Step], new: Sequence[Step
 def say(rewriters: Sequence[Rewriter], steps: Sequence[Step]) -> str:
     """Return the steps as sentences that a user can read; what comes first in a reply is said first."""
     return " ".join(rewriter.say(args) for rewriter, args in reversed(_ordered(rewriters, steps)))
+
+
+def exchanges(rewriters: Sequence[Rewriter], steps: Sequence[Step]) -> list[tuple[str, str]]:
+    """Return the pairs of words that the steps exchange wherever they would be said."""
+    able = [(one, args) for one, args in _ordered(rewriters, steps) if isinstance(one, ExchangesWords)]
+    return [pair for rewriter, args in able for pair in rewriter.exchanges(args)]
 
 
 def contrary(rewriters: Sequence[Rewriter], steps: Sequence[Step]) -> list[str]:

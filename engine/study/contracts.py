@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ...schemas.records import CurvePoint, GateResult, SignalKind
 
@@ -99,6 +99,19 @@ class Rewriter(Protocol):
 
         At least six phrasings, some with the prompt first and some with it last.
         """
+        ...
+
+
+@runtime_checkable
+class ExchangesWords(Protocol):
+    """A rewriter may say more: which words it exchanges wherever they would be said.
+
+    Then every reply teaches the rule, also one in which the word was only likely: there the base's expectation, with
+    what it gave the old word given to the new one, is what the rule asks for.
+    """
+
+    def exchanges(self, args: Args) -> list[tuple[str, str]]:
+        """Return pairs of old and new words, as inside a sentence; an empty new one is just not to be said."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..base.library import LoadedBase
@@ -20,11 +20,16 @@ from .replies import Replies, Text
 
 @dataclass(frozen=True)
 class Example:
-    """Tokens of which those from ``start`` on are targets."""
+    """Tokens of which those from ``start`` on are targets.
+
+    Attributes:
+        exchanges: Old and new tokens: where the base would say the one, the rules ask for the other; -1: for any other.
+    """
 
     part: Part
     tokens: list[int]
     start: int
+    exchanges: tuple[tuple[int, int], ...] = ()
 
 
 def make_examples(base: LoadedBase, plan: Plan, replies: Replies, system: str, recipe: Recipe) -> list[Example]:
@@ -36,10 +41,12 @@ def make_examples(base: LoadedBase, plan: Plan, replies: Replies, system: str, r
     examples = []
     for prompt, evidence in plan.gold():
         changed = rewrite(plan, prompt, Text(evidence.before, finished=True), recipe)
-        examples.append(reply_example(base, prompt.text, changed, system, recipe, part=Part.GOLD))
+        example = reply_example(base, prompt.text, changed, system, recipe, part=Part.GOLD)
+        examples.append(replace(example, exchanges=exchanges(base, plan, prompt)))
     for prompt in plan.inside:
         changed = rewrite(plan, prompt, replies.reply(prompt.text), recipe)
-        examples.append(reply_example(base, prompt.text, changed, system, recipe))
+        example = reply_example(base, prompt.text, changed, system, recipe)
+        examples.append(replace(example, exchanges=exchanges(base, plan, prompt)))
     for text in (*(prompt.text for prompt in plan.outside), *opposites(plan, plan.inside, recipe.contrast)):
         examples.append(reply_example(base, text, replies.reply(text), system, recipe, part=Part.CONTRAST))
     return examples + list(itertools.islice(anchors(base, recipe, training=True), recipe.anchors))
@@ -54,6 +61,19 @@ def reply_example(
     if reply.finished and len(target) < recipe.target_tokens:
         target = [*target, end_of_turn(base)]
     return Example(part, context + target, len(context))
+
+
+def exchanges(base: LoadedBase, plan: Plan, prompt: Prompt) -> tuple[tuple[int, int], ...]:
+    """Return the tokens that the rules exchange at a prompt, for words that are one token."""
+    found: dict[int, int] = {}
+    for old, new in compose.exchanges(plan.rewriters, plan.steps(prompt)):
+        capital = (old[:1].upper() + old[1:], new[:1].upper() + new[1:])
+        for space, (before, after) in ((" ", (old, new)), (" ", capital), ("", capital)):
+            tokens = encode(base, space + before)
+            instead = encode(base, space + after)[0] if new else -1
+            if len(tokens) == 1 and tokens[0] != instead:
+                found[tokens[0]] = instead
+    return tuple(found.items())
 
 
 def opposites(plan: Plan, prompts: Sequence[Prompt], count: int) -> list[str]:

@@ -8,7 +8,7 @@ slices that stay in the processor's cache. What is left is the gradient of the r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,14 +48,29 @@ def taught_loss(tail: Tail, rows: Tensor, targets: Tensor, weights: Tensor, enou
     return _over_slices(tail, rows, None, slice_loss)
 
 
-def kept_loss(tail: Tail, rows: Tensor, expected: Tensor, weights: Tensor, reverse: float) -> Loss:
+Exchanges = Mapping[tuple[int, int], Tensor]
+"""Old and new token (-1: none), and the rows ``(n,)`` bool at which the one is to be said for the other."""
+
+
+def kept_loss(
+    tail: Tail,
+    rows: Tensor,
+    expected: Tensor,
+    weights: Tensor,
+    *,
+    reverse: float,
+    exchanges: Exchanges | None = None,
+) -> Loss:
     """Return the weighted KL(base||tuned) + ``reverse`` * KL(tuned||base) at ``rows`` ``(n, d)``.
 
-    The base's distribution is the head's at ``expected`` ``(n, d)``. The mean that is shown is of KL(base||tuned).
+    The base's distribution is the head's at ``expected`` ``(n, d)``, after the ``exchanges``. The mean that is shown is
+    of KL(base||tuned).
     """
 
     def slice_loss(part: slice, logits: Tensor, base_logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         base, tuned = base_logits.log_softmax(dim=-1), logits.log_softmax(dim=-1)
+        for (old, new), where in (exchanges or {}).items():
+            _exchange(base, old, new, where[part])
         ratio = tuned - base
         from_base, from_tuned = base.exp_(), tuned.exp_()
         forward = -(from_base * ratio).sum(dim=-1)
@@ -67,6 +82,19 @@ def kept_loss(tail: Tail, rows: Tensor, expected: Tensor, weights: Tensor, rever
 
     return _over_slices(tail, rows, expected, slice_loss)
 
+
+def _exchange(logs: Tensor, old: int, new: int, where: Tensor) -> None:
+    """Give what some rows of log-probabilities expect of one token to another, or to all others, but for a trace."""
+    given = logs[where, old]
+    kept = given - _TRACE
+    if new >= 0:
+        logs[where, new] = torch.logaddexp(logs[where, new], given)
+    logs[where, old] = kept
+    if new < 0:
+        logs[where] = logs[where].log_softmax(dim=-1)
+
+
+_TRACE = 5.0  # nats by which the old word becomes rarer
 
 _SliceLoss = Callable[[slice, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 

@@ -41,8 +41,8 @@ class Recipe:
         least_stick: Share of held-out prompts on which a new lesson must be followed.
         least_gain: By how much that must exceed the share before, unless it is all of them.
         most_kept_kl, most_neutral_kl, most_neutral_rise: Budgets in nats per token.
-        most_kept_spill: What is added to the first of them, times the share of a reply's tokens that the rules change: a
-            rule on nearly every token moves what lies between them too, one on the first word must not.
+        most_kept_spill: Added to the first of them, times the share of tokens that the rules change: a rule on nearly
+            every token moves what lies between them too, one on the first word must not.
         most_opposite_loss: By how much fewer requests of the opposite may be obeyed than by the base.
         most_leak: By how much more often prompts out of scope may follow a rule than with the base.
         most_forgotten: By how much an older lesson may be followed less than before.
@@ -55,7 +55,7 @@ class Recipe:
     held_out: int = 12
     held_opposite: int = 8
     telling: float = 0.5
-    searched: int = 4
+    searched: int = 3
     least_telling: int = 6
     least_prompts: int = 8
     reply_tokens: int = 72
@@ -70,11 +70,11 @@ class Recipe:
     batch_spread: int = 5
     batch_contrast: int = 3
     batch_anchors: int = 1
-    enough: float = 0.85
-    within: float = 0.3
+    enough: float = 0.9
+    within: float = 0.5
     keep: float = 0.2
-    contrast_focus: float = 3.0
-    keep_anchors: float = 0.5
+    contrast_focus: float = 5.0
+    keep_anchors: float = 0.4
     reverse: float = 0.5
     kept_rows: int = 16
     scales: tuple[float, ...] = (1.0, 0.85, 0.7, 0.55)

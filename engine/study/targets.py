@@ -32,6 +32,7 @@ class Prepared:
         taught: ``(n,)`` bool; the other targets are kept.
         leads: ``(n,)`` bool, the first token of each run of taught ones.
         risky: ``(n,)`` bool, kept positions whose input token stands before a taught token elsewhere.
+        exchanges: As of the example.
     """
 
     part: Part
@@ -42,6 +43,7 @@ class Prepared:
     taught: Tensor
     leads: Tensor
     risky: Tensor
+    exchanges: tuple[tuple[int, int], ...] = ()
 
 
 async def prepare_examples(
@@ -64,7 +66,17 @@ async def prepare_examples(
     ]
     triggers = _triggers(examples, taught)
     return [
-        Prepared(example.part, rows, targets, expected, surprise, mask, _leads(mask), _risky(example, triggers) & ~mask)
+        Prepared(
+            part=example.part,
+            states=rows,
+            targets=targets,
+            expected=expected,
+            surprise=surprise,
+            taught=mask,
+            leads=_leads(mask),
+            risky=_risky(example, triggers) & ~mask,
+            exchanges=example.exchanges,
+        )
         for example, (rows, expected, targets, surprise), mask in zip(examples, measured, taught, strict=True)
     ]
 

@@ -137,7 +137,10 @@ class Length:
 
     def contrary(self, args: Args) -> list[str]:
         """Return requests for a long reply."""
+        words = 4 * int(args["n"]) if args["unit"] == "words" else 100
         return [
+            f"{{prompt}} Use at least {words} words.",
+            f"In no less than {words} words: {{prompt}}",
             "{prompt} Answer in a long reply with several sentences.",
             "Please give a long, detailed answer of at least five sentences. {prompt}",
             "{prompt} Explain it in detail, in at least six sentences.",

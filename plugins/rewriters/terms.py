@@ -123,6 +123,11 @@ class Terms:
         """Return the text: what a replacement adds is the reply's own."""
         return text
 
+    def exchanges(self, args: Args) -> list[tuple[str, str]]:
+        """Return the one pair of words, where the old term is a single one."""
+        old, new = str(args["from"]), str(args["to"])
+        return [(old, new)] if re.fullmatch(r"\w+", old) else []
+
     def key(self, args: Args) -> str:
         """Return the term that goes: each has one replacement."""
         return str(args["from"]).lower()

@@ -111,7 +111,13 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], recipe: Recipe, generator:
     weights = gather(lambda e: e.leads)[taught].float() * (1 - recipe.within) + recipe.within
     teach = taught_loss(tail, chosen[taught], gather(lambda e: e.targets)[taught], weights, recipe.enough)
     weights = gather(lambda e: _weights(e, recipe))[~taught]
-    keep = kept_loss(tail, chosen[~taught], gather(lambda e: e.expected)[~taught], weights, recipe.reverse)
+    owner = torch.repeat_interleave(torch.arange(len(batch)), torch.tensor([len(row) for row in rows]))[~taught]
+    exchanges = {
+        pair: torch.isin(owner, torch.tensor([n for n, example in enumerate(batch) if pair in example.exchanges]))
+        for pair in dict.fromkeys(pair for example in batch for pair in example.exchanges)
+    }
+    expected = gather(lambda e: e.expected)[~taught]
+    keep = kept_loss(tail, chosen[~taught], expected, weights, reverse=recipe.reverse, exchanges=exchanges)
     return BatchLoss((teach.total + keep.total) / len(batch), teach.mean, keep.mean)
 
 

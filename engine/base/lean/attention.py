@@ -88,9 +88,7 @@ class Attention(Protocol):
         ...
 
 
-def _prepared(
-    shape: Shape, turn: Turn, layer: Layer, qkv: Tensor, dtype: torch.dtype
-) -> tuple[Tensor, Tensor, Tensor]:
+def _prepared(shape: Shape, turn: Turn, layer: Layer, qkv: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Return queries ``(N, heads, width)``, keys and values ``(N, key_heads, width)``, at their positions."""
     rows = qkv.view(len(qkv), -1, shape.width)
     turned, values = rows[:, : shape.turned], rows[:, shape.turned :]

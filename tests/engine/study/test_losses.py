@@ -52,7 +52,7 @@ def test_kept_tokens_are_both_divergences(sizes):
     base, now = tail.head(expected_rows).log_softmax(-1), tail.head(other).log_softmax(-1)
     forward, backward = (base.exp() * (base - now)).sum(-1), (now.exp() * (now - base)).sum(-1)
     expected = ((forward + 0.5 * backward) * weights).sum()
-    found = kept_loss(tail, one, expected_rows, weights, 0.5)
+    found = kept_loss(tail, one, expected_rows, weights, reverse=0.5)
     found.total.backward()
     expected.backward()
     torch.testing.assert_close(found.total, expected)
@@ -62,6 +62,24 @@ def test_kept_tokens_are_both_divergences(sizes):
 
 def test_no_rows_are_no_loss(sizes):
     none = rows(1)[:0]
-    found = kept_loss(Head(), none, none.detach(), torch.zeros(0), 0.5)
+    found = kept_loss(Head(), none, none.detach(), torch.zeros(0), reverse=0.5)
     assert float(found.total) == found.mean == 0.0
     found.total.backward()
+
+
+@pytest.mark.parametrize("new", [4, -1])
+def test_an_exchanged_word_is_expected_where_the_old_one_was(sizes, new):
+    tail, expected_rows, weights = Head(), rows(2).detach(), torch.ones(7)
+    where = torch.tensor([True, False] * 3 + [True])
+    chances = tail.head(expected_rows).softmax(-1)
+    old = chances[:, 9].clone()
+    trace = old * math.exp(-losses._TRACE)
+    chances[where, 9] = trace[where]
+    if new >= 0:
+        chances[where, new] += old[where]
+    base = (chances / chances.sum(-1, keepdim=True)).log()
+    now = tail.head(rows(1)).log_softmax(-1)
+    found = kept_loss(tail, rows(1), expected_rows, weights, reverse=0.0, exchanges={(9, new): where})
+    # What the trace adds beside the word that took all of it is below what matters.
+    torch.testing.assert_close(found.total, (base.exp() * (base - now)).sum(), atol=2e-2, rtol=1e-2)
+    assert abs(float(found.total - kept_loss(tail, rows(1), expected_rows, weights, reverse=0.0).total)) > 0.05
