@@ -3,16 +3,18 @@
     python bench/step.py --json
 
 Same sequences, same targets, same loss (cross-entropy on the replies' tokens), same rank and projections, AdamW on both
-sides, in turns. Ours runs the tail on states that were computed once, with the head at target positions only.
-``speedup_vs_peft_full`` is against PEFT as it is used: ids in, labels on the replies, all blocks. The second ratio
-gives PEFT the head at target positions too, which isolates what the cut saves. ``trainer_step_s`` is a step of the real
-trainer, whose loss looks at the base's expectation as well.
+sides, in turns. Ours runs the tail on states that were computed once, with the head at target positions only, in the
+numbers that a study here computes in. ``speedup_vs_peft_full`` is against PEFT as it is used: ids in, labels on the
+replies, all blocks, fp32; ``..._bf16`` against the same in bf16; ``..._head_at_targets`` gives PEFT the head at target
+positions too, which isolates what the cut saves; ``fp32_speedup_vs_peft_full`` computes in fp32 on both sides.
+``trainer_step_s`` is a step of the real trainer, whose loss looks at the base's expectation as well.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import json
 import statistics
 import sys
@@ -25,12 +27,15 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from nightschool.engine.base.cut import Tail, split
-from nightschool.engine.base.library import load, prepare
+from nightschool.engine.base.halves import Tail, open_tail
+from nightschool.engine.base.library import LoadedBase, load, prepare
+from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.base.size import default_cut
+from nightschool.engine.base.speed import find_speed
 from nightschool.engine.paths import find_home
 from nightschool.engine.slots.adapter import PROJECTIONS, attach, new_adapter
-from nightschool.engine.study.examples import reply_example
+from nightschool.engine.study.examples import Example, reply_example
+from nightschool.engine.study.losses import taught_loss
 from nightschool.engine.study.prompts import bank, neutral
 from nightschool.engine.study.recipe import Recipe
 from nightschool.engine.study.replies import Text
@@ -46,7 +51,9 @@ def main() -> int:
     """Time every kind of step in turns and print one line for each figure."""
     options = _options()
     use_all_cores()
-    base = load(prepare(options.model, find_home(), lambda stage, fraction: None))
+    home = find_home()
+    base = load(prepare(options.model, home, lambda stage, fraction: None))
+    numbers = find_speed(home.models).many
     cut = options.cut or default_cut(base.card.layers)
     recipe = Recipe()
     texts = [" ".join(passage.split()[:60]) for passage in neutral()[: options.batch]]
@@ -54,47 +61,58 @@ def main() -> int:
         reply_example(base, prompt.text, Text(text, finished=False), "", recipe)
         for prompt, text in zip(bank(), texts, strict=False)
     ]
-    _, tail = split(base.model, cut)
-    prepared = asyncio.run(prepare_examples(examples, LocalProvider(base), tail, cut, recipe.taught_above))
     tokens = [example.tokens for example in examples]
     starts = [example.start for example in examples]
-    steps = {
-        "ours": _our_step(tail, prepared, recipe.rank),
-        "trainer": _trainer_step(split(base.model, cut)[1], prepared, recipe),
-        "peft": _peft_step(base.folder, tokens, starts, recipe.rank),
+    rank = recipe.rank
+    makers: dict[str, Callable[[], Callable[[], None]]] = {
+        "ours": lambda: _our_step(*_prepared(base, numbers, cut, examples, recipe), rank),
+        "ours_fp32": lambda: _our_step(*_prepared(base, Numbers.FP32, cut, examples, recipe), rank),
+        "trainer": lambda: _trainer_step(*_prepared(base, numbers, cut, examples, recipe), recipe),
+        "peft": lambda: _peft_step(base.folder, tokens, starts, rank),
+        "peft_bf16": lambda: _peft_step(base.folder, tokens, starts, rank, dtype=torch.bfloat16),
+        "peft_targets": lambda: _peft_step(base.folder, tokens, starts, rank, targets_only=True),
     }
-    times: dict[str, list[float]] = {name: [] for name in (*steps, "peft_targets")}
+    steps = {name: make() for name, make in makers.items()}
+    times: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(options.rounds + 1):
         for name, step in steps.items():
             _time(step, times[name] if number else [])
-    del steps["peft"]
-    targets_only = _peft_step(base.folder, tokens, starts, recipe.rank, targets_only=True)
-    for number in range(options.rounds + 1):
-        _time(targets_only, times["peft_targets"] if number else [])
     found = {name: statistics.median(values) for name, values in times.items()}
-    shape = {"cut": cut, "sequences": len(tokens), "tokens": sum(map(len, tokens))}
+    shape = {"cut": cut, "sequences": len(tokens), "tokens": sum(map(len, tokens)), "numbers": numbers}
     _print({"name": "speedup_vs_peft_full", "value": found["peft"] / found["ours"], **shape}, options.json)
-    _print(
-        {"name": "speedup_vs_peft_full_head_at_targets", "value": found["peft_targets"] / found["ours"]}, options.json
-    )
+    for name, value in {
+        "speedup_vs_peft_full_bf16": found["peft_bf16"] / found["ours"],
+        "speedup_vs_peft_full_head_at_targets": found["peft_targets"] / found["ours"],
+        "fp32_speedup_vs_peft_full": found["peft"] / found["ours_fp32"],
+    }.items():
+        _print({"name": name, "value": value}, options.json)
     for name, seconds in found.items():
         _print({"name": f"{name}_step_s", "value": seconds}, options.json)
     return 0
 
 
+def _prepared(
+    base: LoadedBase, numbers: Numbers, cut: int, examples: list[Example], recipe: Recipe
+) -> tuple[Tail, list[Prepared]]:
+    """Return a tail in these numbers, and the examples as it sees them."""
+    kept = dataclasses.replace(base, numbers=numbers, halves={})
+    tail = open_tail(kept, cut)
+    return tail, asyncio.run(prepare_examples(examples, LocalProvider(kept), tail, cut, recipe.taught_above))
+
+
 def _our_step(tail: Tail, prepared: list[Prepared], rank: int) -> Callable[[], None]:
     layers = attach(tail, new_adapter(tail, rank))
     parameters = [factor.requires_grad_(True) for layer in layers.values() for factor in (layer.down, layer.up)]
-    states = pad_sequence([example.states for example in prepared], batch_first=True)
     targets = torch.cat([example.targets for example in prepared])
+    mean = torch.full((len(targets),), 1 / len(targets))
 
     def loss() -> Any:
-        hidden = tail.hidden(states)
+        hidden = tail.sequences([example.states for example in prepared])
         rows = [
-            output[len(example.states) - len(example.targets) : len(example.states)]
+            output[len(example.states) - len(example.targets) :]
             for output, example in zip(hidden, prepared, strict=True)
         ]
-        return cross_entropy(tail.head(torch.cat(rows)).float(), targets)
+        return taught_loss(tail, torch.cat(rows), targets, mean, enough=1.0).total
 
     return _stepper(parameters, loss)
 
@@ -107,12 +125,18 @@ def _trainer_step(tail: Tail, prepared: list[Prepared], recipe: Recipe) -> Calla
 
 
 def _peft_step(
-    folder: Path, tokens: list[list[int]], starts: list[int], rank: int, *, targets_only: bool = False
+    folder: Path,
+    tokens: list[list[int]],
+    starts: list[int],
+    rank: int,
+    *,
+    dtype: torch.dtype = torch.float32,
+    targets_only: bool = False,
 ) -> Callable[[], None]:
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(PROJECTIONS), task_type="CAUSAL_LM")
-    model: Any = get_peft_model(load(folder).model, config)
+    model: Any = get_peft_model(load(folder, dtype).model, config)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     ids = pad_sequence([torch.tensor(row) for row in tokens], batch_first=True)
     mask = pad_sequence([torch.ones(len(row), dtype=torch.long) for row in tokens], batch_first=True)
