@@ -29,6 +29,10 @@ class Recipe:
         rank: Of the adapter.
         learning_rate: Peak; falls linearly to 0 after a short rise.
         steps: Optimizer steps.
+        again_steps, again_rate: The same of a second round, on what the first one left wrong.
+        revised: Prompts that are asked after the first round.
+        least_wrong: Share of them that must break a rule for a second round.
+        again_share: Share of the second round's taught examples that put such replies right.
         batch_spread, batch_contrast, batch_anchors: Examples of a step.
         enough: A taught token that has this probability is not pushed further: greedy decoding needs no more.
         within: Weight of taught tokens after the first of a run; those follow easily once the first one is said.
@@ -66,7 +70,12 @@ class Recipe:
     taught_above: float = 2.0
     rank: int = 16
     learning_rate: float = 2.5e-3
-    steps: int = 90
+    steps: int = 70
+    again_steps: int = 40
+    again_rate: float = 1.5e-3
+    revised: int = 32
+    least_wrong: float = 0.1
+    again_share: float = 0.4
     batch_spread: int = 5
     batch_contrast: int = 3
     batch_anchors: int = 1
@@ -78,7 +87,7 @@ class Recipe:
     reverse: float = 0.5
     kept_rows: int = 16
     scales: tuple[float, ...] = (1.0, 0.85, 0.7, 0.55)
-    least_stick: float = 0.4
+    least_stick: float = 0.3
     least_gain: float = 0.3
     most_kept_kl: float = 0.06
     most_kept_spill: float = 0.5

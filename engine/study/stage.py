@@ -22,18 +22,19 @@ class Stage:
         """Say that ``share`` of this stage is done."""
         self._tell(Progress(stage=self._name, fraction=self._whole(share)))
 
-    def step(self, point: CurvePoint, steps: int) -> None:
-        """Say that an optimizer step is done."""
+    def step(self, point: CurvePoint, steps: int, before: int = 0) -> None:
+        """Say that an optimizer step is done; ``before`` of ``steps`` were done in an earlier stretch."""
         spent = time.monotonic() - self._began
+        done, wanted = point.step - before, steps - before
         self._tell(
             Progress(
                 stage=self._name,
-                fraction=self._whole(point.step / steps),
+                fraction=self._whole(done / wanted),
                 step=point.step,
                 steps=steps,
                 loss=point.loss,
                 kl=point.kl,
-                seconds_left=spent / point.step * (steps - point.step),
+                seconds_left=spent / done * (wanted - done),
             )
         )
 

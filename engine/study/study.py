@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ...schemas.records import CurvePoint, GateResult, StudyReport, StudyState
@@ -17,18 +18,19 @@ from .candidate import Candidate
 from .choose import choose_prompts
 from .contracts import Gate, Rewriter, Trainer
 from .cut_base import CutBase
-from .examples import make_examples
+from .examples import Example, make_examples
 from .job import Progress, StudyJob, StudyResult
 from .measures import prepare_measures
 from .plan import make_plan
 from .recipe import Recipe
 from .replies import Replies
+from .revise import mixed, put_right
 from .stage import Stage, Tell
-from .targets import prepare_examples, shortened
+from .targets import Prepared, prepare_examples, shortened
 from .task import TrainingTask
 
 # Where each stage ends, as a share of a study's time on two cores.
-_LOADED, _CHOSEN, _ANSWERED, _PREPARED, _TRAINED = 0.06, 0.18, 0.28, 0.31, 0.82
+_LOADED, _CHOSEN, _ANSWERED, _PREPARED, _STUDIED, _REVISED, _TRAINED = 0.06, 0.18, 0.28, 0.31, 0.62, 0.66, 0.84
 
 
 async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe | None = None) -> StudyResult:
@@ -57,15 +59,28 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
 
     tell(Progress(stage="Preparing examples", fraction=_ANSWERED))
     examples = make_examples(whole.base, plan, replies, job.system, recipe)
-    prepared = await prepare_examples(examples, whole.provider, whole.tail, whole.cut, recipe.taught_above)
     task = TrainingTask(
         tail=whole.tail,
         start=Adapter.load(job.adapter) if job.adapter is not None else None,
-        examples=[shortened(example, recipe.after_taught) for example in prepared],
+        examples=await _prepare(whole, examples, recipe),
         projections=FAMILIES[whole.base.card.family].projections,
         recipe=recipe,
     )
-    adapter, curve = _train(task, plugins, Stage(tell, "Studying", _PREPARED, _TRAINED))
+    trainer = plugins.collect("nightschool_trainers")[0]
+    adapter, curve = _train(task, trainer, Stage(tell, "Studying", _PREPARED, _STUDIED))
+
+    looking = Stage(tell, "Looking back", _STUDIED, _REVISED)
+    wrong = put_right(whole, plan, adapter, recipe, limit=held.limit, tell=looking.at)
+    if wrong:
+        again = replace(
+            task,
+            start=adapter,
+            examples=mixed(task.examples, await _prepare(whole, wrong, recipe), recipe.again_share),
+            recipe=replace(recipe, steps=recipe.again_steps, learning_rate=recipe.again_rate, seed=recipe.seed + 1),
+        )
+        stage = Stage(tell, "Studying what was wrong", _REVISED, _TRAINED)
+        adapter, more = _train(again, trainer, stage, before=len(curve))
+        curve += more
 
     checking = Stage(tell, "Checking what was learned", _TRAINED, 1.0)
     candidate = Candidate(whole.base, whole.trunk, whole.tail, adapter, held, recipe, job.system)
@@ -79,7 +94,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         gates=results,
         curve=curve,
         steps=len(curve),
-        examples=len(examples),
+        examples=len(examples) + len(wrong),
         scale=candidate.scale,
     )
     # One that was turned away is written as well: whoever wants to know why can look at what it does.
@@ -101,15 +116,21 @@ def _write(candidate: Candidate, folder: Path) -> int:
     return candidate.scaled_adapter().save(folder, candidate.base.card.name)
 
 
-def _train(task: TrainingTask, plugins: PluginHost, stage: Stage) -> tuple[Adapter, list[CurvePoint]]:
-    trainers: list[Trainer] = plugins.collect("nightschool_trainers")
+async def _prepare(whole: CutBase, examples: Sequence[Example], recipe: Recipe) -> list[Prepared]:
+    prepared = await prepare_examples(examples, whole.provider, whole.tail, whole.cut, recipe.taught_above)
+    return [shortened(example, recipe.after_taught) for example in prepared]
+
+
+def _train(task: TrainingTask, trainer: Trainer, stage: Stage, before: int = 0) -> tuple[Adapter, list[CurvePoint]]:
+    """Train, counting steps on from those done ``before``."""
     curve: list[CurvePoint] = []
 
     def tell(point: CurvePoint, steps: int) -> None:
+        point = point.model_copy(update={"step": point.step + before})
         curve.append(point)
-        stage.step(point, steps)
+        stage.step(point, steps + before, before)
 
-    return trainers[0].train(task, tell), curve
+    return trainer.train(task, tell), curve
 
 
 def _search(candidate: Candidate, gates: Sequence[Gate], tell: Callable[[float], None]) -> list[GateResult]:

@@ -28,6 +28,8 @@ SMALL = Recipe(
     target_tokens=24,
     window=24,
     steps=3,
+    again_steps=2,
+    revised=4,
     batch_spread=2,
     batch_contrast=1,
     batch_anchors=1,
@@ -83,7 +85,8 @@ def test_a_candidate_that_passes_is_a_peft_adapter_with_a_report(job, plugins):
     adapter = Adapter.load(result.candidate)
     assert {layer for layer, _ in adapter.factors} == {2, 3}
     assert any(bool(factors.up.any()) for factors in adapter.factors.values())
-    assert result.report.steps == 3
+    assert result.report.steps == 3 + 2  # a random model follows nothing: there is always a second round
+    assert [point.step for point in result.report.curve] == [1, 2, 3, 4, 5]
     assert {gate.name for gate in result.report.gates} >= {"sticks", "kept_kl", "neutral_kl", "opposite", "files"}
     fractions = [progress.fraction for progress in told]
     assert all(later >= earlier - 1e-9 for earlier, later in itertools.pairwise(fractions))
