@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
 from ...schemas.errors import UsageError
-from .cache import crop, growing_cache
+from .cache import growing_cache
 from .families import slice_config
 from .lora import Lora, LoraLinear, Place
 
-__all__ = ["StockRows", "StockTail", "StockTrunk", "crop", "positions_of", "split"]
+__all__ = ["StockRows", "StockTail", "StockTrunk", "positions_of", "split"]
 
 
 def split(model: PreTrainedModel, cut: int) -> tuple[StockTrunk, StockTail]:

@@ -89,7 +89,7 @@ class Recipe:
     scales: tuple[float, ...] = (1.0, 0.85, 0.7, 0.55)
     least_stick: float = 0.3
     least_gain: float = 0.3
-    most_kept_kl: float = 0.06
+    most_kept_kl: float = 0.08
     most_kept_spill: float = 0.5
     most_neutral_kl: float = 0.02
     most_neutral_rise: float = 0.02

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nightschool.engine.base.cache import growing_cache
-from nightschool.engine.base.cut import crop, positions_of, split
+from nightschool.engine.base.cache import crop, growing_cache
+from nightschool.engine.base.cut import positions_of, split
 from nightschool.schemas.errors import UnsupportedFamily, UsageError
 from nightschool.tests.tiny import FAMILIES, tiny
 
