@@ -70,7 +70,7 @@ class Recipe:
     taught_above: float = 2.0
     rank: int = 16
     learning_rate: float = 2.5e-3
-    steps: int = 70
+    steps: int = 80
     again_steps: int = 40
     again_rate: float = 1.5e-3
     revised: int = 32
@@ -79,11 +79,11 @@ class Recipe:
     batch_spread: int = 5
     batch_contrast: int = 3
     batch_anchors: int = 1
-    enough: float = 0.9
-    within: float = 0.5
+    enough: float = 0.85
+    within: float = 0.3
     keep: float = 0.2
-    contrast_focus: float = 5.0
-    keep_anchors: float = 0.4
+    contrast_focus: float = 4.0
+    keep_anchors: float = 0.5
     reverse: float = 0.5
     kept_rows: int = 16
     scales: tuple[float, ...] = (1.0, 0.85, 0.7, 0.55)
