@@ -54,7 +54,7 @@ class Recipe:
 
     seed: int = 0
     spread: int = 64
-    contrast: int = 24
+    contrast: int = 40
     anchors: int = 32
     held_out: int = 12
     held_opposite: int = 8
@@ -77,16 +77,16 @@ class Recipe:
     least_wrong: float = 0.1
     again_share: float = 0.4
     batch_spread: int = 5
-    batch_contrast: int = 3
+    batch_contrast: int = 4
     batch_anchors: int = 1
     enough: float = 0.85
     within: float = 0.3
     keep: float = 0.2
     contrast_focus: float = 4.0
-    keep_anchors: float = 0.5
+    keep_anchors: float = 0.7
     reverse: float = 0.5
     kept_rows: int = 16
-    scales: tuple[float, ...] = (1.0, 0.85, 0.7, 0.55)
+    scales: tuple[float, ...] = (1.0, 0.92, 0.85, 0.78, 0.7, 0.6)
     least_stick: float = 0.3
     least_gain: float = 0.3
     most_kept_kl: float = 0.08
