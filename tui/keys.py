@@ -25,6 +25,8 @@ KEYS: dict[str, tuple[Key, ...]] = {
     "editor": (
         Key("ctrl+s", "save", "Save", "Keep your wording; it becomes a lesson."),
         Key("escape", "leave", "Leave", "Leave the reply as it was."),
+        Key("ctrl+home", "go('start')", "To the start", "To the very beginning of the reply."),
+        Key("ctrl+end", "go('end')", "To the end", "To the very end of the reply."),
     ),
     "earlier": (Key("enter", "load", "Load", "Load earlier messages (also with a click)."),),
     "conversations": (

@@ -42,6 +42,19 @@ async def opened_screen(app, until, name):
     return app.screen
 
 
+async def test_the_editor_jumps_to_the_start_and_the_end_of_a_long_reply(opened, until):
+    async with opened() as (app, pilot):
+        app.chat.prompt.text = "What is the capital of France?"
+        await pilot.press("enter")
+        await until(lambda: app.chat.target())
+        await pilot.press("ctrl+e")
+        editor = await until(lambda: app.chat.target().editor)
+        await until(lambda: editor.has_focus)
+        editor.text = "one\ntwo\nthree"
+        await pilot.press("ctrl+end", "!", "ctrl+home", "*")
+        assert editor.text == "*one\ntwo\nthree!"
+
+
 async def test_an_edit_in_place_becomes_a_lesson_with_a_mark(taught, engine, until):
     async with taught() as (app, _):
         view = app.chat.target()

@@ -55,6 +55,10 @@ class ReplyEditor(TextArea):
         """Send the wording as a correction."""
         self.post_message(self.Saved(self.edited, self.text))
 
+    def action_go(self, where: str) -> None:
+        """Put the cursor at the very ``start`` or ``end``."""
+        self.move_cursor((0, 0) if where == "start" else self.document.end)
+
     def action_leave(self) -> None:
         """Close without a correction."""
         self.post_message(self.Left(self.edited))
