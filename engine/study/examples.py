@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from typing import Any
 
 from ..base.library import LoadedBase
@@ -23,12 +24,14 @@ class Example:
     """Tokens of which those from ``start`` on are targets.
 
     Attributes:
+        changed: Numbers of the targets, from ``start`` on, that the rules put there.
         exchanges: Old and new tokens: where the base would say the one, the rules ask for the other; -1: for any other.
     """
 
     part: Part
     tokens: list[int]
     start: int
+    changed: frozenset[int] = frozenset()
     exchanges: tuple[tuple[int, int], ...] = ()
 
 
@@ -40,16 +43,36 @@ def make_examples(base: LoadedBase, plan: Plan, replies: Replies, system: str, r
     """
     examples = []
     for prompt, evidence in plan.gold():
-        changed = rewrite(plan, prompt, Text(evidence.before, finished=True), recipe)
-        example = reply_example(base, prompt.text, changed, system, recipe, part=Part.GOLD)
-        examples.append(replace(example, exchanges=exchanges(base, plan, prompt)))
+        before = Text(evidence.before, finished=True)
+        examples.append(ruled_example(base, plan, prompt, before, system, recipe=recipe, part=Part.GOLD))
     for prompt in plan.inside:
-        changed = rewrite(plan, prompt, replies.reply(prompt.text), recipe)
-        example = reply_example(base, prompt.text, changed, system, recipe)
-        examples.append(replace(example, exchanges=exchanges(base, plan, prompt)))
+        examples.append(ruled_example(base, plan, prompt, replies.reply(prompt.text), system, recipe=recipe))
     for text in (*(prompt.text for prompt in plan.outside), *opposites(plan, plan.inside, recipe.contrast)):
         examples.append(reply_example(base, text, replies.reply(text), system, recipe, part=Part.CONTRAST))
     return examples + list(itertools.islice(anchors(base, recipe, training=True), recipe.anchors))
+
+
+def ruled_example(
+    base: LoadedBase,
+    plan: Plan,
+    prompt: Prompt,
+    reply: Text,
+    system: str,
+    *,
+    recipe: Recipe,
+    part: Part = Part.SPREAD,
+) -> Example:
+    """Return a reply, made to follow the rules, as an example that knows what they changed."""
+    example = reply_example(base, prompt.text, rewrite(plan, prompt, reply, recipe), system, recipe, part=part)
+    changed = _changed(reply_tokens(base, reply.text), example.tokens[example.start :])
+    return replace(example, changed=changed, exchanges=exchanges(base, plan, prompt))
+
+
+def _changed(before: Sequence[int], after: Sequence[int]) -> frozenset[int]:
+    """Return the places of ``after`` that do not stand in ``before``, in order."""
+    blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
+    same = {place for block in blocks for place in range(block.b, block.b + block.size)}
+    return frozenset(range(len(after))) - same
 
 
 def reply_example(

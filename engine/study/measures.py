@@ -11,7 +11,7 @@ from ..chat.prompt import prompt_tokens
 from ..slots.adapter import Adapter, attach
 from .candidate import HeldOut
 from .cut_base import CutBase
-from .examples import anchors, opposites, reply_example, rewrite
+from .examples import anchors, opposites, rewrite, ruled_example
 from .generate import write_greedily
 from .plan import Plan
 from .recipe import Recipe
@@ -36,8 +36,8 @@ async def prepare_measures(
     replies.compute(asked, whole.trunk, whole.tail, tell)
     rewritten = [rewrite(plan, prompt, replies.reply(prompt.text), recipe) for prompt in plan.held_inside]
     kept = [
-        reply_example(whole.base, prompt.text, text, whole.system, recipe)
-        for prompt, text in zip(plan.held_inside, rewritten, strict=True)
+        ruled_example(whole.base, plan, prompt, replies.reply(prompt.text), whole.system, recipe=recipe)
+        for prompt in plan.held_inside
     ]
     neutral = list(islice(anchors(whole.base, recipe, training=False), recipe.anchors))
     ends = [len(example.tokens) - example.start for example, text in zip(kept, rewritten, strict=True) if text.finished]

@@ -25,7 +25,8 @@ class Recipe:
         target_tokens: Most tokens of an example's reply.
         after_taught: Tokens that are kept after the last taught one.
         window: Tokens of a window of neutral prose.
-        taught_above: Nats; a token of a rewritten reply that surprises the base more is taught, any other is kept.
+        taught_above: Nats; a token of a rewritten reply that surprises the base more is taught, and so is one that the
+            rules put there and that is not the base's first choice; any other is kept.
         rank: Of the adapter.
         learning_rate: Peak; falls linearly to 0 after a short rise.
         steps: Optimizer steps.

@@ -7,13 +7,12 @@ replies, put right, teach it there (the idea of DAgger: Ross, Gordon and Bagnell
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ..chat.prompt import prompt_tokens
 from ..slots.adapter import Adapter, attach
 from .cut_base import CutBase
-from .examples import Example, exchanges, reply_example, rewrite
+from .examples import Example, ruled_example
 from .generate import write_greedily
 from .plan import Plan
 from .recipe import Recipe
@@ -45,13 +44,7 @@ def put_right(
     ]
     if len(wrong) < recipe.least_wrong * len(asked):
         return []
-    return [
-        replace(
-            reply_example(whole.base, prompt.text, rewrite(plan, prompt, reply, recipe), whole.system, recipe),
-            exchanges=exchanges(whole.base, plan, prompt),
-        )
-        for prompt, reply in wrong
-    ]
+    return [ruled_example(whole.base, plan, prompt, reply, whole.system, recipe=recipe) for prompt, reply in wrong]
 
 
 def mixed(first: Sequence[Any], further: Sequence[Any], share: float) -> list[Any]:

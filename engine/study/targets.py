@@ -29,7 +29,7 @@ class Prepared:
         targets: ``(n,)`` int64, the tokens to be predicted.
         expected: ``(n, d)``, the plain base's rows after the final norm at these positions.
         surprise: ``(n,)`` fp32, the plain base's negative log-probability of each target, nats.
-        taught: ``(n,)`` bool; the other targets are kept.
+        taught: ``(n,)`` bool, see :func:`_taught`; the other targets are kept.
         leads: ``(n,)`` bool, the first token of each run of taught ones.
         risky: ``(n,)`` bool, kept positions whose input token stands before a taught token elsewhere.
         exchanges: As of the example.
@@ -51,19 +51,16 @@ async def prepare_examples(
 ) -> list[Prepared]:
     """Compute states and the base's expectations; the tail must be plain."""
     states = await provider.states([example.tokens[:-1] for example in examples], cut)
-    measured = []
+    measured, taught = [], []
     with torch.no_grad():
         hidden = tail.sequences([given.rows for given in states])
         for example, given, rows in zip(examples, states, hidden, strict=True):
             expected = rows[example.start - 1 :]
             targets = torch.tensor(example.tokens[example.start :], device=expected.device)
-            surprise = torch.nn.functional.cross_entropy(tail.head(expected).float(), targets, reduction="none")
+            logits = tail.head(expected).float()
+            surprise = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
             measured.append((given.rows, expected, targets, surprise))
-    teaching = {Part.GOLD, Part.SPREAD}
-    taught = [
-        row[3] >= taught_above if example.part in teaching else torch.zeros_like(row[2], dtype=torch.bool)
-        for example, row in zip(examples, measured, strict=True)
-    ]
+            taught.append(_taught(example, surprise, logits.argmax(dim=-1) != targets, taught_above))
     triggers = _triggers(examples, taught)
     return [
         Prepared(
@@ -79,6 +76,18 @@ async def prepare_examples(
         )
         for example, (rows, expected, targets, surprise), mask in zip(examples, measured, taught, strict=True)
     ]
+
+
+def _taught(example: Example, surprise: Tensor, unlikely: Tensor, taught_above: float) -> Tensor:
+    """Return which targets are taught: those that surprise the base, and what the rules put where it would not be said.
+
+    The colon of "In plain words:" is no surprise, and yet a comma is likelier: held to the base it would never come.
+    """
+    if example.part not in (Part.GOLD, Part.SPREAD):
+        return torch.zeros_like(unlikely)
+    changed = torch.zeros_like(unlikely)
+    changed[list(example.changed)] = True
+    return (surprise >= taught_above) | (changed & unlikely)
 
 
 def shortened(example: Prepared, tokens: int) -> Prepared:
