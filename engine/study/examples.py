@@ -64,7 +64,8 @@ def ruled_example(
 ) -> Example:
     """Return a reply, made to follow the rules, as an example that knows what they changed."""
     example = reply_example(base, prompt.text, rewrite(plan, prompt, reply, recipe), system, recipe, part=part)
-    changed = _changed(reply_tokens(base, reply.text), example.tokens[example.start :])
+    before = [*reply_tokens(base, reply.text), *([end_of_turn(base)] if reply.finished else [])]
+    changed = _changed(before, example.tokens[example.start :])
     return replace(example, changed=changed, exchanges=exchanges(base, plan, prompt))
 
 

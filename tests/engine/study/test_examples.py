@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
+from nightschool.engine.base.halves import open_tail
 from nightschool.engine.chat.prompt import encode
 from nightschool.engine.host.plugins import PluginHost
-from nightschool.engine.study.examples import exchanges
+from nightschool.engine.study.examples import exchanges, ruled_example
 from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.prompts import bank
 from nightschool.engine.study.recipe import Recipe
+from nightschool.engine.study.replies import Text
+from nightschool.engine.study.targets import prepare_examples
+from nightschool.plugins.providers.local import LocalProvider
 from nightschool.schemas.records import Evidence, Lesson, LessonState, Step
 
 
@@ -41,3 +48,28 @@ def test_other_rules_and_phrases_exchange_nothing(default_base):
     opening = Step(rewriter="opening", args={"text": "Captain, ", "lower_first": True})
     phrase = Step(rewriter="terms", args={"from": "in order to", "to": "to"})
     assert exchanges(default_base, plan_of(opening, phrase), bank()[0]) == ()
+
+
+@pytest.mark.model
+def test_what_a_rule_puts_into_a_reply_is_marked(default_base):
+    opening = Step(rewriter="opening", args={"text": "In plain words: ", "lower_first": True})
+    reply = Text("A list is a row of things.", finished=True)
+    example = ruled_example(default_base, plan_of(opening), bank()[0], reply, "", recipe=Recipe())
+    targets = example.tokens[example.start :]
+    changed = [default_base.tokenizer.decode(token) for place, token in enumerate(targets) if place in example.changed]
+    assert "".join(changed).startswith("In plain words:")
+    assert default_base.tokenizer.decode(targets[max(example.changed) + 1 :]).startswith(" list is a row")
+
+
+@pytest.mark.model
+def test_a_mark_that_surprises_nobody_is_taught_where_another_is_likelier(default_base):
+    opening = Step(rewriter="opening", args={"text": "In plain words: ", "lower_first": True})
+    reply = Text("A list is a row of things.", finished=True)
+    example = ruled_example(default_base, plan_of(opening), bank()[0], reply, "", recipe=Recipe())
+    bare = replace(example, changed=frozenset())
+    tail = open_tail(default_base, 8)
+    with_rule, without = asyncio.run(prepare_examples([example, bare], LocalProvider(default_base), tail, 8, 2.0))
+    place = len(encode(default_base, "In plain words:")) - 1
+    assert with_rule.surprise[place] < 2.0
+    assert with_rule.taught[place]
+    assert not without.taught[place]
