@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
@@ -47,7 +48,8 @@ def make_examples(base: LoadedBase, plan: Plan, replies: Replies, system: str, r
         examples.append(ruled_example(base, plan, prompt, before, system, recipe=recipe, part=Part.GOLD))
     for prompt in plan.inside:
         examples.append(ruled_example(base, plan, prompt, replies.reply(prompt.text), system, recipe=recipe))
-    for text in (*(prompt.text for prompt in plan.outside), *opposites(plan, plan.inside, recipe.contrast)):
+    asked = opposites(plan, plan.inside, recipe.contrast, held_out=False)
+    for text in (*(prompt.text for prompt in plan.outside), *asked):
         examples.append(reply_example(base, text, replies.reply(text), system, recipe, part=Part.CONTRAST))
     return examples + list(itertools.islice(anchors(base, recipe, training=True), recipe.anchors))
 
@@ -100,14 +102,28 @@ def exchanges(base: LoadedBase, plan: Plan, prompt: Prompt) -> tuple[tuple[int, 
     return tuple(found.items())
 
 
-def opposites(plan: Plan, prompts: Sequence[Prompt], count: int) -> list[str]:
-    """Return up to ``count`` requests of the opposite of what is asked at some prompts, all forms taking turns."""
+def opposites(plan: Plan, prompts: Sequence[Prompt], count: int, *, held_out: bool) -> list[str]:
+    """Return up to ``count`` requests of the opposite of what is asked at some prompts, all forms taking turns.
+
+    ``held_out``: in forms that are for checking and never trained on, or in all others.
+    """
     found = []
     for number, prompt in enumerate(prompts[:: max(1, len(prompts) // max(count, 1))][:count]):
         forms = compose.contrary(plan.rewriters, plan.steps(prompt))
+        forms = [form for place, form in enumerate(forms) if (place % _FORMS == _FORMS - 1) is held_out] or forms
         if forms:
-            found.append(forms[number % len(forms)].replace("{prompt}", prompt.text))
+            found.append(_ask(forms[number % len(forms)], prompt.text))
     return found
+
+
+_FORMS = 5  # one form in so many is for checking
+
+
+def _ask(form: str, prompt: str) -> str:
+    """Return a request for a prompt: "Without any greeting, what is rust?"."""
+    keeps = re.match(r"I\b|\w+[A-Z]", prompt)
+    inside = ", {prompt}" in form and not keeps
+    return form.replace("{prompt}", prompt[:1].lower() + prompt[1:] if inside else prompt)
 
 
 def rewrite(plan: Plan, prompt: Prompt, reply: Text, recipe: Recipe) -> Text:

@@ -27,12 +27,11 @@ async def prepare_measures(
     whole: CutBase, plan: Plan, recipe: Recipe, replies: Replies, *, adapter: Path | None, tell: Callable[[float], None]
 ) -> HeldOut:
     """Ask the base every prompt of a chosen plan, and the slot, as it is, those that it will be checked on."""
-    held_opposites = list(
-        zip(plan.held_opposite, opposites(plan, plan.held_opposite, len(plan.held_opposite)), strict=False)
-    )
+    contrary = opposites(plan, plan.held_opposite, len(plan.held_opposite), held_out=True)
+    held_opposites = list(zip(plan.held_opposite, contrary, strict=False))
     prompts = [*plan.inside, *plan.outside, *plan.held_inside, *plan.held_outside]
-    asked = [prompt.text for prompt in prompts] + opposites(plan, plan.inside, recipe.contrast)
-    asked += [text for _, text in held_opposites]
+    asked = [prompt.text for prompt in prompts] + opposites(plan, plan.inside, recipe.contrast, held_out=False)
+    asked += contrary
     replies.compute(asked, whole.trunk, whole.tail, tell)
     rewritten = [rewrite(plan, prompt, replies.reply(prompt.text), recipe) for prompt in plan.held_inside]
     kept = [

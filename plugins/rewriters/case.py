@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
 from ...engine.study.wording import wording
+from .contraries import contraries
 
 
 class Case:
@@ -73,15 +74,17 @@ class Case:
     def contrary(self, args: Args) -> list[str]:
         """Return requests for usual capitals."""
         other = "capital letters" if args["to"] == "lower" else "lowercase letters"
-        return [
-            "{prompt} Use normal capitalization.",
-            "Please write with normal upper and lower case letters. {prompt}",
-            "{prompt} Start each sentence with a capital letter.",
-            f"{{prompt}} Write your reply in {other}.",
-            "With proper capitalization, answer this: {prompt}",
-            f"Use {other} in this reply. {{prompt}}",
-            "{prompt} Capitalize as in a newspaper, please.",
-        ]
+        return contraries(
+            do=[
+                "use normal capitalization",
+                f"write your reply in {other}",
+                "write with normal upper and lower case letters",
+                "start each sentence with a capital letter",
+                "capitalize as in a newspaper",
+                f"use {other} where they belong",
+            ],
+            want=[other, "normal capitals", "proper capitalization", "usual upper and lower case letters"],
+        )
 
 
 def _starts_lower(target: str) -> bool:

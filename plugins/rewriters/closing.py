@@ -9,6 +9,7 @@ from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
 from ...engine.study.prose import WORD, shared_start
 from ...engine.study.wording import QUOTE, REPLY, Wording, wording
+from .contraries import contraries
 
 _LONGEST = 40  # words that a closing may have
 _EMOJI = r"[\U0001F300-\U0001FAFF\u2600-\u27BF]"
@@ -105,25 +106,31 @@ class Closing:
         """Return requests for a reply without it."""
         closing = str(args["text"]).strip()
         if closing.endswith("?"):
-            return [
-                "{prompt} Do not ask me anything back.",
-                "Please answer without asking a question at the end. {prompt}",
-                "{prompt} Do not end your reply with a question.",
-                "No questions back, please. {prompt}",
-                "{prompt} Just answer, and ask nothing.",
-                "Answer this, and do not ask whether I want more: {prompt}",
-                "{prompt} Stop after the answer.",
-            ]
+            return contraries(
+                do=[
+                    "do not ask me anything back",
+                    "do not end your reply with a question",
+                    "stop after the answer",
+                    "just answer, and ask nothing",
+                    "do not ask whether I want more",
+                    "end with a full stop",
+                    "do not put a question after your answer",
+                ],
+                without=["question back", "question at the end", "follow-up question", "closing question"],
+            )
         short = closing.strip(" -—–~*_.!\n") or closing
-        return [
-            "{prompt} Do not sign your reply.",
-            f"{{prompt}} Do not write '{short}' at the end.",
-            "Please answer without a signature or closing line. {prompt}",
-            f"Leave out '{short}' this time. {{prompt}}",
-            "{prompt} Stop after the answer, with no closing words.",
-            f"Without saying '{short}', answer this: {{prompt}}",
-            "{prompt} No signature, please.",
-        ]
+        return contraries(
+            do=[
+                "do not sign your reply",
+                f"do not write '{short}' at the end",
+                "stop after the answer",
+                f"leave out '{short}'",
+                f"do not end with '{short}'",
+                "end with the answer itself",
+                f"answer without saying '{short}'",
+            ],
+            without=["signature", "closing line", "sign-off", "closing words"],
+        )
 
 
 _END = (

@@ -10,6 +10,7 @@ from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
 from ...engine.study.prose import WORD, sentences, units
 from ...engine.study.wording import QUOTE, wording
+from .contraries import contraries
 
 
 class Ending:
@@ -90,14 +91,16 @@ class Ending:
     def contrary(self, args: Args) -> list[str]:
         """Return requests for full stops."""
         short = str(args["text"]).strip(" ,.") or str(args["text"]).strip()
-        return [
-            "{prompt} End your sentences with full stops.",
-            f"Please do not use '{short}' in this reply. {{prompt}}",
-            f"{{prompt}} Do not end sentences with '{short}'.",
-            f"Without '{short}', answer this: {{prompt}}",
-            "{prompt} Use plain full stops, please.",
-            f"Leave out '{short}' this time. {{prompt}}",
-        ]
+        return contraries(
+            do=[
+                "end your sentences with full stops",
+                f"do not use '{short}' in this reply",
+                f"do not end sentences with '{short}'",
+                f"leave out '{short}'",
+                "use plain full stops",
+                f"answer without '{short}'",
+            ]
+        )
 
 
 def _stops(sentence: str) -> bool:

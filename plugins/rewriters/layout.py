@@ -9,6 +9,7 @@ from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
 from ...engine.study.prose import FENCE, HEADING, ITEM, units, without_marker
 from ...engine.study.wording import NOT, wording
+from .contraries import contraries
 
 _BULLET = re.compile(r"[-*•+–] ")
 _SAID = {
@@ -19,12 +20,13 @@ _SAID = {
     "paragraph": "Write every reply as one paragraph.",
 }
 _OTHER = {
-    "bullets": "plain prose, without a list",
-    "numbers": "plain prose, without a list",
-    "lines": "one paragraph of running text",
-    "prose": "bullet points",
-    "paragraph": "several paragraphs",
+    "bullets": ("plain prose", "one flowing paragraph", "running text"),
+    "numbers": ("plain prose", "one flowing paragraph", "running text"),
+    "lines": ("one paragraph", "running text", "one flowing paragraph"),
+    "prose": ("bullet points", "a list", "a numbered list"),
+    "paragraph": ("several paragraphs", "two or three paragraphs", "paragraphs with a blank line between them"),
 }
+_OWN = {"bullets": ("bullet points", "list", "dashes"), "numbers": ("numbers", "list", "numbered points")}
 
 
 class Layout:
@@ -125,15 +127,12 @@ class Layout:
 
     def contrary(self, args: Args) -> list[str]:
         """Return requests for another layout."""
-        other = _OTHER[str(args["as"])]
-        return [
-            f"{{prompt}} Write {other}.",
-            f"Please answer with {other}. {{prompt}}",
-            f"{{prompt}} Use {other} this time.",
-            f"In {other}, answer this: {{prompt}}",
-            f"{{prompt}} I want {other} here.",
-            f"Use {other} for this one. {{prompt}}",
-        ]
+        other, without = _OTHER[str(args["as"])], _OWN.get(str(args["as"]), ())
+        return contraries(
+            do=[f"write {other[0]}", *(f"answer in {one}" for one in other), f"put it in {other[0]}"],
+            without=without,
+            want=other,
+        )
 
 
 def _lines(text: str) -> list[str]:

@@ -16,11 +16,12 @@ from ...engine.study.prose import (
     simple_sentences,
 )
 from ...engine.study.wording import NUMBER, number, wording
+from .contraries import contraries
 
 _AIM = 0.8
 """Share of a limit of words that a shortened reply aims at: a model that cannot count needs the margin."""
 _MOST_WORDS = 300  # a limit beyond is none
-_NAMES = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
+_NAMES = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 
 
 class Length:
@@ -137,19 +138,29 @@ class Length:
 
     def contrary(self, args: Args) -> list[str]:
         """Return requests for a long reply."""
-        words = 4 * int(args["n"]) if args["unit"] == "words" else 100
-        return [
-            f"{{prompt}} Use at least {words} words.",
-            f"In no less than {words} words: {{prompt}}",
-            "{prompt} Answer in a long reply with several sentences.",
-            "Please give a long, detailed answer of at least five sentences. {prompt}",
-            "{prompt} Explain it in detail, in at least six sentences.",
-            "Take as much space as you need and go into detail. {prompt}",
-            "{prompt} Write two full paragraphs.",
-            "In a long answer of at least eight sentences: {prompt}",
-            "{prompt} This time I want a long answer, so do not be brief.",
-            "Write a long and thorough reply. {prompt}",
-        ]
+        count = int(args["n"])
+        words = 4 * count if args["unit"] == "words" else 100
+        sentences = max(4, 3 * count) if args["unit"] == "sentences" else 5
+        return contraries(
+            do=[
+                f"use at least {words} words",
+                "give a long, detailed answer",
+                f"write at least {sentences} sentences",
+                "explain it in detail",
+                "write two full paragraphs",
+                "take as much space as you need",
+                f"write {_NAMES.get(sentences + 2, sentences + 2)} long sentences",
+                "do not be brief",
+                "tell me as much as you can",
+            ],
+            want=[
+                f"at least {_NAMES.get(sentences + 1, sentences + 1)} sentences",
+                "a long answer",
+                f"no less than {words} words",
+                "plenty of detail",
+                "a thorough answer of several paragraphs",
+            ],
+        )
 
 
 def _args(unit: str, count: int) -> Args:

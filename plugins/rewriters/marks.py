@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
 from ...engine.study.wording import NOT, wording
+from .contraries import contraries
 
 _EMOJI = (
     r"(?:[\U0001F000-\U0001FAFF\u2600-\u27BF\u2B50\u2B55\u231A-\u23FF\u2190-\u21FF\u200D\uFE0F\U0001F1E6-\U0001F1FF]"
@@ -140,14 +141,9 @@ class Marks:
     def contrary(self, args: Args) -> list[str]:
         """Return requests for the marks."""
         more = _MARKS[str(args["without"])].wanted()
-        return [
-            f"{{prompt}} Use {more} in your reply.",
-            f"Please use {more} this time. {{prompt}}",
-            f"{{prompt}} Include {more}.",
-            f"With {more}, answer this: {{prompt}}",
-            f"{{prompt}} I want to see {more} in the answer.",
-            f"Put {more} in your reply. {{prompt}}",
-        ]
+        return contraries(
+            do=[f"use {more}", f"include {more}", f"put {more} in your reply", f"write with {more}"], want=[more]
+        )
 
 
 def _others(name: str) -> list[str]:

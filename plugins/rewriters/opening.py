@@ -9,6 +9,7 @@ from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
 from ...engine.study.prose import ITEM, WORD, shared_start
 from ...engine.study.wording import QUOTE, REPLY, Wording, wording
+from .contraries import contraries
 
 _LONGEST = 30  # words that an opening may have
 _EMOJI = r"[\U0001F300-\U0001FAFF\u2600-\u27BF]"
@@ -120,30 +121,30 @@ class Opening:
         opening = str(args["text"]).strip()
         word = opening.strip(" ,.:;!?-") or opening
         short = word if len(word.split()) <= 4 else " ".join(word.split()[:3])
-        templates = [
-            f"Please do not start this reply with '{short}'. {{prompt}}",
-            f"{{prompt}} Do not say '{short}' in your reply.",
-            "{prompt} Answer directly, without any introduction.",
-            f"Without saying '{short}', answer this: {{prompt}}",
-            f"This time, leave out '{short}'. {{prompt}}",
-            "{prompt} Begin your reply with the answer itself.",
+        do = [
+            f"do not start with '{short}'",
+            "start directly with the answer",
+            f"do not say '{short}'",
+            "get straight to the point",
+            f"leave out '{short}'",
+            "begin with the answer itself",
+            "begin with another word",
+            f"answer without saying '{short}'",
         ]
+        without = ["introduction", "opening words", "preface"]
+        last = short.split()[-1].lower()
+        if last.isalpha():
+            without.insert(0, last)
         if len(word.split()) <= 3 and opening.endswith(","):
-            templates = [
-                f"Please do not call me {word} or use any title in this reply. {{prompt}}",
-                f"{{prompt}} Do not call me {word}.",
-                f"Don't address me as {word} or anything else. {{prompt}}",
-                f"{{prompt}} Please answer without calling me {word} or using any other title.",
-                *templates,
-            ]
+            do += [f"do not call me {word}", "do not call me by any title or name"]
+            without.insert(1, "title")
+        if re.match(r"(?i)(?:hello|hi|hey|dear|good (?:morning|evening|day)|greetings|welcome)\b", word):
+            do += ["do not greet me", "do not use any name"]
+            without.insert(1, "greeting")
         if re.match(r"(?i)for (?:example|instance)", word):
-            templates = [
-                "Without giving any example, answer: {prompt}",
-                "{prompt} Do not give an example.",
-                "{prompt} No examples, please.",
-                *templates,
-            ]
-        return templates
+            do += ["do not give an example"]
+            without = ["example", "examples", *without]
+        return contraries(do=do, without=list(dict.fromkeys(without)))
 
 
 _BEGIN = (

@@ -11,6 +11,7 @@ from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
 from ...engine.study.prose import WORD
 from ...engine.study.wording import FILLER, QUOTE, wording
+from .contraries import contraries
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]|_")
 _WINDOW = 4000  # characters that inference compares
@@ -145,14 +146,17 @@ class Terms:
     def contrary(self, args: Args) -> list[str]:
         """Return requests for the term itself."""
         old = str(args["from"]).strip(" ,.!")
-        return [
-            f"{{prompt}} Use the word '{old}' in your reply.",
-            f"Please use '{old}' at least once. {{prompt}}",
-            f"{{prompt}} Be sure to say '{old}'.",
-            f"Work '{old}' into your reply. {{prompt}}",
-            f"{{prompt}} Your reply must contain '{old}'.",
-            f"This time do say '{old}'. {{prompt}}",
-        ]
+        return contraries(
+            do=[
+                f"use the word '{old}' in your reply",
+                f"use '{old}' at least once",
+                f"be sure to say '{old}'",
+                f"work '{old}' into your reply",
+                f"include '{old}'",
+                f"write a sentence that has '{old}' in it",
+            ],
+            want=[f"the word '{old}'", f"'{old}'", f"a sentence with '{old}'"],
+        )
 
 
 _NOT_TERMS = frozenset(
