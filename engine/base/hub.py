@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...schemas.errors import ModelNotFound
+from ...schemas.errors import DiskFull, ModelNotFound
+from .download import Remote, bytes_there, download, hub_errors
 from .families import check_family
 from .weights import read_config
 
@@ -17,6 +20,9 @@ _WANTED = re.compile(
     r"|tokenizer[^/]*\.(json|model)|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)|merges\.txt"
     r"|chat_template\.(jinja|json)"
 )
+_TELL_SECONDS = 0.2
+_SHARE = 0.9
+"""Of preparing a model, that is its download."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,8 @@ class Found:
 
     name: str
     commit: str
-    files: tuple[str, ...]
+    files: tuple[Remote, ...]
+    licence: str = ""
 
 
 def parse(spec: str) -> Address:
@@ -56,27 +63,19 @@ def resolve(address: Address) -> Found:
     Raises:
         ModelNotFound: If the hub cannot be reached, or knows no such model or revision, or it has no safetensors.
     """
-    from httpx2 import HTTPError
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     shown = address.name + (f"@{address.revision}" if address.revision else "")
-    try:
-        info = HfApi().model_info(address.name, revision=address.revision)
-    except GatedRepoError as error:
-        raise ModelNotFound(f"{shown} asks for permission on the hub; accept its terms there and log in.") from error
-    except OfflineModeIsEnabled as error:
-        raise ModelNotFound(f"{shown} is not on this machine and the hub is switched off (HF_HUB_OFFLINE).") from error
-    except HfHubHTTPError as error:
-        raise ModelNotFound(f"Neither a folder nor a model on the hub is named {shown}; check the name.") from error
-    except HFValidationError as error:
-        raise ModelNotFound(f"{shown!r} cannot be a name on the hub; use owner/name.") from error
-    except (HTTPError, OSError) as error:
-        raise ModelNotFound(f"{shown} is not on this machine and the hub cannot be reached; go online once.") from error
-    files = tuple(item.rfilename for item in info.siblings or [] if _WANTED.fullmatch(item.rfilename))
-    if not any(name.endswith(".safetensors") for name in files):
+    with hub_errors(shown):
+        info = HfApi().model_info(address.name, revision=address.revision, files_metadata=True)
+    files = tuple(
+        Remote(item.rfilename, item.size or 0, item.lfs.sha256 if item.lfs else None)
+        for item in info.siblings or []
+        if _WANTED.fullmatch(item.rfilename)
+    )
+    if not any(file.name.endswith(".safetensors") for file in files):
         raise ModelNotFound(f"{shown} has no safetensors weights on the hub; name a model that has.")
-    return Found(address.name, str(info.sha), files)
+    return Found(address.name, str(info.sha), files, str(getattr(info.card_data, "license", None) or ""))
 
 
 def fetch(found: Found, folder: Path, tell: Callable[[str, float | None], None]) -> None:
@@ -86,23 +85,42 @@ def fetch(found: Found, folder: Path, tell: Callable[[str, float | None], None])
 
     Raises:
         ModelNotFound: If the connection is lost.
+        ModelDamaged: If a file is not what the hub says it is.
         UnsupportedFamily: If the model cannot be cut.
+        DiskFull: If there is no room for the rest of it.
     """
-    _download(found, folder, ["config.json"])
-    check_family(read_config(folder))
-    for number, name in enumerate(found.files):
-        tell(f"Fetching {name}", number / len(found.files))
-        _download(found, folder, [name])
+    from huggingface_hub import HfApi, hf_hub_url
+
+    total = sum(file.size for file in found.files)
+    there = sum(bytes_there(file, folder) for file in found.files)
+    free = shutil.disk_usage(folder).free
+    if total - there > free:
+        raise DiskFull(
+            f"{found.name} needs {(total - there) // 1_000_000} MB more and {folder.parent} has {free // 1_000_000} "
+            "MB; free some or set NIGHTSCHOOL_HOME to a larger disk."
+        )
+    done = 0
+    files = sorted(found.files, key=lambda file: file.name != "config.json")
+    for file in files:
+        told = _Told(tell, file.name, done, total)
+        url = hf_hub_url(found.name, file.name, revision=found.commit, endpoint=HfApi().endpoint)
+        told(bytes_there(file, folder))
+        download(file, url, folder, told, shown=found.name)
+        done += file.size
+        if file is files[0]:
+            check_family(read_config(folder))
 
 
-def _download(found: Found, folder: Path, names: list[str]) -> None:
-    from httpx2 import HTTPError
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
+class _Told:
+    """Tells how far a download is, not more often than anybody can read."""
 
-    try:
-        snapshot_download(found.name, revision=found.commit, local_dir=folder, allow_patterns=names)
-    except (HTTPError, HfHubHTTPError, OSError) as error:
-        raise ModelNotFound(
-            f"The download of {found.name} broke off ({error}); start again, it continues where it stopped."
-        ) from error
+    def __init__(self, tell: Callable[[str, float | None], None], name: str, before: int, total: int) -> None:
+        self._tell, self._name, self._before, self._total = tell, name, before, total
+        self._next = 0.0
+
+    def __call__(self, there: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _TELL_SECONDS
+            done = self._before + there
+            words = f"Fetching {self._name}, {done / 1e6:,.0f} of {self._total / 1e6:,.0f} MB"
+            self._tell(words, _SHARE * done / max(1, self._total))

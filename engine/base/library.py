@@ -22,12 +22,14 @@ from ...schemas.errors import ModelDamaged
 from ..files import storage_errors, sync_folder, write_atomic
 from ..paths import Home
 from . import default_model, hub
+from .catalog import DEFAULT, source_of
 from .families import check_family
+from .gguf_file import is_gguf, unpack
+from .installed import HUB, find_installed
 from .numbers import Numbers
 from .quiet import quiet_transformers
 from .weights import (
     CARD,
-    Manifest,
     check_shards,
     file_sha256,
     read_config,
@@ -75,8 +77,8 @@ def prepare(spec: str, home: Home, tell: Tell) -> Path:
     """Make a base ready for :func:`load` and return its folder. Blocks; quick when it is ready already.
 
     Args:
-        spec: Empty or ``default`` for the default model, else a local folder, else ``owner/name`` or
-            ``owner/name@revision`` on the Hugging Face hub.
+        spec: Empty or ``default`` for the default model, else a name of the catalogue, else a local folder or GGUF
+            file, else ``owner/name`` or ``owner/name@revision`` on the Hugging Face hub.
         home: The profile.
         tell: Called with a stage in words and the fraction done, None where it is not known.
 
@@ -89,11 +91,18 @@ def prepare(spec: str, home: Home, tell: Tell) -> Path:
     with storage_errors(home.models):
         home.models.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(home, tell):
-        if spec in ("", "default"):
+        source = source_of(spec)
+        if source == DEFAULT:
             return _prepare_default(home, tell)
-        if Path(spec).expanduser().is_dir():
-            return _prepare_folder(Path(spec).expanduser().resolve(), home, tell)
-        return _prepare_from_hub(spec, home, tell)
+        ready = _checked(source, home)
+        if ready is not None:
+            return ready
+        path = Path(source).expanduser().resolve()
+        if path.is_dir():
+            return _prepare_folder(path, home, tell)
+        if is_gguf(path):
+            return _prepare_gguf(path, home, tell)
+        return _prepare_from_hub(source, home, tell)
 
 
 def load(folder: Path, dtype: torch.dtype | None = None, numbers: Numbers = Numbers.FP32) -> LoadedBase:
@@ -124,7 +133,20 @@ def load(folder: Path, dtype: torch.dtype | None = None, numbers: Numbers = Numb
     return LoadedBase(model, tokenizer, card, folder, numbers)
 
 
-# -- the three kinds of source ----------------------------------------------------------------------------------------
+def _checked(source: str, home: Home) -> Path | None:
+    """Return the folder of a base that is prepared already, after checking it; None if it is not.
+
+    Raises:
+        ModelDamaged: If it is not what it was.
+    """
+    found = find_installed(source, home)
+    if found is None or found.manifest is None:
+        return None
+    verify(found.folder, found.manifest)
+    return found.folder
+
+
+# -- the kinds of source ----------------------------------------------------------------------------------------------
 
 
 def _prepare_default(home: Home, tell: Tell) -> Path:
@@ -144,14 +166,8 @@ def _prepare_default(home: Home, tell: Tell) -> Path:
 
 
 def _prepare_folder(folder: Path, home: Home, tell: Tell) -> Path:
-    if folder.parent == home.models.resolve() and _is_ready(folder):
-        return folder
     check_family(read_config(folder))
     check_shards(folder)
-    ready = _find(home, str(folder))
-    if ready is not None:
-        verify(*ready)
-        return ready[0]
     tell(f"Looking at {folder.name}", None)
     names = [path.name for path in shard_files(folder)] + [name for name in _SIDE_FILES if (folder / name).is_file()]
     final = home.models / f"{folder.name}-{file_sha256(shard_files(folder)[0])[:8]}"
@@ -162,19 +178,29 @@ def _prepare_folder(folder: Path, home: Home, tell: Tell) -> Path:
     return final
 
 
+def _prepare_gguf(file: Path, home: Home, tell: Tell) -> Path:
+    tell(f"Looking at {file.name}", None)
+    with storage_errors(file):
+        final = home.models / f"{file.stem}-{file_sha256(file)[:8]}"
+    with _staged(final) as part:
+        unpack(file, part, tell)
+        _finish(part, file.stem, tell, source=str(file), key=str(file))
+    return final
+
+
 def _prepare_from_hub(spec: str, home: Home, tell: Tell) -> Path:
     address = hub.parse(spec)
-    ready = _find(home, spec)
-    if ready is not None:
-        verify(*ready)
-        return ready[0]
     tell(f"Asking the hub for {spec}", None)
     found = hub.resolve(address)
+    pinned = f"{address.name}@{found.commit}"
+    same = _checked(pinned, home)
+    if same is not None:
+        return same
     final = home.models / f"{address.name.rpartition('/')[2]}-{found.commit[:8]}"
     with _staged(final, resume=True) as part:
         hub.fetch(found, part, tell)
         check_shards(part)
-        _finish(part, address.name, tell, source=f"huggingface.co/{address.name}@{found.commit}", key=spec)
+        _finish(part, address.name, tell, source=f"{HUB}{pinned}", key=spec, licence=found.licence)
     return final
 
 
@@ -241,19 +267,6 @@ def _is_ready(folder: Path) -> bool:
         return False
     verify(folder, manifest)
     return True
-
-
-def _find(home: Home, source: str) -> tuple[Path, Manifest] | None:
-    """Return the prepared base that came from ``source``, if there is one."""
-    for folder in sorted(home.models.iterdir()):
-        if folder.is_dir() and not folder.name.startswith("."):
-            try:
-                manifest = read_manifest(folder)
-            except ModelDamaged:
-                continue  # nobody can say what it came from; preparing that again takes its place
-            if manifest is not None and manifest.source == source:
-                return folder, manifest
-    return None
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

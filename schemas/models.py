@@ -1,0 +1,73 @@
+"""The bases a profile has and could have: the catalogue's facts, and what is on this machine."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from .records import Record
+
+
+class CatalogModel(Record):
+    """One base of the catalogue; ``engine/base/catalog.json`` holds them.
+
+    ``source`` is what ``library.prepare`` takes: ``default``, or a name on the Hugging Face hub.
+    """
+
+    name: str
+    title: str
+    source: str
+    family: str
+    parameters: int
+    head: int = Field(description="Entries of the head: vocabulary times width. Part of ``parameters`` also if tied.")
+    download: int = Field(description="Bytes of its files on the hub; 0: it came with Night School.")
+    licence: str = Field(description="SPDX name, LicenseRef-... where SPDX has none.")
+    languages: str
+    gated: bool = Field(default=False, description="The hub asks to log in and to accept its terms first.")
+    note: str = Field(description="What it is good for, in one sentence.")
+
+
+class Fit(StrEnum):
+    """Whether a base fits this machine's memory."""
+
+    WELL = "well"
+    """With room for other programs."""
+    TIGHTLY = "tightly"
+    """If little else runs."""
+    NOT = "not"
+
+
+class Model(Record):
+    """A base as a list shows it: known from the catalogue, on this machine, or both. None and "" are not known."""
+
+    spec: str = Field(description="What pull, use and remove take.")
+    title: str
+    source: str
+    family: str = ""
+    parameters: int | None = None
+    download: int | None = None
+    memory: int | None = Field(default=None, description="Bytes of its weights in memory, at 4 bits.")
+    fit: Fit | None = None
+    licence: str = ""
+    languages: str = ""
+    gated: bool = False
+    note: str = ""
+    installed: bool = False
+    partial: int = Field(default=0, description="Bytes that a pull which was broken off left; the next one goes on.")
+    size: int = Field(default=0, description="Bytes it takes on the disk.")
+    folder: str = ""
+    fingerprint: str = ""
+    chosen: bool = Field(default=False, description="The profile starts with it.")
+    loaded: bool = Field(default=False, description="It answers now.")
+    slots: list[str] = Field(default_factory=list, description="Slots whose current generation was learned on it.")
+    trouble: str = Field(default="", description="Why it cannot be used, where that is known.")
+
+
+class Models(Record):
+    """Every base that is known, the machine's memory in bytes, and the largest one that fits it well."""
+
+    rows: list[Model]
+    memory_total: int
+    memory_available: int
+    suggestion: str = Field(default="", description="``spec`` of it; empty: none is larger than what is in use.")
