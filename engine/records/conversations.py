@@ -28,11 +28,10 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 def list_conversations(db: Database, slot: str | None, limit: int, offset: int) -> list[Conversation]:
     """Return conversations that are not deleted, the latest first."""
+    of_slot, values = ("", ()) if slot is None else ("AND c.slot = ? ", (slot,))
     found = db.rows(
-        _CONVERSATIONS + "WHERE c.deleted IS NULL AND (? IS NULL OR c.slot = ?) "
-        "ORDER BY c.updated DESC, c.id DESC LIMIT ? OFFSET ?",
-        slot,
-        slot,
+        f"{_CONVERSATIONS} WHERE c.deleted IS NULL {of_slot}ORDER BY c.updated DESC, c.id DESC LIMIT ? OFFSET ?",
+        *values,
         limit,
         offset,
     )

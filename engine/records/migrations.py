@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...schemas.errors import StorageError
 from ..files import sync_folder
-from .schema import FIRST_TABLES
+from .schema import CONVERSATIONS_OF_SLOT, FIRST_TABLES
 
 APPLICATION_ID = 0x4E534348  # "NSCH" in the header of the file: this database is ours
 
@@ -28,7 +28,10 @@ class Migration:
     statements: tuple[str, ...]
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration("The first tables", FIRST_TABLES),)
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration("The first tables", FIRST_TABLES),
+    Migration("The conversations of a slot by time", CONVERSATIONS_OF_SLOT),
+)
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:

@@ -1,4 +1,4 @@
-"""The tables, as the first migration makes them.
+"""The tables, as the migrations make them.
 
 Lists and reports inside a row are JSON, checked by the records of ``schemas/records.py`` when they are read. Nothing is
 removed: a deleted conversation, a replaced reply and an undone signal are marked, so that each can be brought back.
@@ -83,4 +83,9 @@ FIRST_TABLES: tuple[str, ...] = (
     """,
     "CREATE INDEX studies_by_state ON studies (state)",
     "CREATE VIRTUAL TABLE message_words USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3')",
+)
+
+# A slot that was seldom used, and long ago, is listed without looking at every conversation since.
+CONVERSATIONS_OF_SLOT: tuple[str, ...] = (
+    "CREATE INDEX conversations_of_slot ON conversations (slot, updated DESC, id DESC) WHERE deleted IS NULL",
 )

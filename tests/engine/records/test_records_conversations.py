@@ -71,6 +71,18 @@ def test_the_latest_conversation_comes_first_and_slots_are_kept_apart(records: R
     assert records.list_conversations("nobody") == []
 
 
+@pytest.mark.parametrize("slot", [None, "gaming"])
+def test_a_page_is_listed_without_looking_at_the_whole_archive(records: Records, slot: str | None) -> None:
+    asked: list[str] = []
+    records._db._connection.set_trace_callback(asked.append)
+    records.list_conversations(slot, limit=5)
+    records._db._connection.set_trace_callback(None)
+    plan = [row["detail"] for row in records._db.rows(f"EXPLAIN QUERY PLAN {asked[0]}")]
+    assert any("conversations_" in step for step in plan)
+    assert not any("TEMP B-TREE" in step for step in plan)  # sorted by an index, so that it can stop at the limit
+    assert slot is None or any("conversations_of_slot (slot=?)" in step for step in plan)
+
+
 def test_a_deleted_conversation_is_gone_until_it_is_restored(records: Records) -> None:
     talk = records.create_conversation("science")
     records.add_message(talk.id, Role.USER, "remember me")

@@ -139,7 +139,7 @@ def test_the_backup_is_named_when_the_database_breaks_later(tmp_path: Path) -> N
     path = filled(tmp_path / "night.db", 2)
     Database(path, (*MIGRATIONS, Migration("Moods", ("ALTER TABLE messages ADD COLUMN mood TEXT",)))).close()
     path.write_bytes(b"nonsense" * 1000)
-    with pytest.raises(Damaged, match=backup_path(path, 1).name):
+    with pytest.raises(Damaged, match=backup_path(path, len(MIGRATIONS)).name):
         Records(path)
 
 
