@@ -36,8 +36,8 @@ class Timed:
 
     @property
     def rate(self) -> float:
-        """Tokens a second once the first was there."""
-        return self.reply.tokens / self.rest_s
+        """Tokens a second once the first was there; 0 where none came."""
+        return self.reply.tokens / self.rest_s if self.rest_s else 0.0
 
 
 async def wake(home: Home, spec: str) -> ModelThread:
