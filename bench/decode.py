@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
 import json
 import statistics
 import sys
@@ -30,9 +29,11 @@ from nightschool.engine.base.halves import open_tail, open_trunk
 from nightschool.engine.base.library import LoadedBase, load, prepare
 from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.base.size import default_cut
-from nightschool.engine.base.speed import find_speed
+from nightschool.engine.base.speed import Speed, find_speed
+from nightschool.engine.base.supply import ProviderKind
 from nightschool.engine.chat.chat import Chat, Turn
 from nightschool.engine.chat.prompt import prompt_tokens
+from nightschool.engine.host.model_thread import quickest
 from nightschool.engine.paths import find_home
 from nightschool.engine.slots.adapter import new_adapter
 from nightschool.engine.threads import use_all_cores
@@ -50,13 +51,13 @@ def main() -> int:
     threads = use_all_cores()
     home = find_home()
     folder = prepare(options.model, home, lambda stage, fraction: None)
-    chosen = Numbers(options.numbers) if options.numbers else find_speed(home.models).one
     bandwidth = _reading_speed()
     _print({"name": "read_gb_per_s", "value": bandwidth / 1e9, "threads": threads}, options.json)
     stock = {numbers: load(folder, dtype) for numbers, dtype in DTYPES.items()}
     base = stock[Numbers.FP32]
     cut = default_cut(base.card.layers)
-    ours = {numbers: _with(base, numbers) for numbers in (*DTYPES, chosen)}
+    chosen = Numbers(options.numbers) if options.numbers else _chosen(base, find_speed(home.models))
+    ours = {numbers: base.computing_in(numbers) for numbers in (*DTYPES, chosen)}
     with tempfile.TemporaryDirectory(prefix="nightschool-decode-") as adapter:
         new_adapter(open_tail(base, cut), 8).save(Path(adapter), base.card.name)
         racers = {f"ours {numbers}": _runner(one, cut, options.tokens, None) for numbers, one in ours.items()}
@@ -84,8 +85,9 @@ def main() -> int:
     return 0
 
 
-def _with(base: LoadedBase, numbers: Numbers) -> LoadedBase:
-    return dataclasses.replace(base, numbers=numbers, halves={})
+def _chosen(base: LoadedBase, speed: Speed) -> Numbers:
+    """Return the numbers that a chat on this machine computes in."""
+    return asyncio.run(quickest(base, ProviderKind("local", LocalProvider), speed)).base.numbers
 
 
 def _runner(base: LoadedBase, cut: int, tokens: int, adapter: Path | None) -> Callable[[], float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ class Scale:
         self.numbers = find_speed(home.models).many
         cut = default_cut(self.base.card.layers)
         self.trunk, self.tail = open_trunk(self.base, cut), open_tail(self.base, cut)
-        quick = dataclasses.replace(self.base, numbers=self.numbers, halves={})
+        quick = self.base.computing_in(self.numbers)
         self._trunk, self._voice = open_trunk(quick, cut), open_tail(quick, cut)
 
     def measure(self, case: Case, filler: Sequence[str], limit: int) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
 import json
 import statistics
 import sys
@@ -95,7 +94,7 @@ def _prepared(
     base: LoadedBase, numbers: Numbers, cut: int, examples: list[Example], recipe: Recipe
 ) -> tuple[Tail, list[Prepared]]:
     """Return a tail in these numbers, and the examples as it sees them."""
-    kept = dataclasses.replace(base, numbers=numbers, halves={})
+    kept = base.computing_in(numbers)
     tail = open_tail(kept, cut)
     return tail, asyncio.run(prepare_examples(examples, LocalProvider(kept), tail, cut, recipe.taught_above))
 

@@ -23,14 +23,25 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         DiskFull: If no space is left; the old file is untouched.
         StorageError: If the folder cannot be written.
     """
-    payload = data.encode() if isinstance(data, str) else data
+    with replacing(path) as part:
+        part.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give an empty file beside ``path`` to write; if the block succeeds it takes the place of ``path``, flushed.
+
+    Raises:
+        DiskFull: If no space is left; the old file is untouched.
+        StorageError: If the folder cannot be written.
+    """
     with storage_errors(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
         part = Path(name)
         try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(payload)
-                stream.flush()
+            yield part
+            with part.open("rb") as stream:
                 os.fsync(stream.fileno())
             part.replace(path)
         except BaseException:

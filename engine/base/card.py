@@ -57,8 +57,7 @@ def make_card(folder: Path, model: Any, tokenizer: Any, *, name: str, source: st
     config = model.config
     hashes = (
         _sha256(_canonical({field: getattr(config, field, None) for field in _SHAPE_FIELDS})),
-        _sha256(_canonical(_tokenizer_content(tokenizer))),
-        _sha256(_canonical(tokenizer.chat_template)),
+        *_tokenizer_hashes(tokenizer),
         tensors_hash(folder, tied=bool(config.tie_word_embeddings)),
     )
     return BaseCard(
@@ -77,6 +76,15 @@ def make_card(folder: Path, model: Any, tokenizer: Any, *, name: str, source: st
         probe=make_probe(model, tokenizer),
         source=source,
         licence=licence,
+    )
+
+
+def same_tokenizer(card: BaseCard, tokenizer: Any) -> bool:
+    """Whether a tokenizer turns text into tokens, and tokens into text, as the one that the card was made with."""
+    return (
+        _tokenizer_hashes(tokenizer) == (card.tokenizer_hash, card.template_hash)
+        and tokenizer.encode(PROBE_TEXT, add_special_tokens=False) == card.probe.tokens
+        and tokenizer.decode(card.probe.tokens) == PROBE_TEXT
     )
 
 
@@ -168,6 +176,11 @@ def _closing_token(tokenizer: Any) -> int | None:
     _, found, rest = text.rpartition(words)
     after = tokenizer.encode(rest, add_special_tokens=False) if found else []
     return int(after[0]) if after and after[0] in tokenizer.added_tokens_decoder else None
+
+
+def _tokenizer_hashes(tokenizer: Any) -> tuple[str, str]:
+    """Return the hashes of what it does and of its chat template."""
+    return _sha256(_canonical(_tokenizer_content(tokenizer))), _sha256(_canonical(tokenizer.chat_template))
 
 
 def _tokenizer_content(tokenizer: Any) -> Any:

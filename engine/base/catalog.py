@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from ...schemas.models import CatalogModel
+from ...schemas.models import CatalogBase
 
 DEFAULT = "default"
 """The base that comes with Night School."""
@@ -18,9 +18,9 @@ _FILE = Path(__file__).with_name("catalog.json")
 
 
 @cache
-def catalogue() -> tuple[CatalogModel, ...]:
+def catalogue() -> tuple[CatalogBase, ...]:
     """Return the list, in the order in which it is shown."""
-    return TypeAdapter(tuple[CatalogModel, ...]).validate_json(_FILE.read_bytes())
+    return TypeAdapter(tuple[CatalogBase, ...]).validate_json(_FILE.read_bytes())
 
 
 def source_of(spec: str) -> str:

@@ -119,7 +119,7 @@ def _append(url: str, path: Path, there: int, tell: Callable[[int], None]) -> No
         headers["Range"] = f"bytes={there}-"
     with get_session().stream("GET", url, headers=headers, timeout=_SECONDS) as response:
         hf_raise_for_status(response)
-        with path.open("ab") as stream:
+        with path.open("ab", buffering=0) as stream:
             if response.status_code != 206:  # all of it comes, whatever was asked for
                 stream.truncate(0)
                 there = 0

@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .cut import check_range, split
-from .lean.halves import FAMILIES as LEAN
 from .lean.halves import LeanTail, LeanTrunk
+from .lean.model import FAMILIES as LEAN
+from .lean.model import LeanModel
+from .lean.packed import packed_path, read_packed, write_packed
+from .numbers import Numbers
+from .weights import Tensors, read_config
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,8 +103,7 @@ class Tail(Protocol):
 
 def is_lean(base: LoadedBase) -> bool:
     """Whether the lean halves are for this base: a family they are proven on, with the activation they compute."""
-    config: Any = base.model.config
-    return base.card.family in LEAN and config.hidden_act == "silu"
+    return base.card.family in LEAN and read_config(base.folder).get("hidden_act", "silu") == "silu"
 
 
 def open_trunk(base: LoadedBase, cut: int) -> Trunk:
@@ -111,10 +114,9 @@ def open_trunk(base: LoadedBase, cut: int) -> Trunk:
     """
     check_range(cut, base.card.layers)
     name = f"trunk {cut}"
-    if name not in base.halves:
-        lean = is_lean(base)
-        base.halves[name] = LeanTrunk(base.model, cut, base.numbers) if lean else split(base.model, cut)[0]
-    trunk: Trunk = base.halves[name]
+    if name not in base.kept:
+        base.kept[name] = LeanTrunk(_lean(base), cut) if is_lean(base) else split(base.model, cut)[0]
+    trunk: Trunk = base.kept[name]
     return trunk
 
 
@@ -125,4 +127,43 @@ def open_tail(base: LoadedBase, cut: int) -> Tail:
         UsageError: If the base has no such cut.
     """
     check_range(cut, base.card.layers)
-    return LeanTail(base.model, cut, base.numbers) if is_lean(base) else split(base.model, cut)[1]
+    return LeanTail(_lean(base), cut) if is_lean(base) else split(base.model, cut)[1]
+
+
+def is_packed(base: LoadedBase) -> bool:
+    """Whether its quantised weights lie on disk, so that they need not be made."""
+    return _packed(base, Tensors(base.folder)) is not None
+
+
+def pack(base: LoadedBase) -> None:
+    """Keep the quantised weights of a prepared base on disk, for the next start. Nothing to do for dense ones.
+
+    Raises:
+        StorageError: If they cannot be written.
+    """
+    if base.numbers in _QUANTISED and is_lean(base) and not is_packed(base):
+        write_packed(_lean(base), packed_path(base.folder, base.numbers), base.card.fingerprint)
+
+
+_QUANTISED = (Numbers.INT8, Numbers.INT4)
+
+
+def _lean(base: LoadedBase) -> LeanModel:
+    if "lean" not in base.kept:
+        tensors = Tensors(base.folder)
+        base.kept["lean"] = _packed(base, tensors) or _unpacked(base, tensors)
+    model: LeanModel = base.kept["lean"]
+    return model
+
+
+def _packed(base: LoadedBase, tensors: Tensors) -> LeanModel | None:
+    if base.numbers not in _QUANTISED:
+        return None
+    return read_packed(packed_path(base.folder, base.numbers), base.card.fingerprint, tensors)
+
+
+def _unpacked(base: LoadedBase, tensors: Tensors) -> LeanModel:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False, local_files_only=True)
+    return LeanModel.of(config, tensors, base.numbers)

@@ -45,15 +45,22 @@ class Installed:
         """What ``library.prepare`` takes to get just this base again, with the commit where there is one."""
         if self.manifest is None:
             return self.folder.name
-        if self.card is not None and self.card.source.startswith(HUB):
+        if self.from_hub and self.card is not None:
             return self.card.source.removeprefix(HUB)
         return self.manifest.source
 
+    @property
+    def from_hub(self) -> bool:
+        """Whether it was fetched from the hub."""
+        return self.card is not None and self.card.source.startswith(HUB)
+
     def answers_to(self, spec: str) -> bool:
-        """Return whether ``spec``, as a user writes it, means this base."""
+        """Return whether ``spec``, as a user writes it, means this base; without a revision, any is meant."""
         source = source_of(spec)
         path = Path(source).expanduser().resolve()
         known = {self.folder.name, self.spec, self.manifest.source if self.manifest else ""}
+        if self.from_hub:
+            known.add(self.spec.partition("@")[0])
         return source in known or str(path) in known or path == self.folder.resolve()
 
     def sizes(self) -> tuple[int, int]:
@@ -78,8 +85,12 @@ def installed(home: Home) -> list[Installed]:
 
 
 def find_installed(spec: str, home: Home) -> Installed | None:
-    """Return the prepared base that ``spec`` means, without asking anybody; None if it is not prepared."""
-    return next((found for found in installed(home) if found.answers_to(spec)), None)
+    """Return the prepared base that ``spec`` means, without asking anybody; None if it is not prepared.
+
+    Of several commits of one name, the one that was asked for by just this name.
+    """
+    found = [one for one in installed(home) if one.answers_to(spec)]
+    return min(found, key=lambda one: one.manifest is None or one.manifest.source != source_of(spec), default=None)
 
 
 def leftovers(home: Home) -> dict[str, tuple[Path, int]]:

@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,22 +55,39 @@ _SIDE_FILES = (
 
 @dataclass(frozen=True)
 class LoadedBase:
-    """A base in memory.
+    """A base that can be used; what is large is read when it is first needed, and once.
 
     Attributes:
-        model: The whole causal language model, frozen, in evaluation mode.
-        tokenizer: Its tokenizer, with the chat template.
+        tokenizer: With the chat template.
         card: What it is.
-        folder: Where it was read from.
+        folder: Where it is read from.
         numbers: What the lean halves keep their matrices in.
+        dtype: Of the stock model.
+        kept: What was opened: the stock model, and what ``halves`` makes.
     """
 
-    model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     card: BaseCard
     folder: Path
     numbers: Numbers = Numbers.FP32
-    halves: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # kept by ``halves.open_trunk``
+    dtype: torch.dtype | None = None
+    kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The whole stock model of transformers, frozen, in evaluation mode.
+
+        Raises:
+            ModelDamaged: If it does not load.
+        """
+        if "stock" not in self.kept:
+            self.kept["stock"] = _read_model(self.folder, self.dtype)
+        stock: PreTrainedModel = self.kept["stock"]
+        return stock
+
+    def computing_in(self, numbers: Numbers) -> LoadedBase:
+        """Return the same base with lean halves in other numbers."""
+        return replace(self, numbers=numbers, kept={name: kept for name, kept in self.kept.items() if name == "stock"})
 
 
 def prepare(spec: str, home: Home, tell: Tell) -> Path:
@@ -124,13 +141,14 @@ def load(folder: Path, dtype: torch.dtype | None = None, numbers: Numbers = Numb
     else:
         check_shards(folder)
     check_family(read_config(folder))
-    model, tokenizer = _read(folder, dtype)
     card = _read_card(folder) if manifest is not None else None
-    if card is None:
-        from .card import make_card
+    if card is not None:
+        return LoadedBase(_known_tokenizer(folder, card), card, folder, numbers, dtype)
+    from .card import make_card
 
-        card = make_card(folder, model, tokenizer, name=folder.name, source=str(folder))
-    return LoadedBase(model, tokenizer, card, folder, numbers)
+    model, tokenizer = _read_model(folder, dtype), _read_tokenizer(folder)
+    card = make_card(folder, model, tokenizer, name=folder.name, source=str(folder))
+    return LoadedBase(tokenizer, card, folder, numbers, dtype, {"stock": model})
 
 
 def _checked(source: str, home: Home) -> Path | None:
@@ -249,7 +267,7 @@ def _finish(part: Path, name: str, tell: Tell, *, source: str, key: str, licence
     from .card import make_card
 
     tell("Taking its fingerprint", 0.9)
-    model, tokenizer = _read(part, None)
+    model, tokenizer = _read_model(part, None), _read_tokenizer(part)
     card = make_card(part, model, tokenizer, name=name, source=source, licence=licence)
     write_atomic(part / CARD, card.model_dump_json())
     write_manifest(part, key)
@@ -272,33 +290,71 @@ def _is_ready(folder: Path) -> bool:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _read(folder: Path, dtype: torch.dtype | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _read_model(folder: Path, dtype: torch.dtype | None) -> PreTrainedModel:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
+    with _library_errors(folder):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype or torch.float32,
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    model, notes = loaded
+    _check_loaded(folder, notes)
+    model.requires_grad_(False)
+    model.eval()
+    read: PreTrainedModel = model
+    return read
+
+
+def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    with _library_errors(folder):
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        tokenizer.encode("Does it work?")  # some settings are read at the first use only
+    read: PreTrainedTokenizerBase = tokenizer
+    return read
+
+
+def _known_tokenizer(folder: Path, card: BaseCard) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a base that has a card: through the general class, where it is the same.
+
+    ``AutoTokenizer`` imports every model of the library to find the class, for 1.5 s.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    from .card import same_tokenizer
+
+    if (folder / "tokenizer.json").is_file():
+        with _library_errors(folder):
+            general: Any = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        if same_tokenizer(card, general):
+            read: PreTrainedTokenizerBase = general
+            return read
+    return _read_tokenizer(folder)
+
+
+@contextmanager
+def _library_errors(folder: Path) -> Iterator[None]:
+    """Turn whatever reading a model raises into an error of ours.
+
+    Raises:
+        ModelDamaged: With the reason.
+    """
     try:
         with quiet_transformers():
-            tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-            tokenizer.encode("Does it work?")  # some settings are read at the first use only
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=dtype or torch.float32,
-                trust_remote_code=False,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
+            yield
     except MemoryError:
         raise
     except Exception as error:
         # What a spoilt file makes these libraries raise has no common root; the tokenizers even raise bare Exception.
         reason = re.sub(r"\s+", " ", str(error))[:200]
         raise ModelDamaged(f"The model in {folder} does not load ({reason}); fetch or copy it again.") from error
-    model, notes = loaded
-    _check_loaded(folder, notes)
-    model.requires_grad_(False)
-    model.eval()
-    return model, tokenizer
 
 
 def _check_loaded(folder: Path, notes: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ...schemas.models import Fit
 
@@ -29,6 +29,9 @@ class Sized(Protocol):
         ...
 
 
+S = TypeVar("S", bound=Sized)
+
+
 def at_4_bits(parameters: int, head: int) -> int:
     """Return the bytes of a base whose matrices are kept in 4 bits and whose head is kept in 8."""
     return round(_BYTES_AT_4_BITS * parameters) + head
@@ -47,7 +50,7 @@ def fit(memory: int, *, total: int, available: int) -> Fit:
     return Fit.TIGHTLY
 
 
-def largest_that_fits(sizes: Iterable[Sized], *, total: int, available: int) -> Sized | None:
+def largest_that_fits(sizes: Iterable[S], *, total: int, available: int) -> S | None:
     """Return the largest of those that fit well, None where none does."""
     fitting = [
         row for row in sizes if fit(at_4_bits(row.parameters, row.head), total=total, available=available) is Fit.WELL

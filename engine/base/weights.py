@@ -10,13 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...schemas.errors import ModelDamaged, ModelNotFound
 from ..files import storage_errors, write_atomic
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MANIFEST = "nightschool.json"
 CARD = "card.json"
@@ -79,6 +83,35 @@ def shard_files(folder: Path) -> list[Path]:
         if shard.parent != folder or not shard.is_file():
             raise ModelDamaged(f"{shard} is named by the index but is not there; fetch the model again.")
     return shards
+
+
+class Tensors(Mapping[str, "Tensor"]):
+    """The tensors of a model folder, mapped into memory: each is read as it is used.
+
+    Raises:
+        ModelNotFound, ModelDamaged: As :func:`shard_files`, and if a file does not read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        self._file_of: dict[str, Any] = {}
+        for path in shard_files(folder):
+            try:
+                file: Any = safe_open(path, framework="pt")
+            except (SafetensorError, OSError) as error:
+                raise ModelDamaged(f"{path} is truncated or damaged ({error}); fetch or copy it again.") from error
+            self._file_of |= dict.fromkeys(file.keys(), file)
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor: Tensor = self._file_of[name].get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file_of)
+
+    def __len__(self) -> int:
+        return len(self._file_of)
 
 
 def check_shards(folder: Path) -> None:

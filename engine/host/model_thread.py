@@ -7,7 +7,6 @@ answering everything else meanwhile.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import queue
 import threading
@@ -20,6 +19,7 @@ from ...schemas.errors import BaseMismatch, EngineError, ModelError, NightSchool
 from ...schemas.messages import EngineStatus
 from ..base.size import default_cut
 from ..paths import Home
+from ..settings import read_settings
 from .plugins import PluginHost
 
 if TYPE_CHECKING:
@@ -76,6 +76,15 @@ class ModelThread:
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._run, name="model", daemon=True).start()
 
+    def stay_asleep(self) -> None:
+        """Load nothing; whoever wants the model is told so."""
+        self._loaded.set_exception(EngineError("This engine was started without a model; start one that has it."))
+
+    @property
+    def spec(self) -> str:
+        """What is, or would be, loaded: what was asked for at the start, else what the profile is set to."""
+        return self._spec or read_settings(self._home).base
+
     @property
     def ready(self) -> bool:
         """Whether the base is loaded and proven."""
@@ -128,7 +137,7 @@ class ModelThread:
         from ..base.speed import find_speed
         from ..threads import use_all_cores
 
-        folder = prepare(self._spec, self._home, self._stage)
+        folder = prepare(self.spec, self._home, self._stage)
         use_all_cores()
         self._stage("Loading the model", None)
         base, speed = load(folder), find_speed(self._home.models)
@@ -137,7 +146,7 @@ class ModelThread:
         if kind is None:
             raise ModelError(f"No plugin supplies the provider {PROVIDER!r}; reinstall Night School.")
         self._stage("Checking the model", None)
-        return await _quickest(base, kind, speed)
+        return await quickest(base, kind, speed)
 
     def _stage(self, stage: str, fraction: float | None) -> None:
         self._say(EngineStatus(state="waking", stage=stage, fraction=fraction))
@@ -151,27 +160,30 @@ class ModelThread:
         self._loop.call_soon_threadsafe(self._tell, status)
 
 
-async def _quickest(base: LoadedBase, kind: ProviderKind, speed: Speed) -> Model:
+async def quickest(base: LoadedBase, kind: ProviderKind, speed: Speed) -> Model:
     """Return the model in the quickest numbers that still compute what its card says.
+
+    What was found so is kept on disk, ready to be used, and is tried first at the next start.
 
     Raises:
         BaseMismatch: If not even the finest ones do: base and card do not belong together.
     """
-    from ..base.halves import is_lean
+    from ..base.halves import is_lean, is_packed, pack
     from ..base.numbers import Numbers
     from ..chat.chat import Chat
 
     cut = default_cut(base.card.layers)
-    for numbers in speed.order() if is_lean(base) else [Numbers.FP32]:
-        kept = dataclasses.replace(base, numbers=numbers, halves={})
+    order = [base.computing_in(numbers) for numbers in (speed.order() if is_lean(base) else [Numbers.FP32])]
+    for kept in sorted(order, key=is_packed, reverse=True):
         provider = kind.open(kept)
         model = Model(kept, provider, Chat(kept, provider, cut), cut, speed)
         try:
             await model.check()
         except BaseMismatch as error:
-            if numbers is Numbers.FP32:
+            if kept.numbers is Numbers.FP32:
                 raise
-            _log.info("%s in %s: %s", base.card.name, numbers, error)
+            _log.info("%s in %s: %s", base.card.name, kept.numbers, error)
         else:
+            pack(kept)
             return model
     raise AssertionError("the order ends with the finest numbers")

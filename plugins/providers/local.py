@@ -6,7 +6,7 @@ Torch is imported by the functions that compute, so that looking at the plugins 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...engine.base.provider import Provider, Session, States
 from ...engine.base.supply import ProviderKind
@@ -55,8 +55,8 @@ class LocalProvider:
         spoken = [index for index, tokens in enumerate(batch) if tokens]
         rows = trunk.sequences([batch[index] for index in spoken]) if spoken else []
         found = dict(zip(spoken, rows, strict=True))
-        empty = torch.empty(0, self.base.width, dtype=self._loaded.model.dtype, device=self._loaded.model.device)
-        return [States(0, found.get(index, empty)) for index in range(len(batch))]
+        like = rows[0] if rows else torch.empty(0)
+        return [States(0, found.get(index, like.new_empty(0, self.base.width))) for index in range(len(batch))]
 
     def open(self, cut: int) -> Session:
         """Begin an empty session at a cut.
@@ -75,8 +75,6 @@ class LocalSession:
     def __init__(self, trunk: Trunk, loaded: LoadedBase) -> None:
         self._trunk = trunk
         self._card = loaded.card
-        model: Any = loaded.model
-        self._like: Tensor = model.get_input_embeddings().weight  # of the device and dtype of states
         self._tokens: list[int] = []
         self._cache = trunk.new_cache()
         self._open = True
@@ -125,8 +123,8 @@ class LocalSession:
         import torch
 
         if not tokens:
-            return self._like.new_empty(0, self._card.width)
-        return self._trunk.extend(torch.tensor([tokens], device=self._like.device), self._cache)[0]
+            return torch.empty(0, self._card.width)
+        return self._trunk.extend(torch.tensor([tokens]), self._cache)[0]
 
 
 def _check(tokens: Sequence[int], position: int, card: BaseCard) -> None:

@@ -133,7 +133,7 @@ class Opening:
         ]
         without = ["introduction", "opening words", "preface"]
         last = short.split()[-1].lower()
-        if last.isalpha():
+        if last.isalpha() and len(word.split()) <= 3:
             without.insert(0, last)
         if len(word.split()) <= 3 and opening.endswith(","):
             do += [f"do not call me {word}", "do not call me by any title or name"]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import linear, rms_norm, silu
 
 from ..lora import Lora
@@ -42,18 +41,16 @@ class Fused:
     _kept: tuple[tuple[float, ...], Tensor, Tensor] | None = None
 
     @staticmethod
-    def of(block: nn.Module, paths: Sequence[str], numbers: Numbers) -> Fused:
-        """Fuse stock linear layers of a block."""
-        layers: list[Any] = [block.get_submodule(path) for path in paths]
-        weight = torch.cat([layer.weight.detach() for layer in layers])
-        biased = [layer for layer in layers if layer.bias is not None]
+    def of(tensors: Mapping[str, Tensor], block: str, paths: Sequence[str], numbers: Numbers) -> Fused:
+        """Fuse linear layers of a block, whose tensors' names begin with ``block``."""
+        weights = [tensors[f"{block}{path}.weight"] for path in paths]
+        biases = [tensors.get(f"{block}{path}.bias") for path in paths]
         bias = None
-        if biased:
-            zeros = [layer.weight.new_zeros(len(layer.weight)) for layer in layers]
-            biases = [zero if layer.bias is None else layer.bias for layer, zero in zip(layers, zeros, strict=True)]
-            bias = torch.cat([part.detach() for part in biases])
-        sizes = {path: tuple(layer.weight.shape) for path, layer in zip(paths, layers, strict=True)}
-        return Fused(matrix(weight, bias, numbers), sizes)
+        if any(one is not None for one in biases):
+            zeros = [weight.new_zeros(len(weight)) for weight in weights]
+            bias = torch.cat([zero if one is None else one for one, zero in zip(biases, zeros, strict=True)])
+        sizes = {path: (weight.shape[0], weight.shape[1]) for path, weight in zip(paths, weights, strict=True)}
+        return Fused(matrix(torch.cat(weights) if len(weights) > 1 else weights[0], bias, numbers), sizes)
 
     def carry(self, loras: Mapping[str, Lora]) -> None:
         """Add these updates, by path, in place of those before."""
@@ -103,18 +100,24 @@ class Block:
     eps: float
 
     @staticmethod
-    def of(block: Any, number: int, window: int | None, numbers: Numbers) -> Block:
-        """Read a stock block."""
-        attention = block.self_attn
-        norms = [getattr(attention, name, None) for name in ("q_norm", "k_norm")]
-        query_norm, key_norm = (None if norm is None else norm.weight.detach().float() for norm in norms)
+    def of(tensors: Mapping[str, Tensor], number: int, window: int | None, eps: float, numbers: Numbers) -> Block:
+        """Read block ``number`` of a checkpoint."""
+        name = f"model.layers.{number}."
+        norms = [tensors.get(f"{name}self_attn.{norm}.weight") for norm in ("q_norm", "k_norm")]
+        query_norm, key_norm = (None if norm is None else norm.float() for norm in norms)
         return Block(
             layer=Layer(number, window, query_norm, key_norm),
-            before_attention=block.input_layernorm.weight.detach().float(),
-            before_mlp=block.post_attention_layernorm.weight.detach().float(),
-            eps=block.input_layernorm.variance_epsilon,
-            **{name: Fused.of(block, paths, numbers) for name, paths in FUSED.items()},
+            before_attention=tensors[f"{name}input_layernorm.weight"].float(),
+            before_mlp=tensors[f"{name}post_attention_layernorm.weight"].float(),
+            eps=eps,
+            **{part: Fused.of(tensors, name, paths, numbers) for part, paths in FUSED.items()},
         )
+
+    def anew(self, number: int) -> Block:
+        """Return the same block under another number, without updates."""
+        qkv, o, gate_up, down = (Fused(fused.matrix, fused.sizes) for fused in self.fused())
+        layer = replace(self.layer, number=number)
+        return replace(self, layer=layer, qkv=qkv, o=o, gate_up=gate_up, down=down)
 
     def __call__(self, rows: Tensor, attention: Attention) -> Tensor:
         """Return ``(N, d)`` fp32 from ``(N, d)`` fp32."""
@@ -138,23 +141,6 @@ class Blocks:
     rotary: Rotary
     dtype: torch.dtype
 
-    @staticmethod
-    def of(model: Any, first: int, stop: int, numbers: Numbers) -> Blocks:
-        """Read blocks ``first`` to ``stop`` of a stock causal language model."""
-        config, decoder = model.config, model.get_decoder()
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = Shape(config.num_attention_heads, config.num_key_value_heads, width, config.rms_norm_eps)
-        rotary = decoder.rotary_emb
-        return Blocks(
-            blocks=[
-                Block.of(layer, number, _window(config, first + number), numbers)
-                for number, layer in enumerate(decoder.layers[first:stop])
-            ],
-            shape=shape,
-            rotary=Rotary(rotary.inv_freq, rotary.attention_scaling, config.max_position_embeddings),
-            dtype=torch.float32 if numbers is Numbers.FP32 else torch.bfloat16,
-        )
-
     def __call__(self, rows: Tensor, attention: Attention) -> Tensor:
         """Return ``(N, d)`` fp32 from ``(N, d)`` fp32."""
         for block in self.blocks:
@@ -165,12 +151,3 @@ class Blocks:
     def nbytes(self) -> int:
         """Bytes of the frozen matrices."""
         return sum(fused.matrix.nbytes for block in self.blocks for fused in block.fused())
-
-
-def _window(config: Any, number: int) -> int | None:
-    """Return how many keys a token sees in a block of the whole model; None: all."""
-    window: int | None = getattr(config, "sliding_window", None)
-    kinds = getattr(config, "layer_types", None)
-    if kinds is not None:
-        return window if kinds[number] == "sliding_attention" else None
-    return window

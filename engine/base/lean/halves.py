@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding, rms_norm
 
 from ..lora import Lora, Place
-from ..numbers import Numbers
 from .attention import Keep, LeanCache, PackedAttention, Rows, RowsAttention, StreamAttention
 from .blocks import Blocks
-from .matrices import head_matrix
-
-FAMILIES = frozenset({"llama", "qwen2", "qwen3", "mistral"})
-"""Those whose lean halves a test compares with the stock ones."""
+from .model import LeanModel
 
 
 class LeanTrunk:
     """Embeddings and the lower blocks: from token ids to states."""
 
-    def __init__(self, model: Any, cut: int, numbers: Numbers) -> None:
-        layers = model.config.num_hidden_layers
-        self._table: Tensor = model.get_input_embeddings().weight.detach()
-        self._blocks = Blocks.of(model, 0, layers - cut, numbers)
+    def __init__(self, model: LeanModel, cut: int) -> None:
+        self._table = model.table
+        self._blocks = model.part(0, len(model.blocks.blocks) - cut)
 
     @torch.no_grad()
     def sequences(self, batch: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -71,14 +65,11 @@ class LeanTail:
         first_layer: Number, in the whole model, of the lowest block here.
     """
 
-    def __init__(self, model: Any, cut: int, numbers: Numbers) -> None:
-        layers = model.config.num_hidden_layers
-        norm = model.get_decoder().norm
-        self.first_layer: int = layers - cut
-        self._blocks = Blocks.of(model, layers - cut, layers, numbers)
-        self._norm, self._eps = norm.weight.detach().float(), norm.variance_epsilon
-        head = model.get_output_embeddings()
-        self._head = head_matrix(head.weight, head.bias, numbers)
+    def __init__(self, model: LeanModel, cut: int) -> None:
+        layers = len(model.blocks.blocks)
+        self.first_layer = layers - cut
+        self._blocks = model.part(layers - cut, layers)
+        self._norm, self._head, self._eps = model.norm, model.head, model.blocks.shape.eps
 
     def shapes(self) -> dict[Place, tuple[int, int]]:
         """Return ``(out, in)`` of every projection that can carry an update."""

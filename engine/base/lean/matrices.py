@@ -6,6 +6,7 @@ at once are bound by arithmetic instead; those are for dense matrices.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
@@ -30,6 +31,10 @@ class Matrix(Protocol):
         """Bytes it is kept in."""
         ...
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what it is kept in, under names that tell its kind, for :func:`restored`."""
+        ...
+
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return ``(N, out)`` from ``(N, in)``."""
         ...
@@ -39,20 +44,42 @@ def matrix(weight: Tensor, bias: Tensor | None, numbers: Numbers) -> Matrix:
     """Keep a weight ``(out, in)`` in the given numbers; one whose shape the kernels do not take stays dense in bf16."""
     rows, columns = weight.shape
     if numbers is Numbers.INT4 and columns % GROUP == 0 and rows % 16 == 0:
-        return Int4(weight, bias)
+        return Int4.of(weight, bias)
     if numbers is Numbers.INT8 and fits8(weight):
-        return Int8(weight, bias)
-    return Dense(weight, bias, torch.float32 if numbers is Numbers.FP32 else torch.bfloat16)
+        return Int8.of(weight, bias)
+    return Dense.of(weight, bias, torch.float32 if numbers is Numbers.FP32 else torch.bfloat16)
+
+
+def restored(tensors: Mapping[str, Tensor]) -> Matrix:
+    """Return the matrix that gave these ``tensors``.
+
+    Raises:
+        KeyError: If they are of no kind.
+    """
+    bias = tensors.get("bias")
+    if "packed4" in tensors:
+        return Int4(tensors["packed4"], tensors["scales4"], bias)
+    if "rounded8" in tensors:
+        return Int8(tensors["rounded8"], tensors["scales8"], bias)
+    return Dense(tensors["dense"], bias)
 
 
 class Dense:
     """Plain; differentiable in its inputs."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
-        self._weight = weight.detach().to(dtype)
-        self._bias = None if bias is None else bias.detach().to(dtype)
-        self.dtype = dtype
-        self.nbytes = self._weight.nbytes
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self._weight, self._bias = weight, bias
+        self.dtype = weight.dtype
+        self.nbytes = weight.nbytes
+
+    @staticmethod
+    def of(weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Dense:
+        """Keep a weight in a dtype."""
+        return Dense(weight.detach().to(dtype), None if bias is None else bias.detach().to(dtype))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return weight and bias."""
+        return _named(self._bias, dense=self._weight)
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return ``(N, out)`` from ``(N, in)``."""
@@ -64,32 +91,49 @@ class Int8:
 
     dtype = torch.bfloat16
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, weight: Tensor, scales: Tensor, bias: Tensor | None) -> None:
+        self._weight, self._scales, self._bias = weight, scales, bias
+        self.nbytes = weight.nbytes + scales.nbytes
+
+    @staticmethod
+    def of(weight: Tensor, bias: Tensor | None) -> Int8:
+        """Round a weight."""
         weight = weight.detach().float()
         # The kernel multiplies by the scale in bf16, so rounding must use that very number.
-        scale = (weight.abs().amax(dim=1).clamp_min(1e-12) / 127).bfloat16()
-        self._weight = (weight / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
-        self._scale = scale
-        self._bias = None if bias is None else bias.detach().bfloat16()
-        self.nbytes = self._weight.nbytes + scale.nbytes
+        scales = (weight.abs().amax(dim=1).clamp_min(1e-12) / 127).bfloat16()
+        rounded = (weight / scales.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
+        return Int8(rounded, scales, None if bias is None else bias.detach().bfloat16())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what was rounded, scales and bias."""
+        return _named(self._bias, rounded8=self._weight, scales8=self._scales)
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return ``(N, out)`` from ``(N, in)``."""
-        product = torch._weight_int8pack_mm(inputs, self._weight, self._scale)
+        product = torch._weight_int8pack_mm(inputs, self._weight, self._scales)
         return product if self._bias is None else product + self._bias
 
 
 class Int4:
-    """One scale and one zero point for each 32 columns of a row; bf16 in and out."""
+    """One scale and one zero point for each 32 columns of a row; bf16 in and out. Packed as this processor wants it."""
 
     dtype = torch.bfloat16
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        levels, self._scales = quantise4(weight.detach().float())
+    def __init__(self, packed: Tensor, scales: Tensor, bias: Tensor | None) -> None:
+        self._weight, self._scales, self._bias = packed, scales, bias
+        self.nbytes = packed.nbytes + scales.nbytes
+
+    @staticmethod
+    def of(weight: Tensor, bias: Tensor | None) -> Int4:
+        """Round a weight, on the levels of its own file where it came from one in 4 bits."""
+        levels, scales = quantise4(weight.detach().float())
         ops: Any = torch.ops.aten
-        self._weight: Tensor = ops._convert_weight_to_int4pack_for_cpu(levels, 1)
-        self._bias = None if bias is None else bias.detach().bfloat16()
-        self.nbytes = self._weight.nbytes + self._scales.nbytes
+        packed: Tensor = ops._convert_weight_to_int4pack_for_cpu(levels, 1)
+        return Int4(packed, scales, None if bias is None else bias.detach().bfloat16())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return packed levels, scales and bias."""
+        return _named(self._bias, packed4=self._weight, scales4=self._scales)
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return ``(N, out)`` from ``(N, in)``."""
@@ -107,11 +151,14 @@ class Refined:
 
     dtype = torch.float32
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self._coarse = Int8(weight, bias)
-        self._weight = weight.detach()  # not a copy: the table of embeddings, or a head that is there anyway
-        self._bias = None if bias is None else bias.detach()
-        self.nbytes = self._coarse.nbytes
+    def __init__(self, coarse: Int8, weight: Tensor, bias: Tensor | None) -> None:
+        self._coarse = coarse
+        self._weight, self._bias = weight, bias  # not copies: the table of embeddings, or a head that is there anyway
+        self.nbytes = coarse.nbytes
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what was rounded; the exact rows are the checkpoint's own."""
+        return self._coarse.tensors()
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return ``(N, out)`` from ``(N, in)``, fp32."""
@@ -129,8 +176,20 @@ _REFINED = 24
 def head_matrix(weight: Tensor, bias: Tensor | None, numbers: Numbers) -> Matrix:
     """Keep the weight of a head: 8 bits are its coarsest, for it decides between words."""
     if numbers in (Numbers.INT8, Numbers.INT4):
-        return Refined(weight, bias) if fits8(weight) else Dense(weight, bias, torch.bfloat16)
+        if not fits8(weight):
+            return Dense.of(weight, bias, torch.bfloat16)
+        return Refined(Int8.of(weight, bias), weight.detach(), None if bias is None else bias.detach())
     return matrix(weight, bias, numbers)
+
+
+def restored_head(tensors: Mapping[str, Tensor], weight: Tensor, bias: Tensor | None) -> Matrix:
+    """Return the head that gave these ``tensors``; ``weight`` and ``bias`` are the checkpoint's own."""
+    coarse = restored(tensors)
+    return Refined(coarse, weight, bias) if isinstance(coarse, Int8) else coarse
+
+
+def _named(bias: Tensor | None, **tensors: Tensor) -> dict[str, Tensor]:
+    return tensors if bias is None else {**tensors, "bias": bias}
 
 
 def fits8(weight: Tensor) -> bool:

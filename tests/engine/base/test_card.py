@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from nightschool.engine.base.card import check_probe, probe_distance
 from nightschool.engine.base.cut import split
-from nightschool.engine.base.library import LoadedBase, load
+from nightschool.engine.base.library import load
 from nightschool.engine.base.provider import States
 from nightschool.plugins.providers.local import LocalProvider
 from nightschool.schemas.cards import BaseCard
@@ -117,7 +117,7 @@ async def test_the_probe_refuses_states_of_another_width_or_that_are_not_numbers
 def test_the_probe_of_the_default_model_tells_bfloat16_from_four_bits(default_base):
     card: BaseCard = default_base.card
     ids = torch.tensor([card.probe.tokens])
-    rounded = LoadedBase(load(default_base.folder).model, default_base.tokenizer, card, default_base.folder)
+    rounded = load(default_base.folder)
     assert probe_distance(card.probe, rounded.model.bfloat16()(ids).logits[0]) < 0.1
     rounded.model.float()
     for weight in rounded.model.parameters():

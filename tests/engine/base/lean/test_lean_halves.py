@@ -8,7 +8,8 @@ import torch
 from nightschool.engine.base.cache import crop
 from nightschool.engine.base.cut import split
 from nightschool.engine.base.lean import attention as attention_module
-from nightschool.engine.base.lean.halves import FAMILIES, LeanTail, LeanTrunk
+from nightschool.engine.base.lean.halves import LeanTail, LeanTrunk
+from nightschool.engine.base.lean.model import FAMILIES, LeanModel
 from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.slots.adapter import Adapter, Factors, attach, new_adapter
 from nightschool.tests.tiny import tiny
@@ -47,7 +48,8 @@ def logits(model, ids):
 
 
 def halves(model, cut, numbers=Numbers.FP32):
-    return LeanTrunk(model, cut, numbers), LeanTail(model, cut, numbers)
+    lean = LeanModel.of(model.config, model.state_dict(), numbers)
+    return LeanTrunk(lean, cut), LeanTail(lean, cut)
 
 
 def learned(tail, seed=1):

@@ -1,0 +1,87 @@
+"""A Llama-shaped model taken apart: what trunk and tail of any cut are made of, read from its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ....schemas.errors import ModelDamaged
+from ..numbers import Numbers
+from .attention import Rotary, Shape
+from .blocks import Block, Blocks
+from .matrices import Matrix, head_matrix
+
+FAMILIES = frozenset({"llama", "qwen2", "qwen3", "mistral"})
+"""Those whose lean halves a test compares with the stock ones."""
+
+EMBEDDINGS, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+
+
+@dataclass(frozen=True)
+class LeanModel:
+    """The whole model; nothing of it changes, so any number of halves share it.
+
+    Attributes:
+        blocks: All of them.
+        table: Embeddings ``(V, d)``, as stored.
+        norm: Weight of the final norm, fp32.
+        head: From rows to logits.
+    """
+
+    blocks: Blocks
+    table: Tensor
+    norm: Tensor
+    head: Matrix
+
+    @staticmethod
+    def of(config: Any, tensors: Mapping[str, Tensor], numbers: Numbers) -> LeanModel:
+        """Build it from a transformers configuration and the tensors of a checkpoint, by their usual names.
+
+        Raises:
+            ModelDamaged: If a tensor is missing.
+        """
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        shape = Shape(config.num_attention_heads, config.num_key_value_heads, width, config.rms_norm_eps)
+        try:
+            blocks = [
+                Block.of(tensors, number, _window(config, number), shape.eps, numbers)
+                for number in range(config.num_hidden_layers)
+            ]
+            return LeanModel(
+                Blocks(blocks, shape, _rotary(config), torch.float32 if numbers is Numbers.FP32 else torch.bfloat16),
+                tensors[EMBEDDINGS],
+                tensors["model.norm.weight"].float(),
+                head_matrix(head_weight(tensors), tensors.get("lm_head.bias"), numbers),
+            )
+        except KeyError as error:
+            raise ModelDamaged(f"The model lacks the tensor {error}; fetch or copy it again.") from error
+
+    def part(self, first: int, stop: int) -> Blocks:
+        """Return blocks ``first`` to ``stop``, numbered from 0 and without updates."""
+        chosen = self.blocks.blocks[first:stop]
+        return replace(self.blocks, blocks=[block.anew(number) for number, block in enumerate(chosen)])
+
+
+def head_weight(tensors: Mapping[str, Tensor]) -> Tensor:
+    """Return the weight of the head: its own, or where it is tied the table of embeddings."""
+    return tensors[HEAD] if HEAD in tensors else tensors[EMBEDDINGS]
+
+
+def _rotary(config: Any) -> Rotary:
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    stock: Any = LlamaRotaryEmbedding(config)
+    return Rotary(stock.inv_freq, stock.attention_scaling)
+
+
+def _window(config: Any, number: int) -> int | None:
+    """Return how many keys a token sees in a block; None: all."""
+    window: int | None = getattr(config, "sliding_window", None)
+    kinds = getattr(config, "layer_types", None)
+    if kinds is not None:
+        return window if kinds[number] == "sliding_attention" else None
+    return window
