@@ -10,7 +10,9 @@ the class name travels over the engine pipe, so that the other side raises the s
     │   ├── ModelNotFound          11   no such folder, hub name or installed default model
     │   ├── ModelDamaged           12   a hash, a shape or a length is not what it must be
     │   ├── UnsupportedFamily      13   the cut is not proven exact for this architecture
-    │   └── BaseMismatch           14   the base is not the one the card or the adapter names
+    │   ├── BaseMismatch           14   the base is not the one the card or the adapter names
+    │   ├── ModelInUse             15   the base is needed, or is being fetched
+    │   └── PullCancelled          16
     ├── StorageError               20
     │   ├── DiskFull               21
     │   ├── Locked                 22   another Night School uses the profile
@@ -80,6 +82,18 @@ class BaseMismatch(ModelError):
     """The base at hand is not the one a card, a version or a probe names."""
 
     exit_code = 14
+
+
+class ModelInUse(ModelError):
+    """The base cannot be removed or fetched now, because something needs it or fetches it."""
+
+    exit_code = 15
+
+
+class PullCancelled(ModelError):
+    """The user stopped the fetching of a base; the next pull goes on from there."""
+
+    exit_code = 16
 
 
 class StorageError(NightSchoolError):

@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from .cards import BaseCard
+from .models import KnownBase, KnownBases
 from .records import (
     Conversation,
     Lesson,
@@ -56,9 +57,12 @@ class Request(BaseModel, Generic[R]):
 
 
 class EngineStatus(Record):
-    """How far the engine is: ``waking`` (with a stage and, where known, a share done), ``ready`` or ``failed``."""
+    """How far the engine is: ``waking`` (with a stage and, where known, a share done), ``ready`` or ``failed``.
 
-    state: Literal["waking", "ready", "failed"]
+    An engine that was started to do without a base is ``asleep`` and stays so.
+    """
+
+    state: Literal["waking", "ready", "failed", "asleep"]
     stage: str = ""
     fraction: float | None = None
     base: BaseCard | None = None
@@ -90,6 +94,46 @@ class Shutdown(Request[None]):
     """Finish what is being written, then end."""
 
     method = "engine.shutdown"
+
+
+# -- bases: answered also while one loads, and where none could be loaded ----------------------------------------------
+
+
+class ListModels(Request[KnownBases]):
+    """The bases of the catalogue and those on this machine."""
+
+    method = "models.list"
+
+
+class PullModel(Request[KnownBase]):
+    """Fetch a base and make it ready. Told: ``model.pull``. ``spec`` as ``library.prepare`` takes it."""
+
+    method = "models.pull"
+    spec: str
+
+
+class CancelPull(Request[bool]):
+    """Stop fetching; what is there stays for the next pull. False: nothing was being fetched."""
+
+    method = "models.cancel"
+
+
+class UseModel(Request[KnownBase]):
+    """Let the profile start with a base that is on this machine; the engine that runs keeps its own."""
+
+    method = "models.use"
+    spec: str
+
+
+class RemoveModel(Request[int]):
+    """Remove a base, or what a broken pull left of it, from the disk; returns the bytes that came free.
+
+    ``force`` removes it also where the profile starts with it (then with the default again) or slots learned on it.
+    """
+
+    method = "models.remove"
+    spec: str
+    force: bool = False
 
 
 # -- slots and versions -----------------------------------------------------------------------------------------------
@@ -360,6 +404,15 @@ class StudyEndedEvent(Record):
     study: Study
 
 
+class PullEvent(Record):
+    """How far the fetching of a base is; ``fraction`` None: not known."""
+
+    kind: Literal["model.pull"] = "model.pull"
+    spec: str
+    stage: str
+    fraction: float | None = None
+
+
 class NoticeEvent(Record):
     """Something the user should read once (to everybody)."""
 
@@ -369,7 +422,7 @@ class NoticeEvent(Record):
 
 
 Event = Annotated[
-    StateEvent | MessageEvent | DeltaEvent | SignalEvent | StudyEvent | StudyEndedEvent | NoticeEvent,
+    StateEvent | MessageEvent | DeltaEvent | SignalEvent | StudyEvent | StudyEndedEvent | PullEvent | NoticeEvent,
     Field(discriminator="kind"),
 ]
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from .records import Record
 
 
-class CatalogModel(Record):
+class CatalogBase(Record):
     """One base of the catalogue; ``engine/base/catalog.json`` holds them.
 
     ``source`` is what ``library.prepare`` takes: ``default``, or a name on the Hugging Face hub.
@@ -25,6 +25,7 @@ class CatalogModel(Record):
     licence: str = Field(description="SPDX name, LicenseRef-... where SPDX has none.")
     languages: str
     gated: bool = Field(default=False, description="The hub asks to log in and to accept its terms first.")
+    thinks: bool = Field(default=False, description="It thinks aloud before it answers.")
     note: str = Field(description="What it is good for, in one sentence.")
 
 
@@ -38,7 +39,7 @@ class Fit(StrEnum):
     NOT = "not"
 
 
-class Model(Record):
+class KnownBase(Record):
     """A base as a list shows it: known from the catalogue, on this machine, or both. None and "" are not known."""
 
     spec: str = Field(description="What pull, use and remove take.")
@@ -64,10 +65,14 @@ class Model(Record):
     trouble: str = Field(default="", description="Why it cannot be used, where that is known.")
 
 
-class Models(Record):
-    """Every base that is known, the machine's memory in bytes, and the largest one that fits it well."""
+class KnownBases(Record):
+    """Every base that is known, and the machine's memory in bytes."""
 
-    rows: list[Model]
+    rows: list[KnownBase]
     memory_total: int
     memory_available: int
-    suggestion: str = Field(default="", description="``spec`` of it; empty: none is larger than what is in use.")
+    suggestion: str = Field(
+        default="",
+        description="While the default base is in use: ``spec`` of the largest that fits well, is free for everybody "
+        "and answers without thinking aloud first; empty if there is none.",
+    )

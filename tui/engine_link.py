@@ -20,8 +20,11 @@ class EngineLink(Protocol):
     Callbacks may run in any task or thread and must return at once; the app only posts messages from them.
     """
 
-    async def start(self) -> None:
-        """Spawn the engine process and return at once; it wakes in the background and tells ``engine.state``."""
+    async def start(self, *, wake: bool = True) -> None:
+        """Spawn the engine process and return at once; it wakes in the background and tells ``engine.state``.
+
+        ``wake`` False: it loads no base, for what needs none.
+        """
         ...
 
     async def call(self, request: Request[R], on_event: Callable[[Event], None] | None = None) -> R:
@@ -40,8 +43,11 @@ class EngineLink(Protocol):
         """Hear, with one sentence, that the engine process ended without being asked to."""
         ...
 
-    async def restart(self) -> None:
-        """Spawn a new engine process after a loss; listeners stay."""
+    async def restart(self, model: str | None = None) -> None:
+        """Spawn a new engine process after a loss, or in place of the one that runs; listeners stay.
+
+        ``model`` is the base from now on, empty: what the profile is set to; None: as before.
+        """
         ...
 
     async def close(self) -> None:

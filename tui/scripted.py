@@ -75,15 +75,18 @@ class ScriptedEngine:
 
     # -- the link -----------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
+    async def start(self, *, wake: bool = True) -> None:
         """Wake in the background."""
         self.starts += 1
         self._dead = asyncio.Event()
+        if not wake:
+            self.state = ask.EngineStatus(state="asleep")
+            return
         task = asyncio.create_task(self._wake_up())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def restart(self) -> None:
+    async def restart(self, model: str | None = None) -> None:
         """Wake again."""
         await self.start()
 

@@ -54,11 +54,12 @@ class EngineClient:
 
         Args:
             home: The profile it works on.
-            model: The base, as ``library.prepare`` takes it; empty: the default model.
+            model: The base, as ``library.prepare`` takes it; empty: what the profile is set to.
             argv: Another command to run as the engine; ``--model`` is appended as for the usual one.
         """
         self.home = home
-        self._argv = [*(argv or [sys.executable, "-P", "-m", ENGINE]), *(["--model", model] if model else [])]
+        self._argv = argv or [sys.executable, "-P", "-m", ENGINE]
+        self._model = model
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._closing = False
@@ -72,8 +73,11 @@ class EngineClient:
         """Process id of the engine, where one runs."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
-    async def start(self) -> None:
+    async def start(self, *, wake: bool = True) -> None:
         """Spawn the engine process and return at once; it wakes in the background and tells ``engine.state``.
+
+        Args:
+            wake: Whether it is to load a base.
 
         Raises:
             EngineError: If it cannot be spawned.
@@ -86,6 +90,8 @@ class EngineClient:
             try:
                 self._process = await asyncio.create_subprocess_exec(
                     *self._argv,
+                    *(["--model", self._model] if self._model else []),
+                    *([] if wake else ["--asleep"]),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=log,
@@ -131,8 +137,12 @@ class EngineClient:
         """Hear, with one sentence, that the engine process ended without being asked to."""
         self._lost.append(callback)
 
-    async def restart(self) -> None:
-        """Spawn a new engine process after a loss, or in place of the one that runs; listeners stay."""
+    async def restart(self, model: str | None = None) -> None:
+        """Spawn a new engine process after a loss, or in place of the one that runs; listeners stay.
+
+        ``model`` is the base from now on, as for the class; None leaves it as it was.
+        """
+        self._model = self._model if model is None else model
         await self.close()
         await self.start()
 

@@ -1,7 +1,8 @@
-"""The engine process: ``python -m nightschool.engine.host.process [--model BASE]``, spoken to over stdin and stdout.
+"""The engine process: ``python -m nightschool.engine.host.process [--model BASE] [--asleep]``, spoken to over a pipe.
 
-It says at once that it wakes, opens the profile, loads the base in the background, and ends when its stdin closes, so
-that it never outlives the app. Whatever a library prints goes to stderr, which is the log: the pipe is ours alone.
+It says at once that it wakes, opens the profile, loads the base in the background (not with ``--asleep``), and ends
+when its stdin closes, so that it never outlives the app. Whatever a library prints goes to stderr, which is the log:
+the pipe is ours alone.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the engine until its stdin closes or it is told to end."""
     parser = argparse.ArgumentParser(prog="nightschool-engine")
     parser.add_argument("--model", default="")
+    parser.add_argument("--asleep", action="store_true")
     arguments = parser.parse_args(argv)
     incoming, outgoing = _take_pipe()
     faulthandler.enable()
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     code = 0
     try:
-        asyncio.run(Engine(find_home(), arguments.model).run(incoming, outgoing))
+        asyncio.run(Engine(find_home(), arguments.model, asleep=arguments.asleep).run(incoming, outgoing))
     except Exception:  # noqa: BLE001 (the last word of the process: it goes to the log, not into torch's teardown)
         _log.exception("the engine failed")
         code = 1
@@ -64,9 +66,10 @@ def _take_pipe() -> tuple[int, int]:
 class Engine:
     """Serves one client: reads requests, answers each in a task of its own, and tells how far it is."""
 
-    def __init__(self, home: Home, model: str) -> None:
+    def __init__(self, home: Home, model: str, *, asleep: bool) -> None:
         self._home = home
         self._model = model
+        self._asleep = asleep
         self._status = EngineStatus(state="waking", stage="Opening the profile")
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
@@ -105,7 +108,11 @@ class Engine:
             failure = error if isinstance(error, NightSchoolError) else self._broken(error)
             self._set_status(EngineStatus(state="failed", error=str(failure), error_code=type(failure).__name__))
             raise failure from error
-        profile.rooms.model.start()
+        if self._asleep:
+            profile.rooms.model.stay_asleep()
+            self._set_status(EngineStatus(state="asleep"))
+        else:
+            profile.rooms.model.start()
         return profile, service
 
     def _broken(self, error: Exception) -> NightSchoolError:

@@ -13,6 +13,7 @@ from .chat_service import ChatService
 from .conversation_service import ConversationService
 from .correction_service import CorrectionService
 from .lesson_service import LessonService
+from .model_service import ModelService
 from .rooms import Handler, Rooms, Tell
 from .slot_service import SlotService, settle_after_crash
 from .study_service import StudyService
@@ -29,11 +30,16 @@ class Service:
         self._rooms = rooms
         chat, corrections = ChatService(rooms), CorrectionService(rooms)
         conversations, slots = ConversationService(rooms), SlotService(rooms)
-        lessons, self._studies = LessonService(rooms), StudyService(rooms)
+        lessons, self._studies, self._models = LessonService(rooms), StudyService(rooms), ModelService(rooms)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
             "engine.shutdown": self._shutdown,
+            "models.list": self._models.list_all,
+            "models.pull": self._models.pull,
+            "models.cancel": self._models.cancel,
+            "models.use": self._models.use,
+            "models.remove": self._models.remove,
             "slots.list": slots.list_all,
             "slots.create": slots.create,
             "slots.update": slots.update,
@@ -81,10 +87,11 @@ class Service:
         settle_after_crash(self._rooms)
 
     async def close(self) -> None:
-        """Stop replies and study, wait until what was said is stored."""
+        """Stop replies, study and fetching, wait until what was said is stored."""
         for answering in self._rooms.answering.values():
             answering.stopped.set()
         await self._studies.close()
+        await self._models.close()
         deadline = asyncio.get_running_loop().time() + CLOSE_SECONDS
         while self._rooms.answering and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)

@@ -94,6 +94,7 @@ class ScriptedModel:
         self.awake = asyncio.Event()
         self.awake.set()
         self.failure = None
+        self.spec = ""
 
     @property
     def ready(self):

@@ -15,7 +15,7 @@ import pytest
 from nightschool.engine.host.client import EngineClient
 from nightschool.engine.paths import Home
 from nightschool.schemas import messages as ask
-from nightschool.schemas.errors import EngineLost, Locked, ModelNotFound, ProtocolError, UsageError
+from nightschool.schemas.errors import EngineError, EngineLost, Locked, ModelNotFound, ProtocolError, UsageError
 from nightschool.schemas.records import Finish, Role
 from nightschool.tui.engine_link import EngineLink
 
@@ -96,6 +96,27 @@ async def test_an_engine_that_finds_no_model_says_so_and_answers_the_rest(engine
     with pytest.raises(ModelNotFound):
         await engine.call(ask.SendMessage(conversation=conversation, text="Hi"))
     assert await engine.call(ask.ListMessages(conversation=conversation)) == []
+
+
+async def test_an_engine_starts_with_the_base_that_the_profile_chose(engines, home, tiny_base_folder, wait_until):
+    """Nothing is loaded while it only fetches and chooses; the next start has it, and one of its own at the next."""
+    engine = engines()
+    states = states_of(engine)
+    await engine.start(wake=False)
+    row = await engine.call(ask.PullModel(spec=str(tiny_base_folder)))
+    assert (await engine.call(ask.GetStatus())).state == "asleep" and not row.loaded
+    with pytest.raises(EngineError, match="without a model"):
+        conversation = (await engine.call(ask.CreateConversation(slot="science"))).id
+        await engine.call(ask.SendMessage(conversation=conversation, text="Hi"))
+    assert (await engine.call(ask.UseModel(spec=row.spec))).chosen
+    await engine.restart()
+    await wait_until(lambda: states[-1].state == "ready")
+    assert states[-1].base.fingerprint == row.fingerprint
+    assert [one.title for one in (await engine.call(ask.ListModels())).rows if one.loaded] == [row.title]
+    await engine.restart(str(home.root / "nowhere"))
+    await wait_until(lambda: states[-1].state == "failed")
+    await engine.restart("")
+    await wait_until(lambda: states[-1].state == "ready")
 
 
 async def test_a_second_engine_on_a_profile_is_refused(engines, tmp_path, wait_until):
@@ -207,7 +228,7 @@ async def test_an_engine_that_is_killed_leaves_no_study_behind(engines, home, wa
 
 
 async def test_an_answer_of_the_wrong_kind_is_refused(engines):
-    engine = engines(script='input(); print(\'{"id":1,"result":{"state":"asleep"}}\', flush=True); input()')
+    engine = engines(script='input(); print(\'{"id":1,"result":{"state":"dreaming"}}\', flush=True); input()')
     await engine.start()
     with pytest.raises(ProtocolError):
         await engine.call(ask.GetStatus())

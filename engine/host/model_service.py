@@ -1,0 +1,165 @@
+"""The bases of the profile: listed, fetched, chosen and removed, whether or not one is loaded."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from ...schemas.errors import Damaged, ModelDamaged, ModelInUse, ModelNotFound, PullCancelled
+from ...schemas.messages import CancelPull, ListModels, NoticeEvent, PullEvent, PullModel, RemoveModel, UseModel
+from ...schemas.models import KnownBase, KnownBases
+from ..base import installed
+from ..base.catalog import DEFAULT, source_of
+from ..base.installed import Installed, find_installed, leftovers
+from ..settings import choose_base, read_settings
+from .model_list import Machine, Use, list_bases
+from .pull import run_pull
+from .rooms import Rooms, Tell
+
+DEFAULT_CHOICE = ""
+"""What the settings say where the default base is chosen."""
+
+
+class ModelService:
+    """Handlers of ``models.*``."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._pulling: asyncio.Task[Path] | None = None
+        self._pulled = ""
+
+    async def list_all(self, request: ListModels, tell: Tell) -> KnownBases:
+        """List the bases of the catalogue and those on this machine."""
+        import psutil
+
+        home, memory = self._rooms.home, psutil.virtual_memory()
+        found = await asyncio.to_thread(installed.installed, home)
+        partial = {name: size for name, (_, size) in (await asyncio.to_thread(leftovers, home)).items()}
+        use = Use(read_settings(home).base, await self._loaded(), self._learned())
+        return list_bases(found, partial, use, Machine(memory.total, memory.available))
+
+    async def pull(self, request: PullModel, tell: Tell) -> KnownBase:
+        """Fetch a base in a process of its own and return its row.
+
+        Raises:
+            ModelInUse: If another is being fetched.
+            PullCancelled: If it was stopped.
+        """
+        if self._pulling is not None:
+            raise ModelInUse(f"{self._pulled} is being fetched already; wait for it, or cancel it first.")
+
+        def told(stage: str, fraction: float | None) -> None:
+            tell(PullEvent(spec=request.spec, stage=stage, fraction=fraction))
+
+        work = asyncio.create_task(run_pull(request.spec, self._rooms.home, told))
+        self._pulling, self._pulled = work, request.spec
+        try:
+            await asyncio.wait({work})
+        finally:
+            self._pulling = None
+        if work.cancelled():
+            raise PullCancelled(f"Fetching {request.spec} was stopped; the next pull goes on from there.")
+        return await self._row(work.result())
+
+    async def cancel(self, request: CancelPull, tell: Tell) -> bool:
+        """Stop fetching; returns when it has ended."""
+        if self._pulling is None or not self._pulling.cancel():
+            return False
+        await asyncio.wait({self._pulling})
+        return True
+
+    async def use(self, request: UseModel, tell: Tell) -> KnownBase:
+        """Let the profile start with a base from now on.
+
+        Raises:
+            ModelNotFound: If it is not on this machine.
+            ModelDamaged: If it cannot be used as it lies there.
+        """
+        home, default = self._rooms.home, source_of(request.spec) == DEFAULT
+        found = find_installed(request.spec, home)
+        if found is None and not default:
+            raise ModelNotFound(
+                f"{request.spec} is not on this machine; fetch it first with `nightschool models pull {request.spec}`."
+            )
+        if found is not None and found.trouble and not default:  # the default one repairs itself
+            raise ModelDamaged(found.trouble)
+        choose_base(home, DEFAULT_CHOICE if default or found is None else found.spec)
+        if found is not None and found.card is not None:
+            self._warn(found.card.fingerprint, found.card.name)
+        return await self._row(found.folder if found else None)
+
+    async def remove(self, request: RemoveModel, tell: Tell) -> int:
+        """Remove a base from the disk, or what a broken pull left of one.
+
+        Raises:
+            ModelNotFound: If nothing of it is here.
+            ModelInUse: If it is loaded or being fetched; or, without ``force``, if the profile starts with it or a slot
+                learned on it.
+        """
+        home = self._rooms.home
+        if self._pulling is not None and source_of(self._pulled) == source_of(request.spec):
+            raise ModelInUse(f"{request.spec} is being fetched; cancel that first.")
+        found = find_installed(request.spec, home)
+        if found is None:
+            return await self._remove_leftover(request.spec)
+        if found.folder == await self._loaded():
+            raise ModelInUse(f"{request.spec} answers now; use another model first, then remove it.")
+        if not request.force:
+            self._refuse_needed(found, request.spec)
+        freed = await asyncio.to_thread(installed.remove, found.folder)
+        if read_settings(home).base and found.answers_to(read_settings(home).base):
+            choose_base(home, "")
+        return freed
+
+    async def close(self) -> None:
+        """Stop fetching, as the engine ends."""
+        await self.cancel(CancelPull(), lambda event: None)
+
+    # -- what is needed -----------------------------------------------------------------------------------------------
+
+    async def _loaded(self) -> Path | None:
+        """Return the folder of the base that answers, None while none does."""
+        return (await self._rooms.model.model()).base.folder if self._rooms.model.ready else None
+
+    def _learned(self) -> dict[str, list[str]]:
+        """Return the slots by the fingerprint of the base that their current generation was learned on."""
+        learned: dict[str, list[str]] = {}
+        for slot in self._rooms.store.list():
+            try:
+                version = self._rooms.store.current(slot.name)
+            except Damaged:
+                continue  # the user was told of it when the engine started
+            if version.adapter_sha256 is not None:
+                learned.setdefault(version.base, []).append(slot.name)
+        return learned
+
+    def _refuse_needed(self, found: Installed, spec: str) -> None:
+        if found.answers_to(self._rooms.model.spec):
+            raise ModelInUse(f"The profile starts with {spec}; use another model first, or remove it with --force.")
+        slots = self._learned().get(found.card.fingerprint, []) if found.card else []
+        if slots:
+            raise ModelInUse(
+                f"What {', '.join(slots)} learned works with {spec} alone; roll back to 0 first, or remove it with "
+                "--force."
+            )
+
+    def _warn(self, fingerprint: str, name: str) -> None:
+        """Say which slots will not answer with another base."""
+        slots = [slot for base, slots in self._learned().items() if base != fingerprint for slot in slots]
+        if slots:
+            text = f"{', '.join(slots)} learned on another model; with {name}, roll back to 0 before you ask there."
+            self._rooms.broadcast(NoticeEvent(level="warning", text=text))
+
+    # -- rows ---------------------------------------------------------------------------------------------------------
+
+    async def _row(self, folder: Path | None) -> KnownBase:
+        """Return the row of a prepared base; None: of the default one, which leads the catalogue."""
+        rows = (await self.list_all(ListModels(), lambda event: None)).rows
+        return next(row for row in rows if folder is None or row.folder == str(folder))
+
+    async def _remove_leftover(self, spec: str) -> int:
+        name = source_of(spec).partition("@")[0].rpartition("/")[2]
+        left = leftovers(self._rooms.home).get(name)
+        if left is None:
+            raise ModelNotFound(f"{spec} is not on this machine; `nightschool models` lists what is.")
+        return await asyncio.to_thread(installed.remove, left[0])
