@@ -265,10 +265,12 @@ def _staged(final: Path, *, resume: bool = False) -> Iterator[Path]:
 def _finish(part: Path, name: str, tell: Tell, *, source: str, key: str, licence: str = "") -> None:
     """Add card and manifest to the files of a model: the proof that it loads comes before its name."""
     from .card import make_card
+    from .widened import stored_dtype, widened
 
     tell("Taking its fingerprint", 0.9)
-    model, tokenizer = _read_model(part, None), _read_tokenizer(part)
-    card = make_card(part, model, tokenizer, name=name, source=source, licence=licence)
+    model, tokenizer = _read_model(part, stored_dtype(part)), _read_tokenizer(part)
+    with widened(model):
+        card = make_card(part, model, tokenizer, name=name, source=source, licence=licence)
     write_atomic(part / CARD, card.model_dump_json())
     write_manifest(part, key)
     tell("Ready", 1.0)
