@@ -5,7 +5,7 @@
 
 Both sides are greedy and keep their defaults otherwise. ``ratio_vs_llama_cpp`` is tokens a second once the first is
 there, ours over llama.cpp's; ``prefill_ratio_vs_llama_cpp`` is tokens of a prompt a second, from the text of the prompt
-to the first token of the reply. Every prompt is a new one, so that neither side finds anything of it in a cache.
+to the first token of the reply. Each prompt to be read is a new one, so that no side finds any of it in a cache.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ async def main() -> int:
     options = _options()
     try:
         import llama_cpp
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != "llama_cpp":
+            raise
         print(HOW, file=sys.stderr)
         return NOT_INSTALLED
     threads = use_all_cores()

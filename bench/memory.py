@@ -21,6 +21,7 @@ from nightschool.engine.base import library, provider, speed  # noqa: F401 (impo
 from nightschool.engine.base.halves import open_tail, open_trunk
 from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.chat.chat import Turn
+from nightschool.engine.chat.prompt import encode, render
 from nightschool.engine.host.model_thread import Model
 from nightschool.engine.paths import find_home
 from nightschool.schemas.records import Role
@@ -53,7 +54,7 @@ async def _chat(model: Model, tokens: int) -> int:
         turns.append(Turn(Role.USER, text_of(model.base, tokens // 2, number)))
         answer = await timed_reply(model, 0, turns, tokens=REPLY_TOKENS)
         turns.append(Turn(Role.ASSISTANT, answer.reply.text))
-    return model.chat.computed
+    return len(encode(model.base, render(model.base, turns)))
 
 
 def _bytes_a_token(model: Model) -> int:

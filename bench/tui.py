@@ -33,6 +33,8 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from nightschool.engine.paths import Home, find_home
+
 COLUMNS, ROWS = 120, 36
 LETTERS = [chr(code) for code in range(0x1200, 0x1358) if unicodedata.name(chr(code), "")]
 PROMPT = b"Say something"
@@ -225,8 +227,10 @@ def main() -> int:
         installed = Path(sys.executable).parent / "nightschool"
         command = [str(installed) if installed.exists() else shutil.which("nightschool") or "nightschool"]
     with tempfile.TemporaryDirectory(prefix="nightschool-bench-", ignore_cleanup_errors=True) as folder:
-        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        environment.setdefault("NIGHTSCHOOL_HOME", folder)
+        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "NIGHTSCHOOL_HOME": folder}
+        models = find_home().models
+        if models.is_dir():  # prepared bases are downloads; everything else of the profile is fresh
+            Home(Path(folder)).models.symlink_to(models, target_is_directory=True)
         measure(command, environment, "scripted" if chosen.scripted else "real", chosen.starts, chosen.keys)
     return 0
 
