@@ -18,11 +18,12 @@ from torch import Tensor
 from ...schemas.messages import Sampling
 from ...schemas.records import Finish
 from ..base.cache import crop
-from ..base.halves import Cache, Tail, open_tail
+from ..base.halves import Cache, Tail, is_lean, open_tail
 from ..base.library import LoadedBase
 from ..base.provider import Provider, Session
 from ..slots.adapter import Adapter, attach
 from .detokenize import Detokenizer
+from .drafts import Drafts
 from .prompt import Turn, encode, fit
 from .sampler import Sampler
 
@@ -63,6 +64,8 @@ class Chat:
         self._tail: Tail = open_tail(base, cut)
         self._voice: Path | None = None
         self._streams: OrderedDict[int, _Stream] = OrderedDict()
+        # A stock cache may not be able to forget, and a wrong guess must be forgotten.
+        self._drafting = is_lean(base)
         self.computed = 0  # tokens that went through the trunk, for benchmarks and tests
 
     async def reply(
@@ -121,20 +124,32 @@ class Chat:
             return Reply("", Finish.CANCELLED, 0)
         sampler, detokenizer = Sampler(sampling), Detokenizer(self._base.tokenizer)
         ends = frozenset(self._base.card.end_of_turn)
-        finish, count = Finish.LENGTH, 0
-        while count < sampling.max_tokens and len(stream.tokens) < self._base.card.context:
+        drafts = Drafts(stream.tokens)
+        guessed: list[int] = []  # tokens at the end of the stream that are not said yet
+        right = 0  # how many of them came true
+        finish, count, said = Finish.LENGTH, 0, len(stream.tokens)
+        while count < sampling.max_tokens and said < self._base.card.context:
             if cancelled():
                 finish = Finish.CANCELLED
                 break
-            token = sampler.choose(self._tail.head(hidden), stream.tokens)
+            token = sampler.choose(self._tail.head(hidden[right]), stream.tokens[:said])
             if token in ends:
                 finish = Finish.STOP
                 break
-            count += 1
+            count, said = count + 1, said + 1
             piece = detokenizer.feed(token)
             if piece:
                 on_text(piece)
-            hidden = (await self._extend(stream, [token]))[-1]
+            drafts.add(token)
+            if right < len(guessed) and guessed[right] == token:
+                right += 1
+                continue
+            self._cut_back(stream, said - 1)
+            drafts.judge(right, len(guessed))
+            room = min(sampling.max_tokens - count - 1, self._base.card.context - said) if self._drafting else 0
+            guessed, right = drafts.guess(room), 0
+            hidden = await self._extend(stream, [token, *guessed])
+        self._cut_back(stream, said)
         rest = detokenizer.flush()
         if rest:
             on_text(rest)
@@ -144,13 +159,13 @@ class Chat:
         return Reply(detokenizer.text, finish, count)
 
     async def _read(self, stream: _Stream, text: str, cancelled: Callable[[], bool]) -> Tensor | None:
-        """Bring the stream to ``text`` and return the hidden row after its last token; None if cancelled on the way."""
+        """Bring the stream to ``text`` and return the row after its last token, ``(1, d)``; None if cancelled."""
         if stream.text and text.startswith(stream.text):
             tokens = stream.tokens + encode(self._base, text[len(stream.text) :])
         else:
             tokens = encode(self._base, text)
         same = _common(stream.tokens, tokens[:-1])  # the last one is always computed: its row is wanted
-        await self._cut_back(stream, same)
+        self._cut_back(stream, same)
         stream.text = ""
         hidden: Tensor | None = None
         for start in range(same, len(tokens), _CHUNK):
@@ -158,7 +173,7 @@ class Chat:
                 return None
             hidden = await self._extend(stream, tokens[start : start + _CHUNK])
         stream.text = text
-        return hidden[-1] if hidden is not None else None
+        return hidden[-1:] if hidden is not None else None
 
     async def _extend(self, stream: _Stream, tokens: list[int]) -> Tensor:
         """Append tokens and return their rows after the final norm, ``(T, d)``."""
@@ -193,12 +208,17 @@ class Chat:
             for start in range(0, len(rows), _CHUNK):
                 self._tail.extend(rows[None, start : start + _CHUNK], stream.cache)
 
-    async def _cut_back(self, stream: _Stream, length: int) -> None:
-        if length == len(stream.tokens):
+    def _cut_back(self, stream: _Stream, length: int) -> None:
+        """Forget the last tokens; the provider hears of it with the next ones."""
+        surplus = len(stream.tokens) - length
+        if not surplus:
             return
-        stream.tokens = stream.tokens[:length]
-        stream.states = [torch.cat(stream.states)[:length]] if length else []
-        await stream.session.extend(length, [])
+        del stream.tokens[length:]
+        while surplus:
+            last = stream.states.pop()
+            if len(last) > surplus:
+                stream.states.append(last[:-surplus])
+            surplus -= min(surplus, len(last))
         if not crop(stream.cache, length):
             stream.cache = self._tail.new_cache()
             self._fill(stream)

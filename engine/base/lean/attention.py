@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -154,7 +155,7 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, start: int, window: int
     if total > _SHORT:
         mask = None
         if start or (window is not None and total > window):
-            mask = _seen(start, total, window)
+            mask = _seen_far(start, total, window)
         out = scaled_dot_product_attention(
             query[None], keys[None], values[None], attn_mask=mask, is_causal=mask is None, enable_gqa=True
         )[0]
@@ -162,18 +163,24 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, start: int, window: int
     # The heads that share keys are the rows of one product.
     grouped = (query * width**-0.5).reshape(shared, -1, width)
     scores = torch.matmul(grouped, keys.transpose(-1, -2)).float().view(shared, -1, count, total)
-    hidden = ~_seen(start, total, window)
+    hidden = ~_seen_near(start, total, window)
     weights = scores.masked_fill(hidden, float("-inf")).softmax(dim=-1).to(values.dtype)
     out = torch.matmul(weights.view(shared, -1, total), values)
     return out.view(heads, count, width).transpose(0, 1).reshape(count, heads * width)
 
 
+@torch.inference_mode(mode=False)  # it is kept, also for passes that are differentiated
 def _seen(start: int, total: int, window: int | None) -> Tensor:
     """Return ``(total - start, total)``: whether the token at position ``start + i`` sees the key at ``j``."""
     place = torch.arange(start, total)[:, None]
     keys = torch.arange(total)[None]
     seen = keys <= place
     return seen if window is None else seen & (keys > place - window)
+
+
+# Every block of a pass asks for the same; the near ones are small.
+_seen_near = lru_cache(maxsize=32)(_seen)
+_seen_far = lru_cache(maxsize=2)(_seen)
 
 
 @dataclass
