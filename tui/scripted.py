@@ -15,6 +15,7 @@ from ..schemas import messages as ask
 from ..schemas import records as rec
 from ..schemas.cards import BaseCard, Probe
 from ..schemas.errors import Busy, EngineLost, NightSchoolError, NotFound, NothingToLearn
+from .scripted_bases import ScriptedBases
 
 R = TypeVar("R")
 Tell = Callable[[ask.Event], None]
@@ -32,12 +33,13 @@ SLOTS = (
 )
 
 
-class ScriptedEngine:
+class ScriptedEngine(ScriptedBases):
     """Stands in for the engine client; what it answers is set by its attributes."""
 
     def __init__(self, *, pause: float = 0.0, wake: float = 0.0) -> None:
+        super().__init__()
         self.pause = pause
-        """Seconds between two pieces of a reply, and between two steps of a study."""
+        """Seconds between two pieces of a reply, and between two steps of a study or a pull."""
         self.wake = wake
         """Seconds of each stage of waking."""
         self.reply = "The capital of France is **Paris**."
@@ -48,7 +50,7 @@ class ScriptedEngine:
         self.stalled: set[str] = set()
         """Methods that are never answered."""
         self.hold = asyncio.Event()
-        """While cleared, a reply waits after its first piece."""
+        """While cleared, a reply or a pull waits after its first piece."""
         self.hold.set()
         self.awake = asyncio.Event()
         """While cleared, the engine stays in its first stage of waking."""
@@ -56,6 +58,8 @@ class ScriptedEngine:
         self.asked: list[ask.Request[Any]] = []
         self.starts = 0
         self.state = ask.EngineStatus(state="waking", stage="starting")
+        self.model: str | None = None
+        """What a restart asked for."""
         self.slots = {name: rec.Slot(name=name, title=title, description=text) for name, title, text in SLOTS}
         self.conversations: dict[int, rec.Conversation] = {}
         self.deleted: dict[int, rec.Conversation] = {}
@@ -87,7 +91,9 @@ class ScriptedEngine:
         task.add_done_callback(self._tasks.discard)
 
     async def restart(self, model: str | None = None) -> None:
-        """Wake again."""
+        """Wake again, with the base that was chosen."""
+        self.model = model
+        self.load_chosen()
         await self.start()
 
     async def close(self) -> None:
@@ -146,7 +152,8 @@ class ScriptedEngine:
             self._tell(ask.StateEvent(status=self.state))
             await asyncio.sleep(self.wake)
             await self.awake.wait()
-        self.state = ask.EngineStatus(state="ready", base=CARD)
+        card = CARD.model_copy(update={"name": self.loaded.title, "fingerprint": self.loaded.fingerprint})
+        self.state = ask.EngineStatus(state="ready", base=card)
         self._tell(ask.StateEvent(status=self.state))
 
     # -- engine and slots ---------------------------------------------------------------------------------------------

@@ -52,7 +52,8 @@ def parse(spec: str) -> Address:
     match = _SPEC.fullmatch(spec)
     if match is None or spec.startswith((".", "/", "~")):
         raise ModelNotFound(
-            f"There is no folder {spec!r}; name one that exists, or owner/name on the Hugging Face hub."
+            f"There is no folder or file {spec!r}; name one that is there, one that `nightschool models` lists, or "
+            "owner/name on the Hugging Face hub."
         )
     return Address(match["name"], match["revision"])
 

@@ -128,6 +128,15 @@ def test_a_stopped_study_is_cancelled(command, start, left):
     assert "study.cancel" in left()["asked"]
 
 
+def test_a_stopped_pull_says_how_it_goes_on(command, start, left):
+    process = start(command("models", "pull", "some/model"))
+    assert "Fetching weights" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    assert "the next pull goes on from there" in err and "Traceback" not in err
+
+
 def test_a_reader_that_leaves_ends_the_reply_quietly(command, start, left):
     process = start(command("ask", "Tell me"))
     os.read(process.stdout.fileno(), 5)

@@ -149,10 +149,11 @@ class Desk:
 Body = Callable[..., Awaitable[int | None]]
 
 
-def talks(body: Body) -> Callable[..., int]:
+def talks(body: Body, *, wake: bool = True) -> Callable[..., int]:
     """Make a command of an async function: it gets a desk with a started engine first, then the options.
 
-    What it returns is the exit code. The engine is closed whatever happens.
+    What it returns is the exit code. The engine is closed whatever happens. ``wake`` False: it needs no base, so none
+    is loaded.
     """
 
     @functools.wraps(body)
@@ -160,14 +161,14 @@ def talks(body: Body) -> Callable[..., int]:
         profile = click.get_current_context().find_object(Profile)
         assert profile is not None
         try:
-            return asyncio.run(_talk(body, Desk(profile, as_json=as_json), values))
+            return asyncio.run(_talk(body, Desk(profile, as_json=as_json), values, wake=wake))
         except BrokenPipeError as error:
             raise OutputClosed from error
 
     return json_option(command)
 
 
-async def _talk(body: Body, desk: Desk, values: dict[str, Any]) -> int:
+async def _talk(body: Body, desk: Desk, values: dict[str, Any], *, wake: bool) -> int:
     task = asyncio.current_task()
     assert task is not None
     loop = asyncio.get_running_loop()
@@ -175,7 +176,7 @@ async def _talk(body: Body, desk: Desk, values: dict[str, Any]) -> int:
         loop.add_signal_handler(signal.SIGTERM, task.cancel)
     desk.link.listen(desk.hear)
     try:
-        await desk.link.start()
+        await desk.link.start(wake=wake)
         return await body(desk, **values) or 0
     finally:
         desk.status.clear()

@@ -13,7 +13,7 @@ from ...engine.paths import find_home
 from ...schemas.errors import NightSchoolError, UsageError
 from ...schemas.messages import Check
 from ...schemas.messages import Doctor as LookAround
-from . import chat, conversations, learning, slots
+from . import chat, conversations, learning, models, slots
 from .desk import Connect, Desk, Profile, talks
 from .options import examples
 from .output import table
@@ -28,12 +28,15 @@ from .output import table
         "nightschool study --slot science",
         "nightschool --home ~/other-profile conversations",
     )
-    + "\n\nExit codes: 0 done, 2 wrong use, 3 not found, 10-14 model, 20-23 files (22: Night School is open already), "
+    + "\n\nExit codes: 0 done, 2 wrong use, 3 not found, 10-16 model, 20-23 files (22: Night School is open already), "
     "30-32 chat, 40-44 study, 50-52 engine, 60 plugin, 130 stopped with ctrl+c.",
 )
 @click.option("--home", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", help="Another profile.")
 @click.option(
-    "--model", default="", metavar="MODEL", help="A folder, or owner/name[@revision] of the Hugging Face hub."
+    "--model",
+    default="",
+    metavar="MODEL",
+    help="A name of `nightschool models`, owner/name[@revision] of the Hugging Face hub, a folder or a .gguf file.",
 )
 @click.option("--slot", metavar="SLOT", help="The slot to begin in, by name.")
 @click.version_option(__version__, message="%(version)s")
@@ -86,6 +89,7 @@ COMMANDS = (
     slots.versions,
     slots.rollback,
     conversations.conversations,
+    models.models,
     doctor,
 )
 for _command in COMMANDS:
