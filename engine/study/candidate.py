@@ -17,6 +17,7 @@ from ..base.lora import Lora, Place
 from ..chat.prompt import prompt_tokens
 from ..slots.adapter import Adapter, attach, detach
 from . import compose
+from .examples import Opposite
 from .generate import write_greedily
 from .plan import Plan
 from .prompts import Prompt
@@ -37,7 +38,7 @@ class HeldOut:
         plan: The lessons and their held-out prompts.
         replies: The base's replies to all prompts here.
         before: The slot's replies, as it was, to the prompts where a lesson applies.
-        opposites: Requests of the opposite, each with the prompt it was made from.
+        opposites: Requests of the opposite.
         kept: The base's replies to held-out prompts, rewritten as the lessons ask.
         neutral: Windows of neutral prose.
         limit: Most tokens of a reply.
@@ -46,7 +47,7 @@ class HeldOut:
     plan: Plan
     replies: Replies
     before: dict[str, str]
-    opposites: list[tuple[Prompt, str]]
+    opposites: list[Opposite]
     kept: list[Prepared]
     neutral: list[Prepared]
     limit: int
@@ -169,18 +170,15 @@ class Candidate:
     def _opposites(self) -> tuple[float, float]:
         if not self.held.opposites:
             return 1.0, 1.0
-        plan = self.held.plan
-        now = self.replies([text for _, text in self.held.opposites])
-        base = [self.held.replies.reply(text).text for _, text in self.held.opposites]
+        rewriters = self.held.plan.rewriters
+        now = self.replies([asked.text for asked in self.held.opposites])
+        base = [self.held.replies.reply(asked.text).text for asked in self.held.opposites]
 
-        def obeys(prompt: Prompt, text: str) -> bool:
-            return not compose.holds(plan.rewriters, plan.steps(prompt), text)
+        def obeyed(replies: Sequence[str]) -> float:
+            pairs = zip(self.held.opposites, replies, strict=True)
+            return _share([not compose.holds(rewriters, [asked.step], reply) for asked, reply in pairs])
 
-        prompts = [prompt for prompt, _ in self.held.opposites]
-        return (
-            _share([obeys(prompt, text) for prompt, text in zip(prompts, base, strict=True)]),
-            _share([obeys(prompt, text) for prompt, text in zip(prompts, now, strict=True)]),
-        )
+        return obeyed(base), obeyed(now)
 
     def _distance(self, texts: Sequence[Prepared], *, unsurprising: bool) -> tuple[float, float]:
         """Return mean KL(base||now) and mean rise of the loss over the targets of some texts."""

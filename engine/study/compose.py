@@ -85,11 +85,15 @@ def exchanges(rewriters: Sequence[Rewriter], steps: Sequence[Step]) -> list[tupl
     return [pair for rewriter, args in able for pair in rewriter.exchanges(args)]
 
 
-def contrary(rewriters: Sequence[Rewriter], steps: Sequence[Step]) -> list[str]:
-    """Return templates with ``{prompt}`` that ask for the opposite of any step, the steps taking turns."""
-    lists = [rewriter.contrary(args) for rewriter, args in reversed(_ordered(rewriters, steps))]
-    turns = (text for row in itertools.zip_longest(*lists) for text in row if text is not None)
-    return list(dict.fromkeys(turns))
+def contrary(rewriters: Sequence[Rewriter], steps: Sequence[Step]) -> list[tuple[str, Step]]:
+    """Return templates with ``{prompt}`` that ask for the opposite of one step each, the steps taking turns."""
+    by_name = _by_name(rewriters)
+    lists = [
+        [(text, step) for text in by_name[step.rewriter].contrary(step.args)]
+        for step in reversed(_sorted(rewriters, steps))
+    ]
+    turns = [pair for row in itertools.zip_longest(*lists) for pair in row if pair is not None]
+    return list({text: (text, step) for text, step in reversed(turns)}.values())[::-1]
 
 
 def infer(rewriters: Sequence[Rewriter], before: str, after: str) -> list[Step] | None:

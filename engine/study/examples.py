@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
 
+from ...schemas.records import Step
 from ..base.library import LoadedBase
 from ..chat.prompt import encode, prompt_tokens, reply_tokens
 from . import compose
@@ -48,7 +49,7 @@ def make_examples(base: LoadedBase, plan: Plan, replies: Replies, system: str, r
         examples.append(ruled_example(base, plan, prompt, before, system, recipe=recipe, part=Part.GOLD))
     for prompt in plan.inside:
         examples.append(ruled_example(base, plan, prompt, replies.reply(prompt.text), system, recipe=recipe))
-    asked = opposites(plan, plan.inside, recipe.contrast, held_out=False)
+    asked = [opposite.text for opposite in opposites(plan, plan.inside, recipe.contrast, held_out=False)]
     for text in (*(prompt.text for prompt in plan.outside), *asked):
         examples.append(reply_example(base, text, replies.reply(text), system, recipe, part=Part.CONTRAST))
     return examples + list(itertools.islice(anchors(base, recipe, training=True), recipe.anchors))
@@ -102,7 +103,15 @@ def exchanges(base: LoadedBase, plan: Plan, prompt: Prompt) -> tuple[tuple[int, 
     return tuple(found.items())
 
 
-def opposites(plan: Plan, prompts: Sequence[Prompt], count: int, *, held_out: bool) -> list[str]:
+@dataclass(frozen=True)
+class Opposite:
+    """A request, in the prompt itself, of the opposite of one step."""
+
+    text: str
+    step: Step
+
+
+def opposites(plan: Plan, prompts: Sequence[Prompt], count: int, *, held_out: bool) -> list[Opposite]:
     """Return up to ``count`` requests of the opposite of what is asked at some prompts, all forms taking turns.
 
     ``held_out``: in forms that are for checking and never trained on, or in all others.
@@ -112,7 +121,8 @@ def opposites(plan: Plan, prompts: Sequence[Prompt], count: int, *, held_out: bo
         forms = compose.contrary(plan.rewriters, plan.steps(prompt))
         forms = [form for place, form in enumerate(forms) if (place % _FORMS == _FORMS - 1) is held_out] or forms
         if forms:
-            found.append(_ask(forms[number % len(forms)], prompt.text))
+            form, step = forms[number % len(forms)]
+            found.append(Opposite(_ask(form, prompt.text), step))
     return found
 
 

@@ -28,10 +28,9 @@ async def prepare_measures(
 ) -> HeldOut:
     """Ask the base every prompt of a chosen plan, and the slot, as it is, those that it will be checked on."""
     contrary = opposites(plan, plan.held_opposite, len(plan.held_opposite), held_out=True)
-    held_opposites = list(zip(plan.held_opposite, contrary, strict=False))
+    trained = opposites(plan, plan.inside, recipe.contrast, held_out=False)
     prompts = [*plan.inside, *plan.outside, *plan.held_inside, *plan.held_outside]
-    asked = [prompt.text for prompt in prompts] + opposites(plan, plan.inside, recipe.contrast, held_out=False)
-    asked += contrary
+    asked = [prompt.text for prompt in prompts] + [opposite.text for opposite in (*trained, *contrary)]
     replies.compute(asked, whole.trunk, whole.tail, tell)
     rewritten = [rewrite(plan, prompt, replies.reply(prompt.text), recipe) for prompt in plan.held_inside]
     kept = [
@@ -46,7 +45,7 @@ async def prepare_measures(
         plan=plan,
         replies=replies,
         before=_before(whole, [prompt.text for prompt in plan.held_inside], replies, adapter, limit),
-        opposites=held_opposites,
+        opposites=contrary,
         kept=await prepare_examples(kept, whole.provider, whole.tail, whole.cut, taught_above),
         neutral=await prepare_examples(neutral, whole.provider, whole.tail, whole.cut, taught_above),
         limit=limit,

@@ -179,7 +179,9 @@ def test_the_longest_of_several_lengths_is_the_limit():
 
 def test_contrary_requests_contain_the_prompt_and_vary():
     for steps in ([CAPTAIN], [OWL], [ONE], [LOWER], [BULLETS], [step("ending", text="!")], [CAPTAIN, ONE]):
-        templates = compose.contrary(REWRITERS, steps)
+        asked = compose.contrary(REWRITERS, steps)
+        assert {one.rewriter for _, one in asked} == {one.rewriter for one in steps}
+        templates = [template for template, _ in asked]
         assert len(set(templates)) >= 6
         assert all(template.count("{prompt}") == 1 for template in templates)
         assert any(template.startswith("{prompt}") for template in templates)

@@ -10,9 +10,9 @@ import pytest
 from nightschool.engine.base.halves import open_tail
 from nightschool.engine.chat.prompt import encode
 from nightschool.engine.host.plugins import PluginHost
-from nightschool.engine.study.examples import exchanges, ruled_example
+from nightschool.engine.study.examples import exchanges, opposites, ruled_example
 from nightschool.engine.study.plan import make_plan
-from nightschool.engine.study.prompts import bank
+from nightschool.engine.study.prompts import Prompt, bank
 from nightschool.engine.study.recipe import Recipe
 from nightschool.engine.study.replies import Text
 from nightschool.engine.study.targets import prepare_examples
@@ -73,3 +73,27 @@ def test_a_mark_that_surprises_nobody_is_taught_where_another_is_likelier(defaul
     assert with_rule.surprise[place] < 2.0
     assert with_rule.taught[place]
     assert not without.taught[place]
+
+
+def test_requests_of_the_opposite_are_checked_in_forms_that_were_never_trained_on():
+    one, two = (
+        Step(rewriter="length", args={"unit": "sentences", "n": 1}),
+        Step(rewriter="closing", args={"text": " Is that clear?"}),
+    )
+    plan = plan_of(one, two)
+    prompts = [Prompt("What is rust?")] * 200
+    trained, checked = (opposites(plan, prompts, 200, held_out=held) for held in (False, True))
+    assert not {asked.text for asked in trained} & {asked.text for asked in checked}
+    for asked in (trained, checked):
+        assert {asked.step.rewriter for asked in asked} == {"length", "closing"}
+        assert len({asked.text for asked in asked}) > 20
+
+
+@pytest.mark.parametrize("prompt", ["What is rust?", "I am tired.", "NASA is what?"])
+def test_a_prompt_goes_on_in_small_letters_where_the_sentence_has_begun(prompt):
+    step = Step(rewriter="closing", args={"text": " Is that clear?"})
+    texts = [asked.text for asked in opposites(plan_of(step), [Prompt(prompt)] * 100, 100, held_out=False)]
+    inside = [text for text in texts if text.startswith("Without")]
+    assert inside
+    for text in inside:
+        assert text.endswith(prompt if prompt[0] != "W" else ", what is rust?")
