@@ -33,5 +33,9 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Every benchmark but the learning cases, into bench/results/ and docs/benchmarks.md; for a quiet machine.
+bench: setup
+	$(BIN)/python bench/all.py
+
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
