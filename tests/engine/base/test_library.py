@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from nightschool.engine.base import library
+from nightschool.engine.base.halves import open_tail, open_trunk
 from nightschool.engine.base.library import load, prepare
 from nightschool.engine.base.weights import MANIFEST
 from nightschool.engine.paths import Home
@@ -258,3 +259,26 @@ def test_other_families_load_from_a_folder(tmp_path, family):
     ids = torch.arange(12)[None]
     with torch.no_grad():
         assert torch.equal(base.model(ids).logits, tiny(family)(ids).logits)
+
+
+def test_a_prepared_base_says_what_it_says_without_the_stock_model_and_its_import(folder, home, monkeypatch):
+    base = load(prepare(str(folder), home, quiet))
+    monkeypatch.setattr(library, "_read_tokenizer", None)
+    monkeypatch.setattr(library, "_read_model", None)
+    again = load(base.folder)
+    assert again.tokenizer.encode("Hello there") == base.tokenizer.encode("Hello there")
+    ids = [1, 2, 3, 4]
+    with torch.no_grad():
+        tail, trunk = open_tail(again, 2), open_trunk(again, 2)
+        got = tail.head(tail.sequences(trunk.sequences([ids]))[0])
+    torch.testing.assert_close(got, tiny("llama")(torch.tensor([ids])).logits[0], atol=1e-4, rtol=1e-4)
+
+
+def test_a_tokenizer_that_the_general_class_reads_otherwise_is_read_by_its_own(folder, home, monkeypatch):
+    base = load(prepare(str(folder), home, quiet))
+    other = base.card.model_copy(update={"tokenizer_hash": "0" * 64})
+    asked = []
+    monkeypatch.setattr(library, "_read_tokenizer", lambda path: asked.append(path) or "its own")
+    monkeypatch.setattr(library, "_read_card", lambda path: other)
+    assert load(base.folder).tokenizer == "its own"
+    assert asked == [base.folder]
