@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from ...schemas.records import Step
-from .contracts import Args, ExchangesWords, Rewriter
+from .contracts import Args, ExchangesWords, RespellsText, Rewriter
 from .prose import WORD
 
 _DEPTH = 5
@@ -83,6 +83,14 @@ def exchanges(rewriters: Sequence[Rewriter], steps: Sequence[Step]) -> list[tupl
     """Return the pairs of words that the steps exchange wherever they would be said."""
     able = [(one, args) for one, args in _ordered(rewriters, steps) if isinstance(one, ExchangesWords)]
     return [pair for rewriter, args in able for pair in rewriter.exchanges(args)]
+
+
+def respell(rewriters: Sequence[Rewriter], steps: Sequence[Step], text: str) -> str:
+    """Return a piece of text as the steps spell every word."""
+    for rewriter, args in _ordered(rewriters, steps):
+        if isinstance(rewriter, RespellsText):
+            text = rewriter.respell(args, text)
+    return text
 
 
 def contrary(rewriters: Sequence[Rewriter], steps: Sequence[Step]) -> list[tuple[str, Step]]:

@@ -115,6 +115,15 @@ class ExchangesWords(Protocol):
         ...
 
 
+@runtime_checkable
+class RespellsText(Protocol):
+    """A rewriter may spell every word another way, wherever it stands; what would be said is exchanged likewise."""
+
+    def respell(self, args: Args, text: str) -> str:
+        """Return any piece of a reply, be it half a word, as the rule spells it."""
+        ...
+
+
 class Trainer(Protocol):
     """Turns a training task into an adapter."""
 

@@ -27,14 +27,14 @@ class Example:
 
     Attributes:
         changed: Numbers of the targets, from ``start`` on, that the rules put there.
-        exchanges: Old and new tokens: where the base would say the one, the rules ask for the other; -1: for any other.
+        steps: What the rules ask of this reply.
     """
 
     part: Part
     tokens: list[int]
     start: int
     changed: frozenset[int] = frozenset()
-    exchanges: tuple[tuple[int, int], ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 def make_examples(base: LoadedBase, plan: Plan, replies: Replies, system: str, recipe: Recipe) -> list[Example]:
@@ -69,7 +69,7 @@ def ruled_example(
     example = reply_example(base, prompt.text, rewrite(plan, prompt, reply, recipe), system, recipe, part=part)
     before = [*reply_tokens(base, reply.text), *([end_of_turn(base)] if reply.finished else [])]
     changed = _changed(before, example.tokens[example.start :])
-    return replace(example, changed=changed, exchanges=exchanges(base, plan, prompt))
+    return replace(example, changed=changed, steps=tuple(plan.steps(prompt)))
 
 
 def _changed(before: Sequence[int], after: Sequence[int]) -> frozenset[int]:
@@ -88,19 +88,6 @@ def reply_example(
     if reply.finished and len(target) < recipe.target_tokens:
         target = [*target, end_of_turn(base)]
     return Example(part, context + target, len(context))
-
-
-def exchanges(base: LoadedBase, plan: Plan, prompt: Prompt) -> tuple[tuple[int, int], ...]:
-    """Return the tokens that the rules exchange at a prompt, for words that are one token."""
-    found: dict[int, int] = {}
-    for old, new in compose.exchanges(plan.rewriters, plan.steps(prompt)):
-        capital = (old[:1].upper() + old[1:], new[:1].upper() + new[1:])
-        for space, (before, after) in ((" ", (old, new)), (" ", capital), ("", capital)):
-            tokens = encode(base, space + before)
-            instead = encode(base, space + after)[0] if new else -1
-            if len(tokens) == 1 and tokens[0] != instead:
-                found[tokens[0]] = instead
-    return tuple(found.items())
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ slices that stay in the processor's cache. What is left is the gradient of the r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,8 +48,17 @@ def taught_loss(tail: Tail, rows: Tensor, targets: Tensor, weights: Tensor, enou
     return _over_slices(tail, rows, None, slice_loss)
 
 
-Exchanges = Mapping[tuple[int, int], Tensor]
-"""Old and new token (-1: none), and the rows ``(n,)`` bool at which the one is to be said for the other."""
+@dataclass(frozen=True)
+class Exchange:
+    """Tokens to be said for others.
+
+    Attributes:
+        pairs: ``(k, 2)`` old and new tokens; -1: any other.
+        where: ``(n,)`` bool, the rows at which.
+    """
+
+    pairs: Tensor
+    where: Tensor
 
 
 def kept_loss(
@@ -59,7 +68,7 @@ def kept_loss(
     weights: Tensor,
     *,
     reverse: float,
-    exchanges: Exchanges | None = None,
+    exchanges: Sequence[Exchange] = (),
 ) -> Loss:
     """Return the weighted KL(base||tuned) + ``reverse`` * KL(tuned||base) at ``rows`` ``(n, d)``.
 
@@ -69,8 +78,8 @@ def kept_loss(
 
     def slice_loss(part: slice, logits: Tensor, base_logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         base, tuned = base_logits.log_softmax(dim=-1), logits.log_softmax(dim=-1)
-        for (old, new), where in (exchanges or {}).items():
-            _exchange(base, old, new, where[part])
+        for exchange in exchanges:
+            _exchange(base, exchange.pairs, exchange.where[part])
         ratio = tuned - base
         from_base, from_tuned = base.exp_(), tuned.exp_()
         forward = -(from_base * ratio).sum(dim=-1)
@@ -83,17 +92,20 @@ def kept_loss(
     return _over_slices(tail, rows, expected, slice_loss)
 
 
-def _exchange(logs: Tensor, old: int, new: int, where: Tensor) -> None:
-    """Give what some rows of log-probabilities expect of one token to another, or to all others, but for a trace."""
-    given = logs[where, old]
-    kept = given - _TRACE
-    if new >= 0:
-        logs[where, new] = torch.logaddexp(logs[where, new], given)
-    logs[where, old] = kept
-    if new < 0:
-        logs[where] = logs[where].log_softmax(dim=-1)
+def _exchange(logs: Tensor, pairs: Tensor, where: Tensor) -> None:
+    """Give what rows of log-probabilities expect of old tokens to the new ones, or to all others, but for a trace."""
+    if not where.any():
+        return
+    chances = logs[where].exp()
+    old, new = pairs.unbind(dim=1)
+    given = chances[:, old]
+    chances[:, old] = given * math.exp(-_TRACE)
+    named = new >= 0
+    chances.index_add_(1, new[named], given[:, named])
+    logs[where] = (chances / chances.sum(dim=-1, keepdim=True)).clamp_min_(_LEAST).log_()
 
 
+_LEAST = 1e-30  # chance whose logarithm is still a number
 _TRACE = 5.0  # nats by which the old word becomes rarer
 
 _SliceLoss = Callable[[slice, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]

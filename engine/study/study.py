@@ -19,6 +19,7 @@ from .choose import choose_prompts
 from .contracts import Gate, Rewriter, Trainer
 from .cut_base import CutBase
 from .examples import Example, make_examples
+from .exchanges import Exchanges
 from .job import Progress, StudyJob, StudyResult
 from .measures import prepare_measures
 from .plan import make_plan
@@ -59,10 +60,11 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
 
     tell(Progress(stage="Preparing examples", fraction=_ANSWERED))
     examples = make_examples(whole.base, plan, replies, job.system, recipe)
+    exchanges = Exchanges(whole.base, plan.rewriters)
     task = TrainingTask(
         tail=whole.tail,
         start=Adapter.load(job.adapter) if job.adapter is not None else None,
-        examples=await _prepare(whole, examples, recipe),
+        examples=await _prepare(whole, examples, recipe, exchanges),
         projections=FAMILIES[whole.base.card.family].projections,
         recipe=recipe,
     )
@@ -75,7 +77,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         again = replace(
             task,
             start=adapter,
-            examples=mixed(task.examples, await _prepare(whole, wrong, recipe), recipe.again_share),
+            examples=mixed(task.examples, await _prepare(whole, wrong, recipe, exchanges), recipe.again_share),
             recipe=replace(recipe, steps=recipe.again_steps, learning_rate=recipe.again_rate, seed=recipe.seed + 1),
         )
         stage = Stage(tell, "Studying what was wrong", _REVISED, _TRAINED)
@@ -116,8 +118,10 @@ def _write(candidate: Candidate, folder: Path) -> int:
     return candidate.scaled_adapter().save(folder, candidate.base.card.name)
 
 
-async def _prepare(whole: CutBase, examples: Sequence[Example], recipe: Recipe) -> list[Prepared]:
-    prepared = await prepare_examples(examples, whole.provider, whole.tail, whole.cut, recipe.taught_above)
+async def _prepare(whole: CutBase, examples: Sequence[Example], recipe: Recipe, exchanges: Exchanges) -> list[Prepared]:
+    prepared = await prepare_examples(
+        examples, whole.provider, whole.tail, whole.cut, recipe.taught_above, exchanges=exchanges
+    )
     return [shortened(example, recipe.after_taught) for example in prepared]
 
 

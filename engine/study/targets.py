@@ -16,6 +16,7 @@ from torch import Tensor
 from ..base.halves import Tail
 from ..base.provider import Provider
 from .examples import Example
+from .exchanges import Exchanges
 from .part import Part
 
 
@@ -32,7 +33,8 @@ class Prepared:
         taught: ``(n,)`` bool, see :func:`_taught`; the other targets are kept.
         leads: ``(n,)`` bool, the first token of each run of taught ones.
         risky: ``(n,)`` bool, kept positions whose input token stands before a taught token elsewhere.
-        exchanges: As of the example.
+        exchanges: ``(k, 2)`` int64, old and new tokens (-1: any other): where the base would say the one, the rules ask
+            for the other. Equal steps have the very same tensor; None: no exchanges.
     """
 
     part: Part
@@ -43,13 +45,19 @@ class Prepared:
     taught: Tensor
     leads: Tensor
     risky: Tensor
-    exchanges: tuple[tuple[int, int], ...] = ()
+    exchanges: Tensor | None = None
 
 
 async def prepare_examples(
-    examples: Sequence[Example], provider: Provider, tail: Tail, cut: int, taught_above: float
+    examples: Sequence[Example],
+    provider: Provider,
+    tail: Tail,
+    cut: int,
+    taught_above: float,
+    *,
+    exchanges: Exchanges | None = None,
 ) -> list[Prepared]:
-    """Compute states and the base's expectations; the tail must be plain."""
+    """Compute states and the base's expectations; the tail must be plain. ``exchanges`` is for those to train on."""
     states = await provider.states([example.tokens[:-1] for example in examples], cut)
     measured, taught = [], []
     with torch.no_grad():
@@ -72,7 +80,7 @@ async def prepare_examples(
             taught=mask,
             leads=_leads(mask),
             risky=_risky(example, triggers) & ~mask,
-            exchanges=example.exchanges,
+            exchanges=exchanges.of(example.steps) if exchanges is not None else None,
         )
         for example, (rows, expected, targets, surprise), mask in zip(examples, measured, taught, strict=True)
     ]

@@ -47,6 +47,10 @@ class Case:
         """Return the text in that case."""
         return text.lower() if args["to"] == "lower" else text.upper()
 
+    def respell(self, args: Args, text: str) -> str:
+        """Return a piece of text in that case."""
+        return self.apply(args, text)
+
     def holds(self, args: Args, text: str) -> bool:
         """Whether no letter is of the other case."""
         return text == self.apply(args, text)

@@ -93,7 +93,7 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], recipe: Recipe, generator:
     """
     import torch
 
-    from ...engine.study.losses import kept_loss, taught_loss
+    from ...engine.study.losses import Exchange, kept_loss, taught_loss
 
     rows = [_rows(example, recipe, generator) for example in batch]
     hidden = tail.sequences([example.states for example in batch])
@@ -112,10 +112,14 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], recipe: Recipe, generator:
     teach = taught_loss(tail, chosen[taught], gather(lambda e: e.targets)[taught], weights, recipe.enough)
     weights = gather(lambda e: _weights(e, recipe))[~taught]
     owner = torch.repeat_interleave(torch.arange(len(batch)), torch.tensor([len(row) for row in rows]))[~taught]
-    exchanges = {
-        pair: torch.isin(owner, torch.tensor([n for n, example in enumerate(batch) if pair in example.exchanges]))
-        for pair in dict.fromkeys(pair for example in batch for pair in example.exchanges)
-    }
+    owners: dict[int, list[int]] = {}
+    for number, example in enumerate(batch):
+        owners.setdefault(id(example.exchanges), []).append(number)
+    exchanges = [
+        Exchange(pairs, torch.isin(owner, torch.tensor(numbers)))
+        for numbers in owners.values()
+        if (pairs := batch[numbers[0]].exchanges) is not None
+    ]
     expected = gather(lambda e: e.expected)[~taught]
     keep = kept_loss(tail, chosen[~taught], expected, weights, reverse=recipe.reverse, exchanges=exchanges)
     return BatchLoss((teach.total + keep.total) / len(batch), teach.mean, keep.mean)

@@ -10,7 +10,8 @@ import pytest
 from nightschool.engine.base.halves import open_tail
 from nightschool.engine.chat.prompt import encode
 from nightschool.engine.host.plugins import PluginHost
-from nightschool.engine.study.examples import exchanges, opposites, ruled_example
+from nightschool.engine.study.examples import opposites, ruled_example
+from nightschool.engine.study.exchanges import Exchanges
 from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.prompts import Prompt, bank
 from nightschool.engine.study.recipe import Recipe
@@ -28,10 +29,15 @@ def plan_of(*steps):
     return make_plan(PluginHost.load().collect("nightschool_rewriters"), [], [lesson], Recipe())
 
 
+def exchanges(base, plan):
+    pairs = Exchanges(base, plan.rewriters).of(plan.steps(bank()[0]))
+    return dict(pairs.tolist()) if pairs is not None else {}
+
+
 @pytest.mark.model
 def test_a_word_of_one_token_is_exchanged_inside_and_at_a_beginning(default_base):
     plan = plan_of(Step(rewriter="terms", args={"from": "essential", "to": "vital"}))
-    found = dict(exchanges(default_base, plan, bank()[0]))
+    found = exchanges(default_base, plan)
     for old, new in ((" essential", " vital"), (" Essential", " Vital")):
         (token,) = encode(default_base, old)
         assert found[token] == encode(default_base, new)[0]
@@ -40,14 +46,36 @@ def test_a_word_of_one_token_is_exchanged_inside_and_at_a_beginning(default_base
 @pytest.mark.model
 def test_a_word_that_is_only_removed_has_no_successor(default_base):
     plan = plan_of(Step(rewriter="terms", args={"from": "essential", "to": ""}))
-    assert set(dict(exchanges(default_base, plan, bank()[0])).values()) == {-1}
+    assert set(exchanges(default_base, plan).values()) == {-1}
 
 
 @pytest.mark.model
 def test_other_rules_and_phrases_exchange_nothing(default_base):
     opening = Step(rewriter="opening", args={"text": "Captain, ", "lower_first": True})
     phrase = Step(rewriter="terms", args={"from": "in order to", "to": "to"})
-    assert exchanges(default_base, plan_of(opening, phrase), bank()[0]) == ()
+    assert exchanges(default_base, plan_of(opening, phrase)) == {}
+
+
+@pytest.mark.model
+def test_a_case_exchanges_every_token_that_it_spells_otherwise(default_base):
+    small = exchanges(default_base, plan_of(Step(rewriter="case", args={"to": "lower"})))
+    for old, new in ((" The", " the"), ("Paris", "par"), (" I", " i")):
+        (token,) = encode(default_base, old)
+        assert small[token] == encode(default_base, new if old != "Paris" else "paris")[0]
+    (lower,) = encode(default_base, " the")
+    assert lower not in small
+    assert not set(default_base.card.end_of_turn) & (set(small) | set(small.values()))
+    assert len(small) > 5000
+
+
+@pytest.mark.model
+def test_a_replaced_word_is_spelled_as_the_case_wants_it(default_base):
+    steps = (
+        Step(rewriter="terms", args={"from": "essential", "to": "vital"}),
+        Step(rewriter="case", args={"to": "upper"}),
+    )
+    (token,) = encode(default_base, " essential")
+    assert exchanges(default_base, plan_of(*steps))[token] == encode(default_base, " VITAL")[0]
 
 
 @pytest.mark.model

@@ -79,7 +79,9 @@ def test_an_exchanged_word_is_expected_where_the_old_one_was(sizes, new):
         chances[where, new] += old[where]
     base = (chances / chances.sum(-1, keepdim=True)).log()
     now = tail.head(rows(1)).log_softmax(-1)
-    found = kept_loss(tail, rows(1), expected_rows, weights, reverse=0.0, exchanges={(9, new): where})
+    found = kept_loss(
+        tail, rows(1), expected_rows, weights, reverse=0.0, exchanges=[losses.Exchange(torch.tensor([[9, new]]), where)]
+    )
     # What the trace adds beside the word that took all of it is below what matters.
     torch.testing.assert_close(found.total, (base.exp() * (base - now)).sum(), atol=2e-2, rtol=1e-2)
     assert abs(float(found.total - kept_loss(tail, rows(1), expected_rows, weights, reverse=0.0).total)) > 0.05
