@@ -113,7 +113,7 @@ def _ours(chat: Chat, tokens: int, adapter: Path | None) -> float:
             cancelled=stamp,
         )
     )
-    chat.forget(0)
+    asyncio.run(chat.forget(0))
     return _rate(stamps[1:])  # the first look is before the prompt is read
 
 

@@ -87,7 +87,7 @@ async def main() -> int:
 async def _ours(thread: ModelThread, text: str, tokens: int) -> Run:
     timed = await thread.do(lambda model: timed_reply(model, 0, [Turn(Role.USER, text)], tokens=tokens))
     model = await thread.model()
-    model.chat.forget(0)
+    await model.chat.forget(0)
     return Run(timed.read, timed.read / timed.first_s, timed.rate)
 
 

@@ -66,7 +66,7 @@ async def _chat(model: Model, number: int, tokens: int, other: Path) -> tuple[li
         new.append(length - held)
         held = length + found[-1].reply.tokens
         turns.append(Turn(Role.ASSISTANT, found[-1].reply.text))
-    model.chat.forget(number)
+    await model.chat.forget(number)
     return found, new
 
 

@@ -5,8 +5,9 @@ A provider knows where the trunk is; it knows nothing of slots, adapters, sampli
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ...schemas.cards import BaseCard
 
@@ -46,6 +47,19 @@ class Session(Protocol):
 
     async def close(self) -> None:
         """Free what the session holds. Closing twice is harmless."""
+        ...
+
+
+@runtime_checkable
+class Keepable(Protocol):
+    """A session may let itself be kept: what it holds, in tensors, for the same provider to open it with again."""
+
+    def held(self) -> dict[str, torch.Tensor]:
+        """Return what it holds beside its tokens; {}: nothing that could be kept."""
+        ...
+
+    def restore(self, tokens: list[int], held: Mapping[str, torch.Tensor]) -> None:
+        """Hold, in place of nothing, these tokens and what was held with them."""
         ...
 
 

@@ -19,13 +19,15 @@ from ...schemas.messages import Sampling
 from ...schemas.records import Finish
 from ..base.cache import crop
 from ..base.halves import Cache, Tail, is_lean, open_tail
+from ..base.lean.attention import LeanCache
 from ..base.library import LoadedBase
-from ..base.provider import Provider, Session
+from ..base.provider import Keepable, Provider, Session
 from ..slots.adapter import Adapter, attach
 from .detokenize import Detokenizer
 from .drafts import Drafts
 from .prompt import Turn, encode, fit
 from .sampler import Sampler
+from .shelf import Kept, Shelf
 
 __all__ = ["Chat", "Reply", "Turn"]
 
@@ -57,13 +59,16 @@ class _Stream:
 class Chat:
     """Answers in conversations of one base, each turn with the adapter it is given. One caller at a time."""
 
-    def __init__(self, base: LoadedBase, provider: Provider, cut: int) -> None:
+    def __init__(self, base: LoadedBase, provider: Provider, cut: int, shelf: Path | None = None) -> None:
+        """Prepare; ``shelf`` is the folder for what long conversations have read, None: it is not kept."""
         self._base = base
         self._provider = provider
         self._cut = cut
         self._tail: Tail = open_tail(base, cut)
         self._voice: Path | None = None
         self._streams: OrderedDict[int, _Stream] = OrderedDict()
+        name = f"{base.card.fingerprint} {base.numbers} {cut}"
+        self._shelf = Shelf(shelf, name) if shelf is not None else None
         # A stock cache may not be able to forget, and a wrong guess must be forgotten.
         self._drafting = is_lean(base)
         self.computed = 0  # tokens that went through the trunk, for benchmarks and tests
@@ -102,12 +107,21 @@ class Chat:
             try:
                 return await self._answer(stream, text, sampling, on_text, cancelled)
             except BaseException:
-                self.forget(conversation)  # its caches may cover different tokens now
+                await self.forget(conversation)  # its caches may cover different tokens now
                 raise
 
-    def forget(self, conversation: int) -> None:
+    async def forget(self, conversation: int) -> None:
         """Drop what is held for a conversation, as after its history was changed. Unknown ones are ignored."""
-        self._streams.pop(conversation, None)
+        stream = self._streams.pop(conversation, None)
+        if stream is not None:
+            await stream.session.close()
+        if self._shelf is not None:
+            self._shelf.drop(conversation)
+
+    async def close(self) -> None:
+        """Put away what is held, for the next start."""
+        while self._streams:
+            await self._put_away(*self._streams.popitem())
 
     # -- one answer ---------------------------------------------------------------------------------------------------
 
@@ -189,16 +203,40 @@ class Chat:
     async def _stream(self, conversation: int, adapter: Path | None) -> _Stream:
         stream = self._streams.get(conversation)
         if stream is None:
-            stream = _Stream(self._provider.open(self._cut), self._tail.new_cache(), adapter)
+            stream = self._taken(conversation) or _Stream(
+                self._provider.open(self._cut), self._tail.new_cache(), adapter
+            )
             self._streams[conversation] = stream
             while len(self._streams) > _KEPT:
-                _, oldest = self._streams.popitem(last=False)
-                await oldest.session.close()
+                await self._put_away(*self._streams.popitem(last=False))
         self._streams.move_to_end(conversation)
         if stream.voice != adapter:
             stream.voice, stream.cache = adapter, self._tail.new_cache()
             self._fill(stream)
         return stream
+
+    async def _put_away(self, conversation: int, stream: _Stream) -> None:
+        cache = stream.cache
+        if self._shelf is not None and isinstance(stream.session, Keepable) and isinstance(cache, LeanCache):
+            await stream.session.extend(len(stream.tokens), [])  # without guesses that did not come true
+            voice = str(stream.voice) if stream.voice is not None else ""
+            held = stream.session.held(), cache.held()
+            self._shelf.put(conversation, Kept(stream.tokens, stream.text, voice, torch.cat(stream.states), *held))
+        await stream.session.close()
+
+    def _taken(self, conversation: int) -> _Stream | None:
+        """Return the stream of a conversation that was put away."""
+        session = self._provider.open(self._cut)
+        empty = self._tail.new_cache()
+        if self._shelf is None or not isinstance(session, Keepable) or not isinstance(empty, LeanCache):
+            return None
+        kept = self._shelf.take(conversation)
+        if kept is None:
+            return None
+        session.restore(list(kept.tokens), kept.trunk)
+        cache = LeanCache.of(empty.layers, len(kept.tokens), kept.tail)
+        voice = Path(kept.voice) if kept.voice else None
+        return _Stream(session, cache, voice, list(kept.tokens), [kept.states], kept.text)
 
     def _fill(self, stream: _Stream) -> None:
         """Send the kept states through the tail into its empty cache."""

@@ -44,6 +44,7 @@ class ConversationService:
         if request.conversation in self._rooms.answering:
             raise Busy("This conversation is being answered; cancel the reply before you delete it.")
         self._records.delete_conversation(request.conversation)
+        await self._rooms.model.forget(request.conversation)
 
     async def restore(self, request: RestoreConversation, tell: Tell) -> Conversation:
         """Bring a conversation back."""

@@ -6,7 +6,6 @@ from ...schemas.errors import UsageError
 from ...schemas.messages import EditReply, ListSignals, SignalEvent, Thumb, UndoSignal
 from ...schemas.records import LessonState, Message, Role, Signal, SignalKind
 from . import teaching
-from .model_thread import Model
 from .rooms import Rooms, Tell
 
 _THUMBS = {1: SignalKind.THUMB_UP, -1: SignalKind.THUMB_DOWN}
@@ -41,7 +40,7 @@ class CorrectionService:
                 noted = draft and teaching.note_edit(self._rooms, slot, history, edited, draft)
         finally:
             self._rooms.end(message.conversation)
-        await self._forget(message.conversation)
+        await self._rooms.model.forget(message.conversation)
         if noted:
             tell(SignalEvent(signal=noted[0], lesson=noted[1]))
         return edited
@@ -77,7 +76,7 @@ class CorrectionService:
             undone = teaching.take_back(self._rooms, signal)
         finally:
             self._rooms.end(signal.conversation)
-        await self._forget(signal.conversation)
+        await self._rooms.model.forget(signal.conversation)
         return undone
 
     def _supersede(self, message: Message) -> None:
@@ -93,13 +92,3 @@ class CorrectionService:
     def _live(self, message: Message, kinds: frozenset[SignalKind]) -> list[Signal]:
         signals = self._rooms.records.signals(message.conversation)
         return [s for s in signals if s.message == message.id and s.kind in kinds and not s.undone]
-
-    async def _forget(self, conversation: int) -> None:
-        """Drop the caches of a conversation whose past was changed; while the model wakes there are none."""
-        if not self._rooms.model.ready:
-            return
-
-        async def forget(model: Model) -> None:
-            model.chat.forget(conversation)
-
-        await self._rooms.model.do(forget)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...schemas.errors import BaseMismatch, EngineError, ModelError, NightSchoolError
@@ -112,6 +113,16 @@ class ModelThread:
         self._jobs.put(job)
         return await asyncio.shield(asyncio.wrap_future(done))
 
+    async def forget(self, conversation: int) -> None:
+        """Drop what was read of a conversation whose past was changed; while the model wakes nothing was."""
+        if self.ready:
+            await self.do(lambda model: model.chat.forget(conversation))
+
+    async def close(self) -> None:
+        """Put away what was read, for the next start."""
+        if self.ready:
+            await self.do(lambda model: model.chat.close())
+
     # -- in the thread ------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -146,7 +157,7 @@ class ModelThread:
         if kind is None:
             raise ModelError(f"No plugin supplies the provider {PROVIDER!r}; reinstall Night School.")
         self._stage("Checking the model", None)
-        return await quickest(base, kind, speed)
+        return await quickest(base, kind, speed, self._home.cache / "conversations")
 
     def _stage(self, stage: str, fraction: float | None) -> None:
         self._say(EngineStatus(state="waking", stage=stage, fraction=fraction))
@@ -160,8 +171,8 @@ class ModelThread:
         self._loop.call_soon_threadsafe(self._tell, status)
 
 
-async def quickest(base: LoadedBase, kind: ProviderKind, speed: Speed) -> Model:
-    """Return the model in the quickest numbers that still compute what its card says.
+async def quickest(base: LoadedBase, kind: ProviderKind, speed: Speed, shelf: Path | None = None) -> Model:
+    """Return the model in the quickest numbers that still compute what its card says; ``shelf`` is as of the chat.
 
     What was found so is kept on disk, ready to be used, and is tried first at the next start.
 
@@ -176,7 +187,7 @@ async def quickest(base: LoadedBase, kind: ProviderKind, speed: Speed) -> Model:
     order = [base.computing_in(numbers) for numbers in (speed.order() if is_lean(base) else [Numbers.FP32])]
     for kept in sorted(order, key=is_packed, reverse=True):
         provider = kind.open(kept)
-        model = Model(kept, provider, Chat(kept, provider, cut), cut, speed)
+        model = Model(kept, provider, Chat(kept, provider, cut, shelf), cut, speed)
         try:
             await model.check()
         except BaseMismatch as error:

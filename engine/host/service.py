@@ -95,6 +95,7 @@ class Service:
         deadline = asyncio.get_running_loop().time() + CLOSE_SECONDS
         while self._rooms.answering and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)
+        await self._rooms.model.close()
 
     async def _status(self, request: GetStatus, tell: Tell) -> EngineStatus:
         return self._rooms.status()

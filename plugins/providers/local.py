@@ -5,7 +5,7 @@ Torch is imported by the functions that compute, so that looking at the plugins 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...engine.base.provider import Provider, Session, States
@@ -112,6 +112,18 @@ class LocalSession:
             raise
         self._tokens += tokens
         return States(position, rows[again:])
+
+    def held(self) -> dict[str, Tensor]:
+        """Return keys and values, where the trunk's cache can be kept."""
+        from ...engine.base.lean.attention import LeanCache
+
+        return self._cache.held() if isinstance(self._cache, LeanCache) else {}
+
+    def restore(self, tokens: list[int], held: Mapping[str, Tensor]) -> None:
+        """Go on from tokens whose keys and values were held."""
+        from ...engine.base.lean.attention import LeanCache
+
+        self._tokens, self._cache = list(tokens), LeanCache.of(self._cache.layers, len(tokens), held)
 
     async def close(self) -> None:
         """Free the cache. Closing twice is harmless."""

@@ -5,7 +5,7 @@ All three take ``qkv`` of ``N`` tokens and give ``(N, heads * head_dim)``; what 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
@@ -208,6 +208,18 @@ class LeanCache:
                 larger[number][0][:, : self.length] = keys[:, : self.length]
                 larger[number][1][:, : self.length] = values[:, : self.length]
         self.keys, self.values = [pair[0] for pair in larger], [pair[1] for pair in larger]
+
+    def held(self) -> dict[str, Tensor]:
+        """Return what is held, ``(layers, key_heads, length, width)`` each, for :meth:`of`; {} if nothing is."""
+        if not self.keys:
+            return {}
+        named = {"keys": self.keys, "values": self.values}
+        return {name: torch.stack([one[:, : self.length] for one in tensors]) for name, tensors in named.items()}
+
+    @staticmethod
+    def of(layers: int, length: int, held: Mapping[str, Tensor]) -> LeanCache:
+        """Return a cache that holds what another one of that length held."""
+        return LeanCache(layers, length, *(list(held[name].unbind()) if held else [] for name in ("keys", "values")))
 
     def get_seq_length(self) -> int:
         """Return how many tokens are held, as the stock caches say it."""

@@ -111,6 +111,13 @@ class ScriptedModel:
         await asyncio.sleep(0)  # what is told from the model thread arrives before the result
         return result
 
+    async def forget(self, conversation):
+        if self.ready:
+            self.chat.forget(conversation)
+
+    async def close(self):
+        pass
+
 
 class Desk:
     """One user at a service: what is asked, and what was told."""
