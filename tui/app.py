@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import App, SystemCommand
 from textual.message import Message
 
-from ..schemas.errors import NightSchoolError
-from ..schemas.messages import EngineStatus, Event, GetStatus, StartStudy, StateEvent, StudyEndedEvent, StudyEvent
+from ..schemas.errors import NightSchoolError, PullCancelled
+from ..schemas.messages import (
+    EngineStatus,
+    Event,
+    GetStatus,
+    PullEvent,
+    PullModel,
+    StartStudy,
+    StateEvent,
+    StudyEndedEvent,
+    StudyEvent,
+    UseModel,
+)
 from .commands import COMMANDS
 from .screens.chat import ChatScreen
 from .session import Session
@@ -90,10 +101,10 @@ class NightSchool(App[int]):
         gc.freeze()  # what start-up made stays: collections while a reply streams need not walk it
         self.run_worker(self._start(), group="engine", exit_on_error=True)
 
-    async def _start(self, *, again: bool = False) -> None:
-        """Start the engine and fill the screen from it."""
+    async def _start(self, *, again: bool = False, model: str | None = None) -> None:
+        """Start the engine and fill the screen from it; ``model`` is the base from now on, None: as before."""
         try:
-            await (self.link.restart() if again else self.link.start())
+            await (self.link.restart(model) if again else self.link.start())
             self._told_state = False
             status = await self.link.call(GetStatus())
             if not self._told_state:
@@ -101,7 +112,8 @@ class NightSchool(App[int]):
         except NightSchoolError as error:
             self._state(EngineStatus(state="failed", error=str(error), error_code=type(error).__name__))
             return
-        self.chat.begin(self.chat.engine_woke())
+        if self.screen_stack:  # empty: the app was closed meanwhile
+            self.chat.begin(self.chat.engine_woke())
 
     async def on_unmount(self) -> None:
         """Let the engine finish what it writes."""
@@ -145,7 +157,8 @@ class NightSchool(App[int]):
         self.session.engine = status
         if status.state != "waking":
             self.session.lost = ""
-        self.chat.engine_changed()
+        if self.screen_stack:
+            self.chat.engine_changed()
 
     def on_engine_gone(self, message: EngineGone) -> None:
         """Say so and restart; give up where it dies again and again."""
@@ -153,7 +166,8 @@ class NightSchool(App[int]):
         self._losses = [*[at for at in self._losses if now - at < RESTART_SECONDS], now]
         self.session.end_study()
         if len(self._losses) > RESTARTS:
-            sentence = "The engine stopped again and again; quit with ctrl+q and run `nightschool doctor`."
+            sentence = "The engine stopped again and again; quit with ctrl+q and run `nightschool doctor`, or choose a "
+            sentence += "smaller model with `nightschool models`."
             self._state(EngineStatus(state="failed", error=sentence, error_code="EngineLost"))
             return
         self.session.lost = message.reason or "It ended without a word."
@@ -178,6 +192,45 @@ class NightSchool(App[int]):
                     failed(str(error))
         else:
             self.post_message(EngineTold(StudyEndedEvent(study=study)))
+
+    # -- models -------------------------------------------------------------------------------------------------------
+
+    def start_pull(self, spec: str) -> None:
+        """Fetch a model; it goes on whatever screen is shown."""
+        self.session.pull = PullEvent(spec=spec, stage="Beginning")
+        self.run_worker(self._pull(spec), group="pull", exit_on_error=True)
+
+    async def _pull(self, spec: str) -> None:
+        def told(event: Event) -> None:
+            if isinstance(event, PullEvent):
+                self.session.pull = event
+
+        try:
+            row = await self.link.call(PullModel(spec=spec), told)
+        except PullCancelled as error:
+            self.chat.tell(str(error))
+        except NightSchoolError as error:
+            self.chat.tell(str(error), "error")
+        else:
+            self.chat.tell(f"{row.title} is here; alt+m and u let it answer.")
+        self.session.pull = None
+        for screen in self.screen_stack[1:]:
+            refresh = getattr(screen, "refresh_rows", None)
+            if refresh is not None:
+                refresh()
+
+    def use_model(self, spec: str) -> None:
+        """Choose a model that is here, and start the engine again with it."""
+        self.run_worker(self._use(spec), group="engine", exit_on_error=True)
+
+    async def _use(self, spec: str) -> None:
+        try:
+            row = await self.link.call(UseModel(spec=spec))
+        except NightSchoolError as error:
+            self.chat.tell(str(error), "error")
+            return
+        self._state(EngineStatus(state="waking", stage=f"changing to {row.title}"))
+        await self._start(again=True, model="")
 
     # -- palette ------------------------------------------------------------------------------------------------------
 

@@ -51,6 +51,14 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("r", "rollback", "Roll back", "Make the selected generation the current one."),
         Key("escape", "back", "Back", "Back to the chat."),
     ),
+    "models": (
+        Key("p", "pull", "Fetch", "Download the selected model; what a stopped download left is used."),
+        Key("o", "other", "Another", "Fetch one by its name on the hub, a folder or a .gguf file."),
+        Key("u", "use", "Use", "Let the selected model answer from now on."),
+        Key("d,delete", "discard", "Remove", "Remove the selected model from the disk."),
+        Key("c", "cancel", "Cancel", "Stop the download."),
+        Key("escape", "back", "Back", "Back to the chat; a download goes on."),
+    ),
     "search": (
         Key("up,down", "", "Choose", "Go through the results."),
         Key("enter", "", "Open", "Open the conversation at the message."),
@@ -71,6 +79,7 @@ PARTS = {
     "lessons": "On the lessons screen",
     "study": "On the study screen",
     "versions": "On the versions screen",
+    "models": "On the models screen",
     "search": "On the search screen",
     "form": "In a form",
     "help": "On the help screen",

@@ -28,6 +28,11 @@ def fits(row: KnownBase) -> str:
     return FITS[row.fit] if row.fit is not None else "-"
 
 
+def licence(row: KnownBase) -> str:
+    """Return the licence by its own name."""
+    return row.licence.removeprefix("LicenseRef-") or "-"
+
+
 def download(row: KnownBase) -> str:
     """Return what fetching it would cost."""
     return "comes along" if row.download == 0 else size(row.download)

@@ -75,7 +75,7 @@ class ScriptedBases:
             while not self.hold.is_set() and not self._pull_cancelled:
                 await asyncio.sleep(0.005)
             if self._pull_cancelled:
-                self.bases[row.spec] = row.model_copy(update={"partial": step * 1_000_000})
+                self.bases[row.spec] = row.model_copy(update={"partial": (step + 1) * 1_000_000})
                 raise PullCancelled(f"Fetching {row.spec} was stopped; the next pull goes on from there.")
         here = {"installed": True, "partial": 0, "size": 9_000_000, "folder": f"/models/{row.spec}"}
         self.bases[row.spec] = row.model_copy(update={**here, "fingerprint": "cd" * 32})

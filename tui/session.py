@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from ..schemas.messages import EngineStatus, StudyEvent
+from ..schemas.messages import EngineStatus, PullEvent, StudyEvent
 from ..schemas.records import Conversation, Lesson, Signal, Slot
 
 
@@ -44,6 +44,10 @@ class Session:
     undos: list[Undo] = field(default_factory=list)
     study: StudyEvent | None = None
     """The last word of the running study; None while none runs."""
+    pull: PullEvent | None = None
+    """How far the fetching of a model is; None while none is fetched."""
+    offer: str = ""
+    """What a bigger model would give on this machine, in words; empty: nothing is to be said."""
     curve: list[StudyEvent] = field(default_factory=list)
     """What the running study told with a loss, in order."""
 

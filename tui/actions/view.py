@@ -66,6 +66,13 @@ def show_help(screen: ChatScreen) -> None:
     screen.app.push_screen(HelpScreen())
 
 
+def models(screen: ChatScreen) -> None:
+    """Open the models; also while none is loaded, and where none could be."""
+    from ..screens.models import ModelsScreen
+
+    screen.app.push_screen(ModelsScreen(screen.session))
+
+
 def palette(screen: ChatScreen) -> None:
     """Open the command palette."""
     screen.app.action_command_palette()

@@ -11,7 +11,7 @@ import click
 from ...schemas.errors import UsageError
 from ...schemas.messages import Event, ListModels, PullEvent, PullModel, RemoveModel, UseModel
 from ...schemas.models import KnownBase
-from ..model_words import download, fits, parameters, size, standing, suggestion
+from ..model_words import download, fits, licence, parameters, size, standing, suggestion
 from ..safe_text import one_line
 from .desk import Desk, talks
 from .options import ListingGroup, examples
@@ -120,8 +120,8 @@ async def remove(desk: Desk, model: str, *, force: bool, yes: bool) -> None:
 
 
 def _row(row: KnownBase) -> tuple[object, ...]:
-    licence = f"{row.licence}{', log in first' if row.gated else ''}"
-    return (row.spec, parameters(row), size(row.memory), fits(row), download(row), licence, standing(row))
+    terms = f"{licence(row)}{', log in first' if row.gated else ''}"
+    return (row.spec, parameters(row), size(row.memory), fits(row), download(row), terms, standing(row))
 
 
 def _about(row: KnownBase) -> str:

@@ -24,6 +24,7 @@ from ...schemas.messages import (
     ListConversations,
     ListLessons,
     ListMessages,
+    ListModels,
     ListSignals,
     ListSlots,
     NoticeEvent,
@@ -34,6 +35,7 @@ from ...schemas.messages import (
 from ...schemas.records import Conversation, Lesson, Message, SearchHit, Signal, Study, StudyState
 from ..actions import conversations, replies
 from ..commands import command, command_bindings
+from ..model_words import suggestion
 from ..safe_text import one_line, safe
 from ..session import Session, Undo
 from ..widgets.message import MessageView
@@ -154,7 +156,8 @@ class ChatScreen(Screen[None]):
             self.tell(str(error), "error")
 
     def _draw_status(self) -> None:
-        self.query_one(StatusLine).show(self.session)
+        for line in self.query(StatusLine):  # none: the app is being closed
+            line.show(self.session)
 
     # -- the engine ---------------------------------------------------------------------------------------------------
 
@@ -195,6 +198,16 @@ class ChatScreen(Screen[None]):
         with self.errors_told():
             await self.refresh_slots()
             await self.refresh_library()
+            if not self.transcript.views and self.session.conversation is None:
+                await self.show_welcome()
+            if self.session.ready:
+                await self._refresh_offer()
+
+    async def _refresh_offer(self) -> None:
+        """Ask what a bigger model would give on this machine, and let the greeting say it."""
+        offer = suggestion(await self.link.call(ListModels()))
+        if offer != self.session.offer and self.query(StatusLine):  # none: the app was closed meanwhile
+            self.session.offer = offer
             if not self.transcript.views and self.session.conversation is None:
                 await self.show_welcome()
 
@@ -262,6 +275,8 @@ class ChatScreen(Screen[None]):
 
     def draw_library(self) -> None:
         """Draw both lists."""
+        if not self.query("#slots"):  # the app is being closed
+            return
         sidebar = self.query_one(Sidebar)
         sidebar.show_slots(self.session.slots, self.session.slot_name)
         open_one = self.session.conversation

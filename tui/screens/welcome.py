@@ -29,4 +29,6 @@ def welcome(session: Session) -> Content:
         ("  f2      ", "bold $accent"), "read what was noted, approve or dismiss it\n",
         ("  f5      ", "bold $accent"), "study: it learns the lessons, and shows what changed\n",
         ("  f4      ", "bold $accent"), "go back to an earlier generation\n",
+        (f"\n{one_line(session.offer, 600)} " if session.offer else "", "$foreground-muted"),
+        ("alt+m" if session.offer else "", "bold $accent"),
     )  # fmt: skip
