@@ -156,7 +156,7 @@ class CreateSlot(Request[Slot]):
 
 
 class UpdateSlot(Request[Slot]):
-    """Change a slot's settings; None leaves a field as it is."""
+    """Change a slot's settings; None leaves a field as it is, an empty ``base`` lets it answer with any."""
 
     method = "slots.update"
     name: str
@@ -164,6 +164,7 @@ class UpdateSlot(Request[Slot]):
     description: str | None = None
     system_prompt: str | None = None
     temperature: float | None = None
+    base: str | None = None
 
 
 class ListVersions(Request[list[Version]]):

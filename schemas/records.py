@@ -232,6 +232,7 @@ class Slot(Record):
     description: str = ""
     system_prompt: str = ""
     temperature: float = Field(default=0.0, ge=0.0, le=5.0)
+    base: str = Field(default="", description="The one base it answers with; empty: whichever the profile has.")
     current: int = 0
     waiting: int = Field(default=0, description="Approved lessons that the next study would take.")
 

@@ -223,14 +223,21 @@ class NightSchool(App[int]):
         """Choose a model that is here, and start the engine again with it."""
         self.run_worker(self._use(spec), group="engine", exit_on_error=True)
 
+    def start_with(self, spec: str) -> None:
+        """Start the engine again with a model, without choosing it for the profile."""
+        self.run_worker(self._change(spec, spec), group="engine", exit_on_error=True)
+
     async def _use(self, spec: str) -> None:
         try:
             row = await self.link.call(UseModel(spec=spec))
         except NightSchoolError as error:
             self.chat.tell(str(error), "error")
             return
-        self._state(EngineStatus(state="waking", stage=f"changing to {row.title}"))
-        await self._start(again=True, model="")
+        await self._change("", row.title)
+
+    async def _change(self, model: str, title: str) -> None:
+        self._state(EngineStatus(state="waking", stage=f"changing to {title}"))
+        await self._start(again=True, model=model)
 
     # -- palette ------------------------------------------------------------------------------------------------------
 

@@ -76,11 +76,7 @@ class ModelService:
             ModelDamaged: If it cannot be used as it lies there.
         """
         home, default = self._rooms.home, source_of(request.spec) == DEFAULT
-        found = find_installed(request.spec, home)
-        if found is None and not default:
-            raise ModelNotFound(
-                f"{request.spec} is not on this machine; fetch it first with `nightschool models pull {request.spec}`."
-            )
+        found = find_installed(request.spec, home) if default else self._rooms.base_named(request.spec)
         if found is not None and found.trouble and not default:  # the default one repairs itself
             raise ModelDamaged(found.trouble)
         choose_base(home, DEFAULT_CHOICE if default or found is None else found.spec)
@@ -142,6 +138,9 @@ class ModelService:
                 f"What {', '.join(slots)} learned works with {spec} alone; roll back to 0 first, or remove it with "
                 "--force."
             )
+        names = [slot.name for slot in self._rooms.store.list() if slot.base and found.answers_to(slot.base)]
+        if names:
+            raise ModelInUse(f"{', '.join(names)} answers with {spec} alone; change that first, or use --force.")
 
     def _warn(self, fingerprint: str, name: str) -> None:
         """Say which slots will not answer with another base."""

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ...schemas.cards import BaseCard
-from ...schemas.errors import BaseMismatch, Busy, StudyRunning
+from ...schemas.errors import BaseMismatch, Busy, ModelNotFound, StudyRunning
 from ...schemas.messages import EngineStatus, Event
 from ...schemas.records import Slot, Version
+from ..base.installed import Installed, find_installed
 from ..paths import Home
 from ..records import Records
 from ..slots.store import SlotStore
@@ -78,6 +79,17 @@ class Rooms:
         if lesson in self.studied():
             raise StudyRunning("This lesson is being studied; wait for the end of the study, or cancel it first.")
 
+    def base_named(self, spec: str) -> Installed:
+        """Return the base on this machine that ``spec`` means.
+
+        Raises:
+            ModelNotFound: If it is not here.
+        """
+        found = find_installed(spec, self.home)
+        if found is None:
+            raise ModelNotFound(f"{spec} is not on this machine; fetch it first with `nightschool models pull {spec}`.")
+        return found
+
     def slot(self, name: str) -> Slot:
         """Return a slot with the number of lessons that wait in it.
 
@@ -90,9 +102,16 @@ class Rooms:
         """Return the generation in effect and the folder of its adapter, None for the plain base.
 
         Raises:
-            BaseMismatch: If it was learned on another base than ``base``.
+            BaseMismatch: If it was learned on another base than ``base``, or the slot names another.
+            ModelNotFound: If the slot names a base that is not on this machine any more.
             Damaged: If its files do not read back.
         """
+        named = self.store.slot(slot).base
+        if named and (card := self.base_named(named).card) is not None and card.fingerprint != base.fingerprint:
+            raise BaseMismatch(
+                f"Slot {slot} answers with {card.name} alone and {base.name} is loaded; start Night School with "
+                f'`--model {named}`, or let the slot answer with any: `nightschool slots set {slot} --base ""`.'
+            )
         version = self.store.current(slot)
         if version.adapter_sha256 is not None and version.base != base.fingerprint:
             raise BaseMismatch(

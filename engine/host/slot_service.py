@@ -26,13 +26,18 @@ class SlotService:
         return self._rooms.store.create(request.title, request.name, request.description, request.system_prompt)
 
     async def update(self, request: UpdateSlot, tell: Tell) -> Slot:
-        """Change a slot's settings."""
+        """Change a slot's settings.
+
+        Raises:
+            ModelNotFound: If it names a base that is not on this machine.
+        """
         self._rooms.store.update(
             request.name,
             title=request.title,
             description=request.description,
             system_prompt=request.system_prompt,
             temperature=request.temperature,
+            base=request.base and self._rooms.base_named(request.base).spec,
         )
         return self._rooms.slot(request.name)
 

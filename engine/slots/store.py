@@ -52,6 +52,7 @@ class SlotFile(BaseModel):
     description: str = ""
     system_prompt: str = ""
     temperature: float = 0.0
+    base: str = ""
     created: float
 
 
@@ -117,6 +118,7 @@ class SlotStore:
         description: str | None = None,
         system_prompt: str | None = None,
         temperature: float | None = None,
+        base: str | None = None,
     ) -> Slot:
         """Change a slot's settings; None leaves a field as it is.
 
@@ -124,7 +126,7 @@ class SlotStore:
             NotFound: If there is no slot of this name.
             UsageError: If the title would be empty or the temperature is not within 0 and 5.
         """
-        changes: dict[str, Any] = {"description": description, "system_prompt": system_prompt}
+        changes: dict[str, Any] = {"description": description, "system_prompt": system_prompt, "base": base}
         changes["title"] = None if title is None else _one_line(title)
         changes["temperature"] = temperature
         if temperature is not None and not 0.0 <= temperature <= 5.0:
@@ -329,6 +331,7 @@ class SlotStore:
             description=settings.description,
             system_prompt=settings.system_prompt,
             temperature=settings.temperature,
+            base=settings.base,
             current=self._current_number(name),
         )
 

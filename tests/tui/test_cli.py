@@ -348,7 +348,9 @@ def test_lessons_are_listed_approved_dismissed_and_reworded(call, document, engi
 def test_slots_are_made_changed_and_listed(document, call):
     assert document("slots", "create", "Cooking", "--system-prompt", "You cook.")["name"] == "cooking"
     assert document("slots", "set", "COOKING", "--temperature", "0.7")["temperature"] == 0.7
+    assert document("slots", "set", "cooking", "--base", "owner/name")["base"] == "owner/name"
     assert [row["name"] for row in document("slots")][-1] == "cooking"
+    assert "owner/name" in call("slots")[1]
     assert "cooking" in call("slots")[1]
 
 

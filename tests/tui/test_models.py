@@ -4,7 +4,7 @@ import pytest
 from textual.widgets import OptionList
 
 from nightschool.schemas import messages as ask
-from nightschool.schemas.errors import EngineLost, ModelNotFound
+from nightschool.schemas.errors import BaseMismatch, EngineLost, ModelNotFound
 from nightschool.schemas.models import KnownBase
 
 
@@ -151,6 +151,38 @@ async def test_during_a_study_the_model_stays(opened, engine, until):
         await pilot.press("down", "u")
         await until(lambda: any("A study is under way" in toast.message for toast in app._notifications))
         assert type(app.screen).__name__ == "ModelsScreen"
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+async def test_a_slot_that_needs_another_model_offers_to_start_with_it(opened, engine, until, agreed):
+    update = {"installed": True, "fingerprint": "cd" * 32, "source": "Qwen/x@1"}
+    engine.bases["qwen2.5-1.5b"] = engine.bases["qwen2.5-1.5b"].model_copy(update=update)
+    engine.slots["science"] = engine.slots["science"].model_copy(update={"base": "Qwen/x@1"})
+    engine.fail["chat.send"] = BaseMismatch("Slot science answers with another model alone.")
+    async with opened() as (app, pilot):
+        await pilot.press(*"Hi", "enter")
+        await until(lambda: type(app.screen).__name__ == "ConfirmScreen")
+        await pilot.pause()
+        assert "Science answers with Qwen2.5-1.5B-Instruct" in drawn(app)
+        assert app.chat.prompt.text == "Hi"
+        await pilot.click("#yes" if agreed else "#no")
+        await until(lambda: app.screen is app.chat)
+        if agreed:
+            await until(lambda: engine.starts == 2 and app.session.ready)
+        assert engine.model == ("Qwen/x@1" if agreed else None)
+        assert asked(engine, ask.UseModel) == []
+
+
+async def test_a_slot_that_learned_on_a_model_that_is_gone_only_says_so(opened, engine, until):
+    engine.fail["chat.send"] = BaseMismatch("Slot science learned on another base.")
+    async with opened() as (app, pilot):
+        await until(lambda: app.session.offer)
+        before = len(asked(engine, ask.ListModels))
+        await pilot.press(*"Hi", "enter")
+        await until(lambda: len(asked(engine, ask.ListModels)) > before)
+        await pilot.pause()
+        assert app.screen is app.chat
+        assert any("learned on another base" in toast.message for toast in app._notifications)
 
 
 async def test_the_welcome_says_kindly_what_a_bigger_one_would_give(opened, engine, until):

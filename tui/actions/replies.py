@@ -10,10 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...schemas.errors import NightSchoolError
+from ...schemas.errors import BaseMismatch, NightSchoolError
 from ...schemas.messages import CancelReply, CreateConversation, EditReply, Regenerate, SendMessage, Thumb
 from ...schemas.records import Message, Role
 from ..talk import Talk, draft
+from . import bases
 
 if TYPE_CHECKING:
     from ..screens.chat import ChatScreen
@@ -134,6 +135,8 @@ async def _failed(screen: ChatScreen, talk: Talk, error: NightSchoolError) -> No
     if talk.said is not None:
         screen.prompt.give_back(talk.said)
     screen.tell(str(error), "error")
+    if isinstance(error, BaseMismatch) and screen.session.slot is not None:
+        screen.begin(bases.offer(screen, screen.session.slot))
     conversation = screen.session.conversation
     shown = conversation.id if conversation else 0
     if shown != talk.conversation:

@@ -11,7 +11,7 @@ from .desk import Desk, talks
 from .options import ListingGroup, examples
 from .output import table, when
 
-HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "DESCRIPTION")
+HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "DESCRIPTION")
 
 
 @click.group(
@@ -52,6 +52,7 @@ async def create(desk: Desk, title: str, name: str, description: str, system_pro
 @click.option("--description", help="What it is for, in a sentence.")
 @click.option("--system-prompt", help="What the model is told before every conversation.")
 @click.option("--temperature", type=click.FloatRange(0, 5), help="0 takes the likeliest token.")
+@click.option("--base", metavar="MODEL", help='The one model it answers with, as `nightschool models` has it; "": any.')
 @talks
 async def change(
     desk: Desk,
@@ -61,10 +62,13 @@ async def change(
     description: str | None,
     system_prompt: str | None,
     temperature: float | None,
+    base: str | None,
 ) -> None:
     """Change a slot's settings; what is not given stays."""
-    if (title, description, system_prompt, temperature) == (None, None, None, None):
-        raise UsageError("Nothing is to be changed; give --title, --description, --system-prompt or --temperature.")
+    if (title, description, system_prompt, temperature, base) == (None,) * 5:
+        raise UsageError(
+            "Nothing is to be changed; give --title, --description, --system-prompt, --temperature or --base."
+        )
     changed = await desk.ask(
         UpdateSlot(
             name=(await desk.slot(slot)).name,
@@ -72,13 +76,16 @@ async def change(
             description=description,
             system_prompt=system_prompt,
             temperature=temperature,
+            base=base,
         )
     )
     desk.give(changed, _lines([changed]))
 
 
 def _lines(rows: list[Slot]) -> list[str]:
-    return table([HEADS, *((row.name, row.title, row.current, row.waiting, row.description) for row in rows)])
+    return table(
+        [HEADS, *((row.name, row.title, row.current, row.waiting, row.base or "any", row.description) for row in rows)]
+    )
 
 
 @click.command(epilog=examples("nightschool versions", "nightschool versions science --json"))

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -48,6 +48,7 @@ from ..widgets.transcript import PAGE, Earlier, Transcript
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+    from ..app import NightSchool
     from ..engine_link import EngineLink
     from ..talk import Talk
 
@@ -87,6 +88,11 @@ class ChatScreen(Screen[None]):
         self._draw_status()
 
     # -- parts --------------------------------------------------------------------------------------------------------
+
+    @property
+    def night(self) -> NightSchool:
+        """The app, by its own type."""
+        return cast("NightSchool", self.app)
 
     @property
     def transcript(self) -> Transcript:

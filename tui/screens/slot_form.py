@@ -33,7 +33,7 @@ class SlotForm(ModalScreen[Slot | None]):
         self.slot = slot
 
     def compose(self) -> ComposeResult:
-        """Four fields and the line that says what is wrong."""
+        """The fields, and the line that says what is wrong."""
         slot = self.slot
         with VerticalScroll(classes="dialog", id="slot-form", can_focus=False) as box:
             box.border_title = Content(one_line(slot.title, 40) if slot else "New slot")
@@ -52,6 +52,8 @@ class SlotForm(ModalScreen[Slot | None]):
             )
             yield Static("Temperature, 0 to 5 (0 takes the likeliest word)", markup=False)
             yield Input(f"{slot.temperature:g}" if slot else "0", id="temperature", compact=True)
+            yield Static("Model it answers with alone (empty: any; alt+m in the chat lists them)", markup=False)
+            yield Input(slot.base if slot else "", id="base", compact=True)
             yield Static("", id="wrong", markup=False)
 
     def on_input_submitted(self) -> None:
@@ -79,10 +81,12 @@ class SlotForm(ModalScreen[Slot | None]):
             "description": self.query_one("#description", Input).value.strip(),
             "system_prompt": self.query_one("#system", TextArea).text.strip(),
         }
+        base = self.query_one("#base", Input).value.strip()
         try:
-            slot = self.slot or await self.link.call(CreateSlot(**fields))
-            if self.slot is not None or temperature != slot.temperature:
-                slot = await self.link.call(UpdateSlot(name=slot.name, temperature=temperature, **fields))
+            if self.slot is None:  # kept: where what follows is refused, the next save must not make another
+                self.slot = await self.link.call(CreateSlot(**fields))
+            update = UpdateSlot(name=self.slot.name, temperature=temperature, base=base, **fields)
+            slot = await self.link.call(update)
         except NightSchoolError as error:
             self._say(str(error))
         else:

@@ -86,6 +86,13 @@ def test_a_model_is_fetched_once_pinned_and_then_used_offline(monkeypatch, tmp_p
     assert prepare(f"owner/tiny@{COMMIT}", home, quiet) == folder
 
 
+def test_a_name_without_revision_is_met_by_whichever_is_here(monkeypatch, tmp_path, fake_hub):
+    home = Home(tmp_path)
+    folder = prepare("owner/tiny@main", home, quiet)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: pytest.fail("asked the hub"))
+    assert prepare("owner/tiny", home, quiet) == folder
+
+
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_broken_download_goes_on_at_its_byte(tmp_path, fake_hub, ranges):
     home, size = Home(tmp_path), (fake_hub.folder / "model.safetensors").stat().st_size

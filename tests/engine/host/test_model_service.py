@@ -12,6 +12,7 @@ from nightschool.engine.base.library import prepare
 from nightschool.engine.settings import choose_base, read_settings
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import (
+    BaseMismatch,
     ModelDamaged,
     ModelError,
     ModelInUse,
@@ -184,6 +185,32 @@ async def test_a_base_that_is_needed_is_not_removed(desk, home, folder, tmp_path
     assert prepared.is_dir()
     assert await desk.ask(ask.RemoveModel(spec=str(folder), force=True)) > 0
     assert not prepared.exists() and read_settings(home).base == ""
+
+
+async def test_a_slot_may_name_the_base_it_answers_with(desk, home, folder, tiny_base):
+    """The scripted model is another base: with that the slot refuses; with its own, and set free, it answers."""
+    with pytest.raises(ModelNotFound, match="models pull nowhere/else"):
+        await desk.ask(ask.UpdateSlot(name="science", base="nowhere/else"))
+    prepared = prepare(str(folder), home, quiet)
+    slot = await desk.ask(ask.UpdateSlot(name="science", base=prepared.name))
+    assert slot.base == str(folder)
+    conversation = await desk.conversation()
+    with pytest.raises(BaseMismatch, match=f"--model {folder}.*--base"):
+        await desk.say("Hi", conversation)
+    assert desk.rooms.voice("science", tiny_base.card)[1] is None
+    with pytest.raises(ModelInUse, match="science answers with"):
+        await desk.ask(ask.RemoveModel(spec=str(folder)))
+    assert (await desk.ask(ask.UpdateSlot(name="science", temperature=0.5))).base == str(folder)
+    assert (await desk.ask(ask.UpdateSlot(name="science", base=""))).base == ""
+    assert (await desk.say("Hi", conversation)).text == desk.chat.answer
+
+
+async def test_a_slot_whose_base_is_gone_says_how_to_get_it(desk, home, folder):
+    prepare(str(folder), home, quiet)
+    await desk.ask(ask.UpdateSlot(name="science", base=str(folder)))
+    await desk.ask(ask.RemoveModel(spec=str(folder), force=True))
+    with pytest.raises(ModelNotFound, match="models pull"):
+        await desk.say("Hi", await desk.conversation())
 
 
 async def test_the_base_that_answers_is_never_removed(desk, home, folder):
