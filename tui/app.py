@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 RESTARTS = 3
 """Losses within ``RESTART_SECONDS`` after which the engine is not restarted by itself any more."""
-RESTART_SECONDS = 60.0
+RESTART_SECONDS = 300.0
 
 
 class EngineTold(Message):
@@ -69,6 +69,8 @@ class NightSchool(App[int]):
         self.session = Session(slot_name=slot or "")
         self.settings = settings or Settings(None)
         self._losses: list[float] = []
+        self._asleep = False
+        """Whether the engine was given up and started without a base."""
         self._study_ends: set[int] = set()
         self._told_state = False
         """Whether the engine has told a state since it was asked for one; what is told is never older."""
@@ -115,6 +117,13 @@ class NightSchool(App[int]):
         if self.screen_stack:  # empty: the app was closed meanwhile
             self.chat.begin(self.chat.engine_woke())
 
+    async def _start_asleep(self) -> None:
+        """Start the engine without a base, so that another can be chosen where this one brings it down."""
+        try:
+            await self.link.start(wake=False)
+        except NightSchoolError as error:
+            self.chat.tell(str(error), "error")
+
     async def on_unmount(self) -> None:
         """Let the engine finish what it writes."""
         await self.link.close()
@@ -136,6 +145,8 @@ class NightSchool(App[int]):
         """Keep what was told and show it."""
         event = message.event
         if isinstance(event, StateEvent):
+            if event.status.state == "asleep":  # what is shown is why it had to be
+                return
             self._told_state = True
             was_ready = self.session.engine.state == "ready"
             self._state(event.status)
@@ -166,9 +177,13 @@ class NightSchool(App[int]):
         self._losses = [*[at for at in self._losses if now - at < RESTART_SECONDS], now]
         self.session.end_study()
         if len(self._losses) > RESTARTS:
-            sentence = "The engine stopped again and again; quit with ctrl+q and run `nightschool doctor`, or choose a "
-            sentence += "smaller model with `nightschool models`."
+            sentence = (
+                "The engine stopped again and again; choose a smaller model with alt+m, or run `nightschool doctor`."
+            )
             self._state(EngineStatus(state="failed", error=sentence, error_code="EngineLost"))
+            if not self._asleep:
+                self._asleep = True
+                self.run_worker(self._start_asleep(), group="engine", exit_on_error=True)
             return
         self.session.lost = message.reason or "It ended without a word."
         self._state(EngineStatus(state="waking", stage="restarting"))
@@ -236,6 +251,8 @@ class NightSchool(App[int]):
         await self._change("", row.title)
 
     async def _change(self, model: str, title: str) -> None:
+        self._asleep = False
+        self._losses.clear()
         self._state(EngineStatus(state="waking", stage=f"changing to {title}"))
         await self._start(again=True, model=model)
 

@@ -143,6 +143,24 @@ async def test_a_model_is_chosen_while_none_could_be_loaded(opened, engine, unti
         await until(lambda: app.session.ready and app.session.engine.base.name == "Qwen2.5-1.5B-Instruct")
 
 
+async def test_a_model_that_brings_the_engine_down_can_be_left(opened, engine, until):
+    """As where it is larger than the memory: the system kills the engine at every start."""
+    engine.bases["qwen2.5-1.5b"] = engine.bases["qwen2.5-1.5b"].model_copy(update={"installed": True})
+    async with opened() as (app, pilot):
+        engine.awake.clear()
+        for starts in range(1, 5):
+            await until(lambda starts=starts: engine.starts == starts)
+            engine.die()
+        await until(lambda: engine.state.state == "asleep")
+        await until(lambda: "alt+m" in str(app.chat.query_one("#status").content))
+        engine.awake.set()
+        await models_screen(app, pilot, until)
+        await pilot.press("down", "u")
+        await until(lambda: type(app.screen).__name__ == "ConfirmScreen")
+        await pilot.click("#yes")
+        await until(lambda: app.session.ready and app.session.engine.base.name == "Qwen2.5-1.5B-Instruct")
+
+
 async def test_during_a_study_the_model_stays(opened, engine, until):
     engine.bases["qwen2.5-1.5b"] = engine.bases["qwen2.5-1.5b"].model_copy(update={"installed": True})
     async with opened() as (app, pilot):
