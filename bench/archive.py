@@ -25,19 +25,17 @@ import argparse
 import asyncio
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from nightschool.bench.home import fresh_home
 from nightschool.bench.timed import tell, text_of, timed_reply, wake
 from nightschool.engine.chat.chat import Turn
 from nightschool.engine.chat.prompt import encode, fit
 from nightschool.engine.host.chat_service import turns_of
 from nightschool.engine.host.model_thread import Model, ModelThread
 from nightschool.engine.host.teaching import EVERY_MESSAGE
-from nightschool.engine.paths import Home, find_home
 from nightschool.engine.records import Records
 from nightschool.engine.study.prompts import neutral
 from nightschool.schemas.records import Role
@@ -54,10 +52,9 @@ NEW_TOKENS = (50, 200, 800)
 async def main() -> int:
     """Fill the archive step by step, measure at each size, and print."""
     options = _options()
-    thread = await wake(find_home(), options.model)
     found: list[dict[str, float]] = []
-    with tempfile.TemporaryDirectory(prefix="nightschool-archive-") as folder:
-        database = Home(Path(folder)).database
+    with fresh_home() as home:
+        thread, database = await wake(home, options.model), home.database
         for size in options.sizes:
             with Records(database) as records:
                 _fill(records, size)

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nightschool.bench.home import fresh_home
 from nightschool.bench.timed import tell, text_of, timed_reply, wake
 from nightschool.engine.base.default_model import find_gguf
 from nightschool.engine.base.library import LoadedBase
 from nightschool.engine.chat.chat import Turn
 from nightschool.engine.chat.prompt import encode, render
 from nightschool.engine.host.model_thread import ModelThread
-from nightschool.engine.paths import find_home
 from nightschool.engine.threads import use_all_cores
 from nightschool.schemas.records import Role
 
@@ -57,37 +57,38 @@ async def main() -> int:
             raise
         print(HOW, file=sys.stderr)
         return NOT_INSTALLED
-    threads = use_all_cores()
-    thread = await wake(find_home(), options.model)
-    model = await thread.model()
-    room = max(PROMPTS) + options.tokens + 256
+    threads, room = use_all_cores(), max(PROMPTS) + options.tokens + 256
     llama = llama_cpp.Llama(
         str(options.gguf or find_gguf()), n_ctx=room, n_threads=threads, n_threads_batch=threads, verbose=False
     )
-    shape = {"threads": threads, "numbers": model.base.numbers, "llama_cpp_python": llama_cpp.__version__}
-    ours, theirs = [], []
-    for _ in range(options.rounds + 1):
-        ours.append(await _ours(thread, STORY, options.tokens))
-        theirs.append(_theirs(llama, model.base, STORY, options.tokens))
-    mine, peer = _median(ours[1:], "decode"), _median(theirs[1:], "decode")
-    row = {"name": "ratio_vs_llama_cpp", "value": mine / peer, "tokens_per_s": mine}
-    tell({**row, "llama_cpp_tokens_per_s": peer, **shape}, options.json)
-    for length in PROMPTS:
-        ours, theirs = [], []
-        for number in range(options.rounds + 1):
-            text = text_of(model.base, length - len(_tokens(model.base, "")), number)
-            ours.append(await _ours(thread, text, 1))
-            theirs.append(_theirs(llama, model.base, text, 1))
-        mine, peer = _median(ours[1:], "prefill"), _median(theirs[1:], "prefill")
-        row = {"name": "prefill_ratio_vs_llama_cpp", "prompt": length, "value": mine / peer, "tokens_per_s": mine}
-        tell({**row, "llama_cpp_tokens_per_s": peer, "tokens": ours[-1].tokens, **shape}, options.json)
+    with fresh_home() as home:
+        thread = await wake(home, options.model)
+        base = (await thread.model()).base
+        shape = {"threads": threads, "numbers": base.numbers, "llama_cpp_python": llama_cpp.__version__}
+        found = await _race(thread, llama, [STORY] * (options.rounds + 1), options.tokens)
+        tell({"name": "ratio_vs_llama_cpp", **_ratio(found, "decode"), **shape}, options.json)
+        for length in PROMPTS:
+            room = length - len(_tokens(base, ""))
+            found = await _race(thread, llama, [text_of(base, room, n) for n in range(options.rounds + 1)], 1)
+            row = {"name": "prefill_ratio_vs_llama_cpp", "prompt": length, **_ratio(found, "prefill")}
+            tell({**row, "tokens": found[-1][0].tokens, **shape}, options.json)
     return 0
+
+
+async def _race(thread: ModelThread, llama: Any, texts: list[str], tokens: int) -> list[tuple[Run, Run]]:
+    """Let both sides answer each text in turn; the first one is for warming up and does not count."""
+    base = (await thread.model()).base
+    return [(await _ours(thread, text, tokens), _theirs(llama, base, text, tokens)) for text in texts][1:]
+
+
+def _ratio(found: list[tuple[Run, Run]], figure: str) -> dict[str, float]:
+    ours, theirs = (statistics.median(getattr(run, figure) for run in side) for side in zip(*found, strict=True))
+    return {"value": ours / theirs, "tokens_per_s": ours, "llama_cpp_tokens_per_s": theirs}
 
 
 async def _ours(thread: ModelThread, text: str, tokens: int) -> Run:
     timed = await thread.do(lambda model: timed_reply(model, 0, [Turn(Role.USER, text)], tokens=tokens))
-    model = await thread.model()
-    await model.chat.forget(0)
+    await thread.forget(0)
     return Run(timed.read, timed.read / timed.first_s, timed.rate)
 
 
@@ -115,10 +116,6 @@ def _theirs(llama: Any, base: LoadedBase, text: str, tokens: int) -> Run:
 
 def _tokens(base: LoadedBase, text: str) -> list[int]:
     return encode(base, render(base, [Turn(Role.USER, text)]))
-
-
-def _median(runs: list[Run], figure: str) -> float:
-    return statistics.median(getattr(run, figure) for run in runs)
 
 
 def _options() -> argparse.Namespace:

@@ -16,6 +16,7 @@ import resource
 import sys
 from typing import Any
 
+from nightschool.bench.home import fresh_home
 from nightschool.bench.timed import tell, text_of, timed_reply, wake
 from nightschool.engine.base import library, provider, speed  # noqa: F401 (imported now, to be in the baseline)
 from nightschool.engine.base.halves import open_tail, open_trunk
@@ -23,7 +24,6 @@ from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.chat.chat import Turn
 from nightschool.engine.chat.prompt import encode, render
 from nightschool.engine.host.model_thread import Model
-from nightschool.engine.paths import find_home
 from nightschool.schemas.records import Role
 
 REPLY_TOKENS = 32
@@ -33,14 +33,15 @@ async def main() -> int:
     """Load, chat, and print how much it took."""
     options = _options()
     baseline = _peak()
-    thread = await wake(find_home(), options.model)
-    loaded = _peak() - baseline
-    held = await thread.do(lambda model: _chat(model, options.tokens))
-    peak = _peak() - baseline
-    model = await thread.model()
-    parts: tuple[Any, ...] = (open_trunk(model.base, model.cut), open_tail(model.base, model.cut))
-    weights = sum(int(part.nbytes) for part in parts)
-    caches = held * _bytes_a_token(model)
+    with fresh_home() as home:
+        thread = await wake(home, options.model)
+        loaded = _peak() - baseline
+        held = await thread.do(lambda model: _chat(model, options.tokens))
+        peak = _peak() - baseline
+        model = await thread.model()
+        parts: tuple[Any, ...] = (open_trunk(model.base, model.cut), open_tail(model.base, model.cut))
+        weights = sum(int(part.nbytes) for part in parts)
+        caches = held * _bytes_a_token(model)
     row = {"name": "chat_memory_ratio", "value": peak / (weights + caches), "numbers": model.base.numbers}
     sizes = {"peak": peak, "loaded": loaded, "imports": baseline, "weights": weights, "caches": caches}
     tell(row | {f"{name}_mb": round(size / 1e6, 1) for name, size in sizes.items()}, options.json)

@@ -14,15 +14,14 @@ import argparse
 import asyncio
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
+from nightschool.bench.home import fresh_home
 from nightschool.bench.timed import Timed, tell, text_of, timed_reply, wake
 from nightschool.engine.base.halves import open_tail
 from nightschool.engine.chat.chat import Turn
 from nightschool.engine.chat.prompt import encode, render
 from nightschool.engine.host.model_thread import Model
-from nightschool.engine.paths import find_home
 from nightschool.engine.slots.adapter import new_adapter
 from nightschool.schemas.records import Role
 
@@ -34,9 +33,9 @@ REPLY_TOKENS = 24
 async def main() -> int:
     """Time the turns of several chats and print one line for each figure."""
     options = _options()
-    thread = await wake(find_home(), options.model)
-    with tempfile.TemporaryDirectory(prefix="nightschool-prefix-") as folder:
-        other = Path(folder)
+    with fresh_home() as home:
+        thread, other = await wake(home, options.model), home.root / "other"
+        other.mkdir()
         await thread.do(lambda model: _make_adapter(model, other))
         chats = [
             await thread.do(lambda model, number=number: _chat(model, number, options.tokens, other))

@@ -26,14 +26,13 @@ import signal
 import statistics
 import struct
 import sys
-import tempfile
 import termios
 import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from nightschool.engine.paths import Home, find_home
+from nightschool.bench.home import fresh_home
 
 COLUMNS, ROWS = 120, 36
 LETTERS = [chr(code) for code in range(0x1200, 0x1358) if unicodedata.name(chr(code), "")]
@@ -226,11 +225,9 @@ def main() -> int:
     else:
         installed = Path(sys.executable).parent / "nightschool"
         command = [str(installed) if installed.exists() else shutil.which("nightschool") or "nightschool"]
-    with tempfile.TemporaryDirectory(prefix="nightschool-bench-", ignore_cleanup_errors=True) as folder:
-        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "NIGHTSCHOOL_HOME": folder}
-        models = find_home().models
-        if models.is_dir():  # prepared bases are downloads; everything else of the profile is fresh
-            Home(Path(folder)).models.symlink_to(models, target_is_directory=True)
+    with fresh_home() as home:
+        told = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "NIGHTSCHOOL_HOME": str(home.root)}
+        environment = {**os.environ, **told}
         measure(command, environment, "scripted" if chosen.scripted else "real", chosen.starts, chosen.keys)
     return 0
 
