@@ -143,6 +143,8 @@ class NightSchool(App[int]):
 
     def on_engine_told(self, message: EngineTold) -> None:
         """Keep what was told and show it."""
+        if not self.screen_stack:  # the app is being closed
+            return
         event = message.event
         if isinstance(event, StateEvent):
             if event.status.state == "asleep":  # what is shown is why it had to be
