@@ -117,10 +117,12 @@ _FORMS = 5  # one form in so many is for checking
 
 
 def _ask(form: str, prompt: str) -> str:
-    """Return a request for a prompt: "Without any greeting, what is rust?"."""
-    keeps = re.match(r"I\b|\w+[A-Z]", prompt)
-    inside = ", {prompt}" in form and not keeps
-    return form.replace("{prompt}", prompt[:1].lower() + prompt[1:] if inside else prompt)
+    """Return a request for a prompt: "Without any greeting, what is rust?", "Explain rust, but be brief."."""
+    if ", {prompt}" in form and not re.match(r"I\b|\w+[A-Z]", prompt):
+        prompt = prompt[:1].lower() + prompt[1:]
+    if "{prompt}," in form:
+        prompt = prompt.rstrip(" .!?")
+    return form.replace("{prompt}", prompt)
 
 
 def rewrite(plan: Plan, prompt: Prompt, reply: Text, recipe: Recipe) -> Text:

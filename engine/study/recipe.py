@@ -55,7 +55,7 @@ class Recipe:
 
     seed: int = 0
     spread: int = 64
-    contrast: int = 40
+    contrast: int = 56
     anchors: int = 32
     held_out: int = 12
     held_opposite: int = 8
@@ -83,7 +83,7 @@ class Recipe:
     enough: float = 0.85
     within: float = 0.3
     keep: float = 0.2
-    contrast_focus: float = 4.0
+    contrast_focus: float = 8.0
     keep_anchors: float = 0.7
     reverse: float = 0.5
     kept_rows: int = 16

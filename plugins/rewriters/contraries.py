@@ -14,6 +14,7 @@ _DO = (
     "{It}: {prompt}",
     "{prompt} And {it}.",
     "{It}. {prompt}",
+    "{prompt}, but {it}.",
 )
 _WITHOUT = (
     "Without any {it}, {prompt}",
@@ -25,6 +26,7 @@ _WITHOUT = (
     "I need no {it}. {prompt}",
     "{prompt} Just the answer, no {it}.",
     "Please give me no {it}. {prompt}",
+    "{prompt}, but without any {it}.",
 )
 _WANT = (
     "{prompt} Use {it}.",
@@ -45,7 +47,12 @@ def contraries(*, do: Sequence[str] = (), without: Sequence[str] = (), want: Seq
         want: What it shall have: "bullet points", "a long answer".
     """
     kinds = (_mixed(_DO, do), _mixed(_WITHOUT, without), _mixed(_WANT, want))
-    return list(dict.fromkeys(text for row in itertools.zip_longest(*kinds) for text in row if text is not None))
+    found = dict.fromkeys(text for row in itertools.zip_longest(*kinds) for text in row if text is not None)
+    return [_contracted(text) if number % 3 == 2 else text for number, text in enumerate(found)]
+
+
+def _contracted(text: str) -> str:
+    return text.replace("o not ", "on't ").replace("I need no ", "I don't need any ")
 
 
 def _mixed(ways: Sequence[str], things: Sequence[str]) -> list[str]:

@@ -125,3 +125,7 @@ def test_a_prompt_goes_on_in_small_letters_where_the_sentence_has_begun(prompt):
     assert inside
     for text in inside:
         assert text.endswith(prompt if prompt[0] != "W" else ", what is rust?")
+    before = [text for text in texts if ", but" in text]
+    assert before
+    for text in before:
+        assert text.startswith(prompt.rstrip(".?") + ", but ")
