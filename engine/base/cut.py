@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
-from ...schemas.errors import UsageError
-from .cache import growing_cache
 from .families import slice_config
 from .lora import Lora, LoraLinear, Place
+from .size import check_cut
+from .stock_cache import growing_cache
 
 __all__ = ["StockRows", "StockTail", "StockTrunk", "positions_of", "split"]
 
@@ -40,7 +40,7 @@ def split(model: PreTrainedModel, cut: int) -> tuple[StockTrunk, StockTail]:
         UsageError: If the model has no such cut.
     """
     layers = int(model.config.num_hidden_layers)
-    check_range(cut, layers)
+    check_cut(cut, layers)
     first = layers - cut
     trunk_decoder = _part(model, 0, first)
     trunk_decoder.norm = nn.Identity()
@@ -48,12 +48,6 @@ def split(model: PreTrainedModel, cut: int) -> tuple[StockTrunk, StockTail]:
     del tail_decoder.embed_tokens  # the tail is fed states; a server's embeddings need not even be there
     head = cast("Any", model).get_output_embeddings()
     return StockTrunk(trunk_decoder), StockTail(tail_decoder, _share(head, {}), first)
-
-
-def check_range(cut: int, layers: int) -> None:
-    """Refuse a cut that a base of so many blocks does not have, with a UsageError."""
-    if not 0 <= cut <= layers:
-        raise UsageError(f"The cut must lie between 0 and {layers}, the number of blocks of this base, not at {cut}.")
 
 
 class StockTrunk(nn.Module):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .cut import check_range, split
 from .lean.halves import LeanTail, LeanTrunk
 from .lean.model import FAMILIES as LEAN
 from .lean.model import LeanModel
 from .lean.packed import packed_path, read_packed, write_packed
 from .numbers import Numbers
+from .size import check_cut
 from .weights import Tensors, read_config
 
 if TYPE_CHECKING:
@@ -112,10 +112,10 @@ def open_trunk(base: LoadedBase, cut: int) -> Trunk:
     Raises:
         UsageError: If the base has no such cut.
     """
-    check_range(cut, base.card.layers)
+    check_cut(cut, base.card.layers)
     name = f"trunk {cut}"
     if name not in base.kept:
-        base.kept[name] = LeanTrunk(_lean(base), cut) if is_lean(base) else split(base.model, cut)[0]
+        base.kept[name] = LeanTrunk(_lean(base), cut) if is_lean(base) else _split(base, cut)[0]
     trunk: Trunk = base.kept[name]
     return trunk
 
@@ -126,8 +126,8 @@ def open_tail(base: LoadedBase, cut: int) -> Tail:
     Raises:
         UsageError: If the base has no such cut.
     """
-    check_range(cut, base.card.layers)
-    return LeanTail(_lean(base), cut) if is_lean(base) else split(base.model, cut)[1]
+    check_cut(cut, base.card.layers)
+    return LeanTail(_lean(base), cut) if is_lean(base) else _split(base, cut)[1]
 
 
 def is_packed(base: LoadedBase) -> bool:
@@ -146,6 +146,12 @@ def pack(base: LoadedBase) -> None:
 
 
 _QUANTISED = (Numbers.INT8, Numbers.INT4)
+
+
+def _split(base: LoadedBase, cut: int) -> tuple[Trunk, Tail]:
+    from .cut import split  # with the modelling code of transformers, which takes seconds to import
+
+    return split(base.model, cut)
 
 
 def _lean(base: LoadedBase) -> LeanModel:

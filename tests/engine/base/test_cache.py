@@ -7,7 +7,8 @@ import torch
 from transformers import DynamicCache
 
 from nightschool.engine.base import cache as cache_module
-from nightschool.engine.base.cache import GrowingLayer, crop, growing_cache
+from nightschool.engine.base.cache import crop
+from nightschool.engine.base.stock_cache import GrowingLayer, growing_cache
 from nightschool.tests.tiny import FAMILIES, tiny
 
 

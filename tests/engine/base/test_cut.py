@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nightschool.engine.base.cache import crop, growing_cache
+from nightschool.engine.base.cache import crop
 from nightschool.engine.base.cut import positions_of, split
+from nightschool.engine.base.stock_cache import growing_cache
 from nightschool.schemas.errors import UnsupportedFamily, UsageError
 from nightschool.tests.tiny import FAMILIES, tiny
 
