@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from nightschool.engine.base import cache as cache_module
+from nightschool.engine.base import stock_cache
 from nightschool.engine.base.cache import crop
 from nightschool.engine.base.stock_cache import GrowingLayer, growing_cache
 from nightschool.tests.tiny import FAMILIES, tiny
@@ -20,7 +20,7 @@ def ids():
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
 def test_it_gives_the_bits_of_the_stock_cache_while_its_buffers_grow(monkeypatch, ids, family):
-    monkeypatch.setattr(cache_module, "_ROOM", 4)
+    monkeypatch.setattr(stock_cache, "_ROOM", 4)
     model = tiny(family)
     stock, growing = DynamicCache(config=model.config), growing_cache(model.config)
     for start, stop in ((0, 3), (3, 4), (4, 5), (5, 20), (20, 21), (21, 40)):
