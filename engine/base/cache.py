@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .lean.attention import LeanCache
+from .lean.stream import LeanCache
 
 
 def crop(cache: Any, length: int) -> bool:

@@ -19,7 +19,7 @@ from ...schemas.messages import Sampling
 from ...schemas.records import Finish
 from ..base.cache import crop
 from ..base.halves import Cache, Tail, is_lean, open_tail
-from ..base.lean.attention import LeanCache
+from ..base.lean.stream import LeanCache
 from ..base.library import LoadedBase
 from ..base.provider import Keepable, Provider, Session
 from ..slots.adapter import Adapter, attach

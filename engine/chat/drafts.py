@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_ALIKE = 3
-"""Tokens that must have stood together before: of two the next is too often another."""
+_ALIKE = (3, 2, 1)
+"""Tokens that must have stood together before, the most telling first; of fewer than the first only one is guessed."""
 _MOST = 6
 
 
@@ -20,26 +20,26 @@ class Drafts:
     def __init__(self, tokens: Iterable[int]) -> None:
         self._tokens: list[int] = []
         self._after: dict[tuple[int, ...], int] = {}
-        self._again: int | None = None
-        self._length = 2  # of the next guess; grows while guesses come true
+        self._again: tuple[int, int] | None = None  # how many tokens are alike, and where the next ones stand
+        self._length = 2  # of the next guess after the most tokens; grows while guesses come true
         for token in tokens:
             self.add(token)
 
     def add(self, token: int) -> None:
         """Go on with a token."""
         self._tokens.append(token)
-        if len(self._tokens) >= _ALIKE:
-            last = tuple(self._tokens[-_ALIKE:])
-            self._again = self._after.get(last)
-            self._after[last] = len(self._tokens)
+        last = [tuple(self._tokens[-alike:]) for alike in _ALIKE if alike <= len(self._tokens)]
+        self._again = next(((len(few), self._after[few]) for few in last if few in self._after), None)
+        self._after.update(dict.fromkeys(last, len(self._tokens)))
 
     def guess(self, room: int) -> list[int]:
-        """Return what followed the last time, at most ``room`` tokens; [] if the last few tokens are new together."""
+        """Return what followed the last time, at most ``room`` tokens; [] if the last token is new."""
         if self._again is None:
             return []
-        return self._tokens[self._again : self._again + min(self._length, room)]
+        alike, place = self._again
+        return self._tokens[place : place + min(self._length if alike == _ALIKE[0] else 1, room)]
 
     def judge(self, right: int, guessed: int) -> None:
-        """Learn how many of the guessed tokens came true."""
-        if guessed:
+        """Learn how many of the guessed tokens came true; one that was guessed alone tells of no length."""
+        if guessed > 1 or right < guessed or self._length == 1:
             self._length = min(_MOST, self._length + 1) if right == guessed else max(1, right)

@@ -115,13 +115,13 @@ class LocalSession:
 
     def held(self) -> dict[str, Tensor]:
         """Return keys and values, where the trunk's cache can be kept."""
-        from ...engine.base.lean.attention import LeanCache
+        from ...engine.base.lean.stream import LeanCache
 
         return self._cache.held() if isinstance(self._cache, LeanCache) else {}
 
     def restore(self, tokens: list[int], held: Mapping[str, Tensor]) -> None:
         """Go on from tokens whose keys and values were held."""
-        from ...engine.base.lean.attention import LeanCache
+        from ...engine.base.lean.stream import LeanCache
 
         self._tokens, self._cache = list(tokens), LeanCache.of(self._cache.layers, len(tokens), held)
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, rms_norm, silu
+from torch.nn.functional import linear, silu
 
 from ..lora import Lora
 from ..numbers import Numbers
 from .attention import Attention, Layer, Rotary, Shape
 from .matrices import Matrix, matrix
+from .norm import Norm
 
 _FEW = 4
 """Rows up to which an update is computed in fp32."""
@@ -95,9 +96,8 @@ class Block:
     o: Fused
     gate_up: Fused
     down: Fused
-    before_attention: Tensor
-    before_mlp: Tensor
-    eps: float
+    before_attention: Norm
+    before_mlp: Norm
 
     @staticmethod
     def of(tensors: Mapping[str, Tensor], number: int, window: int | None, eps: float, numbers: Numbers) -> Block:
@@ -107,9 +107,8 @@ class Block:
         query_norm, key_norm = (None if norm is None else norm.float() for norm in norms)
         return Block(
             layer=Layer(number, window, query_norm, key_norm),
-            before_attention=tensors[f"{name}input_layernorm.weight"].float(),
-            before_mlp=tensors[f"{name}post_attention_layernorm.weight"].float(),
-            eps=eps,
+            before_attention=Norm(tensors[f"{name}input_layernorm.weight"], eps),
+            before_mlp=Norm(tensors[f"{name}post_attention_layernorm.weight"], eps),
             **{part: Fused.of(tensors, name, paths, numbers) for part, paths in FUSED.items()},
         )
 
@@ -121,9 +120,8 @@ class Block:
 
     def __call__(self, rows: Tensor, attention: Attention) -> Tensor:
         """Return ``(N, d)`` fp32 from ``(N, d)`` fp32."""
-        width = rows.shape[-1:]
-        rows = rows + self.o(attention(self.layer, self.qkv(rms_norm(rows, width, self.before_attention, self.eps))))
-        inner = self.gate_up(rms_norm(rows, width, self.before_mlp, self.eps))
+        rows = rows + self.o(attention(self.layer, self.qkv(self.before_attention(rows))))
+        inner = self.gate_up(self.before_mlp(rows))
         gate, up = inner.chunk(2, dim=-1)
         return rows + self.down(silu(gate) * up)
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding, rms_norm
+from torch.nn.functional import embedding
 
 from ..lora import Lora, Place
-from .attention import Keep, LeanCache, PackedAttention, Rows, RowsAttention, StreamAttention
+from .attention import Keep, PackedAttention
 from .blocks import Blocks
 from .model import LeanModel
+from .rows import Rows, RowsAttention
+from .stream import LeanCache, StreamAttention
 
 
 class LeanTrunk:
@@ -69,7 +71,7 @@ class LeanTail:
         layers = len(model.blocks.blocks)
         self.first_layer = layers - cut
         self._blocks = model.part(layers - cut, layers)
-        self._norm, self._head, self._eps = model.norm, model.head, model.blocks.shape.eps
+        self._norm, self._head = model.norm, model.head
 
     def shapes(self) -> dict[Place, tuple[int, int]]:
         """Return ``(out, in)`` of every projection that can carry an update."""
@@ -89,7 +91,7 @@ class LeanTail:
 
     def sequences(self, batch: Sequence[Tensor]) -> list[Tensor]:
         """Return rows after the final norm, ``(T, d)`` fp32, for states ``(T, d)`` of whole sequences."""
-        return [self._normed(rows) for rows in _sequences(self._blocks, [states.float() for states in batch])]
+        return [self._norm(rows) for rows in _sequences(self._blocks, [states.float() for states in batch])]
 
     def new_cache(self) -> LeanCache:
         """Return an empty cache for :meth:`extend`."""
@@ -97,7 +99,7 @@ class LeanTail:
 
     def extend(self, states: Tensor, cache: LeanCache) -> Tensor:
         """Append states ``(1, T, d)`` and return their rows after the final norm, ``(1, T, d)``."""
-        return self._normed(_stream(self._blocks, states[0].float(), cache))[None]
+        return self._norm(_stream(self._blocks, states[0].float(), cache))[None]
 
     def new_rows(self, count: int, room: int) -> Rows:
         """Return empty streams for :meth:`fill` and :meth:`step`."""
@@ -105,11 +107,11 @@ class LeanTail:
 
     def fill(self, rows: Rows, numbers: Sequence[int], batch: Sequence[Tensor]) -> list[Tensor]:
         """Begin the rows anew with the states of whole sequences; return their rows after the final norm."""
-        return [self._normed(part) for part in _fill(self._blocks, rows, numbers, [s.float() for s in batch])]
+        return [self._norm(part) for part in _fill(self._blocks, rows, numbers, [s.float() for s in batch])]
 
     def step(self, rows: Rows, states: Tensor) -> Tensor:
         """Append one state to each of the first rows, ``(n, d)``, and return their rows after the final norm."""
-        return self._normed(_step(self._blocks, rows, states))
+        return self._norm(_step(self._blocks, rows, states))
 
     def head(self, rows: Tensor) -> Tensor:
         """Return logits ``(..., V)`` of rows ``(..., d)`` after the final norm."""
@@ -121,9 +123,6 @@ class LeanTail:
     def nbytes(self) -> int:
         """Bytes of its matrices."""
         return self._blocks.nbytes + self._head.nbytes
-
-    def _normed(self, rows: Tensor) -> Tensor:
-        return rms_norm(rows, rows.shape[-1:], self._norm, self._eps)
 
 
 _TOKENS = 4096  # of a packed pass that is not differentiated: enough to fill the cores, little memory

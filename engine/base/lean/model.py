@@ -14,6 +14,7 @@ from ..numbers import Numbers
 from .attention import Rotary, Shape
 from .blocks import Block, Blocks
 from .matrices import Matrix, head_matrix
+from .norm import Norm
 
 FAMILIES = frozenset({"llama", "qwen2", "qwen3", "mistral"})
 """Those whose lean halves a test compares with the stock ones."""
@@ -28,13 +29,13 @@ class LeanModel:
     Attributes:
         blocks: All of them.
         table: Embeddings ``(V, d)``, as stored.
-        norm: Weight of the final norm, fp32.
+        norm: The final norm.
         head: From rows to logits.
     """
 
     blocks: Blocks
     table: Tensor
-    norm: Tensor
+    norm: Norm
     head: Matrix
 
     @staticmethod
@@ -54,7 +55,7 @@ class LeanModel:
             return LeanModel(
                 Blocks(blocks, shape, _rotary(config), torch.float32 if numbers is Numbers.FP32 else torch.bfloat16),
                 tensors[EMBEDDINGS],
-                tensors["model.norm.weight"].float(),
+                Norm(tensors["model.norm.weight"], shape.eps),
                 head_matrix(head_weight(tensors), tensors.get("lm_head.bias"), numbers),
             )
         except KeyError as error:

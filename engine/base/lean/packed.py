@@ -24,6 +24,7 @@ from .attention import Layer, Rotary, Shape
 from .blocks import FUSED, Block, Blocks, Fused
 from .matrices import restored, restored_head
 from .model import EMBEDDINGS, LeanModel, head_weight
+from .norm import Norm
 
 FORMAT = 2
 
@@ -55,10 +56,10 @@ def write_packed(model: LeanModel, path: Path, fingerprint: str) -> None:
         StorageError: If they cannot be written.
     """
     blocks, shape = model.blocks.blocks, model.blocks.shape
-    tensors = {"norm": model.norm, "rotary": model.blocks.rotary.frequencies}
+    tensors = {"norm": model.norm.weight, "rotary": model.blocks.rotary.frequencies}
     tensors |= {f"head.{name}": tensor for name, tensor in model.head.tensors().items()}
     for number, block in enumerate(blocks):
-        small = {"before_attention": block.before_attention, "before_mlp": block.before_mlp}
+        small = {"before_attention": block.before_attention.weight, "before_mlp": block.before_mlp.weight}
         norms = {"query_norm": block.layer.query_norm, "key_norm": block.layer.key_norm}
         small |= {name: norm for name, norm in norms.items() if norm is not None}
         tensors |= {f"{number}.{name}": tensor for name, tensor in small.items()}
@@ -117,16 +118,17 @@ def _model(header: _Header, tensors: Mapping[str, Tensor], checkpoint: Mapping[s
         blocks.append(
             Block(
                 layer=Layer(number, window, held.get("query_norm"), held.get("key_norm")),
-                before_attention=held["before_attention"],
-                before_mlp=held["before_mlp"],
-                eps=header.eps,
+                before_attention=Norm(held["before_attention"], header.eps),
+                before_mlp=Norm(held["before_mlp"], header.eps),
                 **fused,
             )
         )
     shape = Shape(header.heads, header.key_heads, header.width, header.eps)
     head = restored_head(under("head."), head_weight(checkpoint), checkpoint.get("lm_head.bias"))
     rotary = Rotary(tensors["rotary"], header.scaling)
-    return LeanModel(Blocks(blocks, shape, rotary, torch.bfloat16), checkpoint[EMBEDDINGS], tensors["norm"], head)
+    return LeanModel(
+        Blocks(blocks, shape, rotary, torch.bfloat16), checkpoint[EMBEDDINGS], Norm(tensors["norm"], header.eps), head
+    )
 
 
 _ALIGNED = 64  # bytes; the kernels of some processors crash on less

@@ -8,6 +8,7 @@ import torch
 from nightschool.engine.base.cache import crop
 from nightschool.engine.base.cut import split
 from nightschool.engine.base.lean import attention as attention_module
+from nightschool.engine.base.lean import stream
 from nightschool.engine.base.lean.halves import LeanTail, LeanTrunk
 from nightschool.engine.base.lean.model import FAMILIES, LeanModel
 from nightschool.engine.base.numbers import Numbers
@@ -80,7 +81,7 @@ def test_packed_sequences_do_not_see_each_other(monkeypatch, model, ids, cut, sh
 def test_a_stream_goes_on_from_its_cache(monkeypatch, model, ids, cut, short):
     """Chunks shorter and longer than the sliding window, single tokens, and a buffer that must grow."""
     monkeypatch.setattr(attention_module, "_SHORT", short)
-    monkeypatch.setattr(attention_module, "_ROOM", 4)
+    monkeypatch.setattr(stream, "_ROOM", 4)
     trunk, tail = halves(model, cut)
     lower, upper, found = trunk.new_cache(), tail.new_cache(), []
     for start, stop in ((0, 5), (5, 6), (6, 13), (13, 14), (14, 24)):
