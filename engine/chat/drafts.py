@@ -22,6 +22,7 @@ class Drafts:
         self._after: dict[tuple[int, ...], int] = {}
         self._again: tuple[int, int] | None = None  # how many tokens are alike, and where the next ones stand
         self._length = 2  # of the next guess after the most tokens; grows while guesses come true
+        self._sure = False  # whether the last guess was one after the most tokens
         for token in tokens:
             self.add(token)
 
@@ -37,9 +38,10 @@ class Drafts:
         if self._again is None:
             return []
         alike, place = self._again
-        return self._tokens[place : place + min(self._length if alike == _ALIKE[0] else 1, room)]
+        self._sure = alike == _ALIKE[0]
+        return self._tokens[place : place + min(self._length if self._sure else 1, room)]
 
     def judge(self, right: int, guessed: int) -> None:
-        """Learn how many of the guessed tokens came true; one that was guessed alone tells of no length."""
-        if guessed > 1 or right < guessed or self._length == 1:
+        """Learn how many of the last guess came true; one after few tokens tells nothing of those after many."""
+        if guessed and self._sure:
             self._length = min(_MOST, self._length + 1) if right == guessed else max(1, right)

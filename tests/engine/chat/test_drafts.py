@@ -32,11 +32,21 @@ def test_the_latest_of_several_places_counts():
 
 def test_guesses_grow_while_they_come_true_and_shrink_when_they_do_not():
     drafts = Drafts([*range(20), *range(3)])
+    assert drafts.guess(9) == [3, 4]
     drafts.judge(2, 2)
     drafts.judge(3, 3)
     assert drafts.guess(9) == [3, 4, 5, 6]
     drafts.judge(0, 4)
     assert drafts.guess(9) == [3]
+
+
+def test_a_wrong_guess_after_few_tokens_shortens_nothing():
+    drafts = Drafts([*range(20), 40, 1])
+    assert drafts.guess(9) == [2]
+    drafts.judge(0, 1)
+    drafts.add(2)
+    drafts.add(3)
+    assert drafts.guess(9) == [4, 5]
 
 
 def test_nothing_guessed_teaches_nothing():
