@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .lean.halves import LeanTail, LeanTrunk
+from .lean.model import EMBEDDINGS, LeanModel
 from .lean.model import FAMILIES as LEAN
-from .lean.model import LeanModel
 from .lean.packed import packed_path, read_packed, write_packed
 from .numbers import Numbers
 from .size import check_cut
@@ -172,4 +173,8 @@ def _unpacked(base: LoadedBase, tensors: Tensors) -> LeanModel:
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False, local_files_only=True)
-    return LeanModel.of(config, tensors, base.numbers)
+    model = LeanModel.of(config, tensors, base.numbers)
+    if base.numbers is not Numbers.BF16:
+        return model
+    # All else was copied: a mapping of its own lets go of the pages that were read for that.
+    return replace(model, table=Tensors(base.folder)[EMBEDDINGS])

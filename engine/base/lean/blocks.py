@@ -104,7 +104,7 @@ class Block:
         """Read block ``number`` of a checkpoint."""
         name = f"model.layers.{number}."
         norms = [tensors.get(f"{name}self_attn.{norm}.weight") for norm in ("q_norm", "k_norm")]
-        query_norm, key_norm = (None if norm is None else norm.float() for norm in norms)
+        query_norm, key_norm = (None if norm is None else norm.float().clone() for norm in norms)
         return Block(
             layer=Layer(number, window, query_norm, key_norm),
             before_attention=Norm(tensors[f"{name}input_layernorm.weight"], eps),

@@ -11,7 +11,7 @@ class Norm:
     """``rows / sqrt(mean(rows ** 2) + eps) * weight``."""
 
     def __init__(self, weight: Tensor, eps: float) -> None:
-        self.weight, self.eps = weight.detach().float(), eps
+        self.weight, self.eps = weight.detach().float().clone(), eps  # a copy lets go of the file it was read from
         self._eps = torch.full((1, 1), eps)
 
     def __call__(self, rows: Tensor) -> Tensor:
