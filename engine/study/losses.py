@@ -68,12 +68,13 @@ def kept_loss(
     weights: Tensor,
     *,
     reverse: float,
+    slack: Tensor | None = None,
     exchanges: Sequence[Exchange] = (),
 ) -> Loss:
     """Return the weighted KL(base||tuned) + ``reverse`` * KL(tuned||base) at ``rows`` ``(n, d)``.
 
-    The base's distribution is the head's at ``expected`` ``(n, d)``, after the ``exchanges``. The mean that is shown is
-    of KL(base||tuned).
+    The base's distribution is the head's at ``expected`` ``(n, d)``, after the ``exchanges``. A row is left alone while
+    its KL(base||tuned) is below its ``slack`` ``(n,)``. The mean that is shown is of KL(base||tuned).
     """
 
     def slice_loss(part: slice, logits: Tensor, base_logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -86,7 +87,7 @@ def kept_loss(
         backward = (from_tuned * ratio).sum(dim=-1)
         # d KL(base||tuned) / d logits = tuned - base;  d KL(tuned||base) / d logits = tuned * (ratio - KL(tuned||base))
         gradient = ratio.sub_(backward[:, None]).mul_(reverse).add_(1.0).mul_(from_tuned).sub_(from_base)
-        weight = weights[part]
+        weight = weights[part] if slack is None else weights[part] * (forward >= slack[part])
         return (forward + reverse * backward) * weight, forward, gradient.mul_(weight[:, None])
 
     return _over_slices(tail, rows, expected, slice_loss)

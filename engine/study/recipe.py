@@ -39,6 +39,8 @@ class Recipe:
         within: Weight of taught tokens after the first of a run; those follow easily once the first one is said.
         keep: Weight of the distance to the base at kept tokens, of rewritten replies and contrasts.
         contrast_focus: Factor on it where a contrast is decided: at the first tokens, and where a rule would speak.
+        contrast_slack: Nats; a position of a contrast that lies nearer to the base is not pulled nearer: what is
+            asked for there is what the base says, not how surely.
         keep_anchors: The same, of neutral prose.
         reverse: Weight of KL(tuned||base) beside KL(base||tuned): it sees what the tuned one says and the base never.
         kept_rows: Kept tokens of an example that a step looks at, drawn anew each time.
@@ -84,6 +86,7 @@ class Recipe:
     within: float = 0.3
     keep: float = 0.2
     contrast_focus: float = 8.0
+    contrast_slack: float = 0.05
     keep_anchors: float = 0.7
     reverse: float = 0.5
     kept_rows: int = 16

@@ -121,7 +121,8 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], recipe: Recipe, generator:
         if (pairs := batch[numbers[0]].exchanges) is not None
     ]
     expected = gather(lambda e: e.expected)[~taught]
-    keep = kept_loss(tail, chosen[~taught], expected, weights, reverse=recipe.reverse, exchanges=exchanges)
+    near = torch.tensor([recipe.contrast_slack if e.part is Part.CONTRAST else 0.0 for e in batch])[owner]
+    keep = kept_loss(tail, chosen[~taught], expected, weights, reverse=recipe.reverse, slack=near, exchanges=exchanges)
     return BatchLoss((teach.total + keep.total) / len(batch), teach.mean, keep.mean)
 
 

@@ -85,3 +85,15 @@ def test_an_exchanged_word_is_expected_where_the_old_one_was(sizes, new):
     # What the trace adds beside the word that took all of it is below what matters.
     torch.testing.assert_close(found.total, (base.exp() * (base - now)).sum(), atol=2e-2, rtol=1e-2)
     assert abs(float(found.total - kept_loss(tail, rows(1), expected_rows, weights, reverse=0.0).total)) > 0.05
+
+
+def test_a_row_that_is_near_enough_is_left_alone(sizes):
+    tail, one, other, expected_rows = Head(), rows(1), rows(1), rows(2).detach()
+    weights, slack = torch.ones(7), torch.tensor([0.0, 1e9] * 3 + [0.0])
+    found = kept_loss(tail, one, expected_rows, weights, reverse=0.5, slack=slack)
+    wanted = kept_loss(tail, other, expected_rows, weights * (slack == 0), reverse=0.5)
+    found.total.backward()
+    wanted.total.backward()
+    torch.testing.assert_close(found.total, wanted.total)
+    torch.testing.assert_close(one.grad, other.grad)
+    assert not one.grad[1].any()
