@@ -32,7 +32,7 @@ def names(folder):
 
 
 FAULTS = [(errno.ENOSPC, DiskFull), (errno.EDQUOT, DiskFull), (errno.EIO, StorageError)]
-STEPS = ["tempfile.mkstemp", "os.fdopen", "os.fsync", "pathlib.Path.replace"]
+STEPS = ["tempfile.mkstemp", "pathlib.Path.write_bytes", "os.fsync", "pathlib.Path.replace"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -98,7 +98,7 @@ def dies(function):
         return function(*args, **kwargs)
     return step
 
-os.fsync, Path.replace, os.fdopen = dies(os.fsync), dies(Path.replace), dies(os.fdopen)
+os.fsync, Path.replace, Path.write_bytes = dies(os.fsync), dies(Path.replace), dies(Path.write_bytes)
 files.write_atomic(Path(sys.argv[1]), "new" * 10000)
 """
 
