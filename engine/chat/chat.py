@@ -21,6 +21,7 @@ from ..base.cache import crop
 from ..base.halves import Cache, Tail, is_lean, open_tail
 from ..base.lean.stream import LeanCache
 from ..base.library import LoadedBase
+from ..base.numbers import Numbers
 from ..base.provider import Keepable, Provider, Session
 from ..slots.adapter import Adapter, attach
 from .detokenize import Detokenizer
@@ -69,8 +70,9 @@ class Chat:
         self._streams: OrderedDict[int, _Stream] = OrderedDict()
         name = f"{base.card.fingerprint} {base.numbers} {cut}"
         self._shelf = Shelf(shelf, name) if shelf is not None else None
-        # A stock cache may not be able to forget, and a wrong guess must be forgotten.
-        self._drafting = is_lean(base)
+        # A stock cache may not be able to forget, and a wrong guess must be forgotten. In fp32 two tokens at once cost
+        # twice as much as one on a CPU, so a guess could only lose.
+        self._drafting = is_lean(base) and base.numbers is not Numbers.FP32
         self.computed = 0  # tokens that went through the trunk, for benchmarks and tests
 
     async def reply(

@@ -84,8 +84,7 @@ def test_a_changed_history_is_read_again(chat, tiny_base):
     assert ask(chat, turns).text == ask(fresh, turns).text
 
 
-def test_an_adapter_changes_the_voice_without_reading_the_chat_again(chat, tiny_base, loud_adapter, monkeypatch):
-    monkeypatch.setattr(chat, "_drafting", False)  # guesses are read as well
+def test_an_adapter_changes_the_voice_without_reading_the_chat_again(chat, tiny_base, loud_adapter):
     plain = ask(chat, [user("Hello there, my friend")])
     read = chat.computed
     loud = ask(chat, [user("Hello there, my friend")], adapter=loud_adapter)

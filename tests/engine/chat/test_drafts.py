@@ -77,6 +77,7 @@ class Parrot(Drafts):
 def test_a_reply_is_the_same_with_right_and_wrong_guesses(tiny_base, monkeypatch, sampling):
     def ask():
         chat = Chat(tiny_base, LocalProvider(tiny_base), 2)
+        monkeypatch.setattr(chat, "_drafting", True)  # in fp32, where the sums of several rows are those of one
         turns = [Turn(Role.USER, "Hello")]
         options = Sampling(max_tokens=40, **sampling)
         heard = []
