@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any
 import torch
 from transformers import StoppingCriteria
 
+from nightschool.bench.timed import tell
 from nightschool.engine.base.halves import open_tail, open_trunk
 from nightschool.engine.base.library import LoadedBase, load, prepare
 from nightschool.engine.base.numbers import Numbers
@@ -52,7 +52,7 @@ def main() -> int:
     home = find_home()
     folder = prepare(options.model, home, lambda stage, fraction: None)
     bandwidth = _reading_speed()
-    _print({"name": "read_gb_per_s", "value": bandwidth / 1e9, "threads": threads}, options.json)
+    tell({"name": "read_gb_per_s", "value": bandwidth / 1e9, "threads": threads}, options.json)
     stock = {numbers: load(folder, dtype) for numbers, dtype in DTYPES.items()}
     base = stock[Numbers.FP32]
     cut = default_cut(base.card.layers)
@@ -74,14 +74,14 @@ def main() -> int:
     for numbers in DTYPES:
         peer = found[f"generate {numbers}"]
         row = {"name": f"speedup_vs_generate_{numbers}", "value": best / peer, "numbers": chosen}
-        _print({**row, "tokens_per_s": best, "generate_tokens_per_s": peer}, options.json)
+        tell({**row, "tokens_per_s": best, "generate_tokens_per_s": peer}, options.json)
         same = found[f"ours {numbers}"]
-        _print({"name": f"same_dtype_speedup_{numbers}", "value": same / peer, "tokens_per_s": same}, options.json)
-    _print({"name": "lora_cost", "value": 1 - found["with lora"] / best, "rank": 8}, options.json)
+        tell({"name": f"same_dtype_speedup_{numbers}", "value": same / peer, "tokens_per_s": same}, options.json)
+    tell({"name": "lora_cost", "value": 1 - found["with lora"] / best, "rank": 8}, options.json)
     for numbers, one in ours.items():
         bound = bandwidth / _bytes_a_token(one, cut)
         rate = found[f"ours {numbers}"]
-        _print({"name": f"bound_tokens_per_s_{numbers}", "value": bound, "reached": rate / bound}, options.json)
+        tell({"name": f"bound_tokens_per_s_{numbers}", "value": bound, "reached": rate / bound}, options.json)
     return 0
 
 
@@ -160,10 +160,6 @@ def _bytes_a_token(base: LoadedBase, cut: int) -> int:
     trunk: Any = open_trunk(base, cut)
     tail: Any = open_tail(base, cut)
     return int(trunk.nbytes + tail.nbytes)
-
-
-def _print(row: dict[str, Any], as_json: bool) -> None:
-    print(json.dumps(row) if as_json else "  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
 
 
 def _options() -> argparse.Namespace:

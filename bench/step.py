@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
 import sys
 import time
@@ -26,6 +25,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
+from nightschool.bench.timed import tell
 from nightschool.engine.base.halves import Tail, open_tail
 from nightschool.engine.base.library import LoadedBase, load, prepare
 from nightschool.engine.base.numbers import Numbers
@@ -78,15 +78,15 @@ def main() -> int:
             _time(step, times[name] if number else [])
     found = {name: statistics.median(values) for name, values in times.items()}
     shape = {"cut": cut, "sequences": len(tokens), "tokens": sum(map(len, tokens)), "numbers": numbers}
-    _print({"name": "speedup_vs_peft_full", "value": found["peft"] / found["ours"], **shape}, options.json)
+    tell({"name": "speedup_vs_peft_full", "value": found["peft"] / found["ours"], **shape}, options.json)
     for name, value in {
         "speedup_vs_peft_full_bf16": found["peft_bf16"] / found["ours"],
         "speedup_vs_peft_full_head_at_targets": found["peft_targets"] / found["ours"],
         "fp32_speedup_vs_peft_full": found["peft"] / found["ours_fp32"],
     }.items():
-        _print({"name": name, "value": value}, options.json)
+        tell({"name": name, "value": value}, options.json)
     for name, seconds in found.items():
-        _print({"name": f"{name}_step_s", "value": seconds}, options.json)
+        tell({"name": f"{name}_step_s", "value": seconds}, options.json)
     return 0
 
 
@@ -171,10 +171,6 @@ def _time(step: Callable[[], None], times: list[float]) -> None:
     began = time.perf_counter()
     step()
     times.append(time.perf_counter() - began)
-
-
-def _print(row: dict[str, Any], as_json: bool) -> None:
-    print(json.dumps(row) if as_json else "  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
 
 
 def _options() -> argparse.Namespace:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from ...schemas.records import StudyState
+from ..child import Ended, run_child
 from ..files import storage_errors, write_atomic
 from .job import Progress, StudyJob, StudyResult
 
 __all__ = ["Progress", "StudyJob", "StudyResult", "run_study"]
 
-_LINE = 8 * 2**20  # bytes of the longest line: a report with its samples
+_CHILD = "nightschool.engine.study.child"
 _LOG = "study.log"
 
 
@@ -33,50 +29,20 @@ async def run_study(job: StudyJob, tell: Callable[[Progress], None]) -> StudyRes
     """
     with storage_errors(job.folder):
         job.folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(job.folder / "job.json", job.model_dump_json(indent=2))
-    with storage_errors(job.folder), (job.folder / _LOG).open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "nightschool.engine.study.child", str(job.folder / "job.json")),
-            stdin=PIPE,  # held open: its end tells the process that nobody waits for it any more
-            stdout=PIPE,
-            stderr=log,
-            limit=_LINE,
-        )
-    try:
-        last = await _listen(process, tell)
-        code = await process.wait()
-    finally:
-        await _end(process)
-    return _result(last, code, job.folder / _LOG)
+    file, log = job.folder / "job.json", job.folder / _LOG
+    write_atomic(file, job.model_dump_json(indent=2))
+    ended = await run_child(_CHILD, (str(file),), log, lambda progress: tell(Progress.model_validate(progress)))
+    return _result(ended, log)
 
 
-async def _listen(process: Process, tell: Callable[[Progress], None]) -> dict[str, Any]:
-    """Pass progress on and return the last message of another kind, {} if none came."""
-    last: dict[str, Any] = {}
-    assert process.stdout is not None
-    async for line in process.stdout:
-        message = json.loads(line)
-        if "progress" in message:
-            tell(Progress.model_validate(message["progress"]))
-        else:
-            last = message
-    return last
-
-
-def _result(last: dict[str, Any], code: int, log: Path) -> StudyResult:
-    if "result" in last:
+def _result(ended: Ended, log: Path) -> StudyResult:
+    if "result" in ended.last:
         with suppress(ValidationError):
-            return StudyResult.model_validate(last["result"])
-    if "error" in last:
-        return StudyResult(state=StudyState.FAILED, reason=str(last["error"]["message"]))
-    ended = f"was killed (signal {-code})" if code < 0 else f"ended with code {code}"
+            return StudyResult.model_validate(ended.last["result"])
+    if "error" in ended.last:
+        return StudyResult(state=StudyState.FAILED, reason=str(ended.last["error"]["message"]))
+    code = ended.code
+    how = f"was killed (signal {-code})" if code < 0 else f"ended with code {code}"
     return StudyResult(
-        state=StudyState.FAILED, reason=f"The study {ended} before it was done; study again, or look into {log}."
+        state=StudyState.FAILED, reason=f"The study {how} before it was done; study again, or look into {log}."
     )
-
-
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
