@@ -16,7 +16,6 @@ from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
 _SHORT = 384
 """Keys up to which plain products beat the stock fused kernel on a CPU: a third of its time at 100 tokens."""
-_FEW = 8  # tokens up to which turning values by nothing costs less than keeping them apart
 _POSITIONS = 2048  # whose rotations are there from the beginning
 
 
@@ -75,9 +74,8 @@ class Turn:
     sin: Tensor
 
     def __call__(self, heads: Tensor) -> Tensor:
-        """Rotate queries and keys, in fp32; the values may be left out."""
-        count = heads.shape[1]
-        return torch.addcmul(heads * self.cos[:, :count], heads.roll(heads.shape[-1] // 2, -1), self.sin[:, :count])
+        """Rotate queries and keys; all in fp32."""
+        return torch.addcmul(heads * self.cos, heads.roll(heads.shape[-1] // 2, -1), self.sin)
 
 
 @dataclass(frozen=True)
@@ -106,20 +104,14 @@ class Attention(Protocol):
 
 def prepared(shape: Shape, turn: Turn, layer: Layer, qkv: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return queries ``(N, heads, width)``, and keys and values ``(N, 2 * key_heads, width)``, at their positions."""
-    rows = (qkv.float() if len(qkv) <= _FEW else qkv).view(len(qkv), -1, shape.width)
+    rows = qkv.float().view(len(qkv), -1, shape.width)
     if layer.query_norm is not None and layer.key_norm is not None:
         parts = torch.split(rows, [shape.heads, shape.key_heads, shape.key_heads], dim=1)
         norms = layer.query_norm, layer.key_norm
-        normed = [
-            rms_norm(part.float(), (shape.width,), norm, shape.eps) for part, norm in zip(parts[:2], norms, strict=True)
-        ]
+        normed = [rms_norm(part, (shape.width,), norm, shape.eps) for part, norm in zip(parts[:2], norms, strict=True)]
         rows = torch.cat([*normed, parts[2]], dim=1)
-    if len(rows) <= _FEW:
-        rows = turn(rows).to(dtype)
-        return rows[:, : shape.heads], rows[:, shape.heads :]
-    turned, values = torch.split(rows, [shape.heads + shape.key_heads, shape.key_heads], dim=1)
-    queries, keys = torch.split(turn(turned).to(dtype), [shape.heads, shape.key_heads], dim=1)
-    return queries, torch.cat([keys, values.to(dtype)], dim=1)
+    rows = turn(rows).to(dtype)
+    return rows[:, : shape.heads], rows[:, shape.heads :]
 
 
 class PackedAttention:
