@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -33,7 +34,8 @@ from .theme import NIGHT
 if TYPE_CHECKING:
     from textual.screen import Screen
 
-    from .engine_link import EngineLink
+    from .hangup import end_with_terminal
+from .engine_link import EngineLink
 
 RESTARTS = 3
 """Losses within ``RESTART_SECONDS`` after which the engine is not restarted by itself any more."""
@@ -276,4 +278,5 @@ def run(link: EngineLink, slot: str | None = None) -> int:
     """Open the app over an engine and return its exit code."""
     from ..engine.paths import find_home
 
+    end_with_terminal(sys.stdin.fileno())
     return NightSchool(link, slot, Settings(find_home().root / "app.json")).run() or 0

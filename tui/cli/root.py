@@ -58,9 +58,7 @@ def _open_app(profile: Profile) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("The app needs a terminal; in a script use `nightschool ask`, or see `nightschool --help`.")
     from ..app import run
-    from ..hangup import end_with_terminal
 
-    end_with_terminal(sys.stdin.fileno())
     return run(profile.connect(profile.home, profile.model), profile.slot)
 
 
