@@ -26,6 +26,7 @@ from ..schemas.messages import (
     UseModel,
 )
 from .commands import COMMANDS
+from .hangup import end_with_terminal
 from .screens.chat import ChatScreen
 from .session import Session
 from .settings import Settings
@@ -34,8 +35,7 @@ from .theme import NIGHT
 if TYPE_CHECKING:
     from textual.screen import Screen
 
-    from .hangup import end_with_terminal
-from .engine_link import EngineLink
+    from .engine_link import EngineLink
 
 RESTARTS = 3
 """Losses within ``RESTART_SECONDS`` after which the engine is not restarted by itself any more."""
