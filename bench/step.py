@@ -106,7 +106,7 @@ def _our_step(tail: Tail, prepared: list[Prepared], rank: int) -> Callable[[], N
     mean = torch.full((len(targets),), 1 / len(targets))
 
     def loss() -> Any:
-        hidden = tail.sequences([example.states for example in prepared])
+        hidden = tail.sequences([example.states for example in prepared], [example.tokens for example in prepared])
         rows = [
             output[len(example.states) - len(example.targets) :]
             for output, example in zip(hidden, prepared, strict=True)

@@ -170,8 +170,8 @@ class StockTail(nn.Module):
             linear = cast("nn.Linear", block.get_submodule(path))
             _put(block, path, LoraLinear(linear, lora.to(linear.weight.device)))
 
-    def sequences(self, batch: Sequence[Tensor]) -> list[Tensor]:
-        """Return rows after the final norm, ``(T, d)``, for states ``(T, d)`` of whole sequences."""
+    def sequences(self, batch: Sequence[Tensor], tokens: Sequence[Sequence[int]] | None = None) -> list[Tensor]:
+        """Return rows after the final norm, ``(T, d)``, for states ``(T, d)`` of whole sequences; no use of tokens."""
         # Padded on the right: causal attention never looks there.
         hidden = self.hidden(nn.utils.rnn.pad_sequence(list(batch), batch_first=True))
         return [rows[: len(states)] for rows, states in zip(hidden, batch, strict=True)]
@@ -184,7 +184,13 @@ class StockTail(nn.Module):
         """Return empty streams for :meth:`fill` and :meth:`step`; stock caches need no room."""
         return StockRows([self.new_cache() for _ in range(count)])
 
-    def fill(self, rows: StockRows, numbers: Sequence[int], batch: Sequence[Tensor]) -> list[Tensor]:
+    def fill(
+        self,
+        rows: StockRows,
+        numbers: Sequence[int],
+        batch: Sequence[Tensor],
+        tokens: Sequence[Sequence[int]] | None = None,
+    ) -> list[Tensor]:
         """Begin the rows anew with the states of whole sequences; return their rows after the final norm."""
         for number in numbers:
             rows.caches[number] = self.new_cache()

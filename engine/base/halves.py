@@ -73,8 +73,11 @@ class Tail(Protocol):
         """Speak with these updates, in place of those before."""
         ...
 
-    def sequences(self, batch: Sequence[Tensor]) -> list[Tensor]:
-        """Return rows after the final norm, ``(T, d)``, for states ``(T, d)`` of whole sequences. Differentiable."""
+    def sequences(self, batch: Sequence[Tensor], tokens: Sequence[Sequence[int]] | None = None) -> list[Tensor]:
+        """Return rows after the final norm, ``(T, d)``, for states ``(T, d)`` of whole sequences. Differentiable.
+
+        ``tokens``: of the sequences, where they are known, so that what several begin with alike is computed once.
+        """
         ...
 
     def new_cache(self) -> Cache:
@@ -89,7 +92,9 @@ class Tail(Protocol):
         """Return empty streams of at most ``room`` tokens for :meth:`fill` and :meth:`step`."""
         ...
 
-    def fill(self, rows: Any, numbers: Sequence[int], batch: Sequence[Tensor]) -> list[Tensor]:
+    def fill(
+        self, rows: Any, numbers: Sequence[int], batch: Sequence[Tensor], tokens: Sequence[Sequence[int]] | None = None
+    ) -> list[Tensor]:
         """Begin the rows of these numbers anew with the states of whole sequences; return rows as ``sequences``."""
         ...
 

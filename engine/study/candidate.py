@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -23,7 +24,7 @@ from .plan import Plan
 from .prompts import Prompt
 from .recipe import Recipe
 from .replies import Replies
-from .targets import Prepared
+from .targets import HEAD_ROWS, Prepared
 
 T = TypeVar("T")
 
@@ -109,8 +110,12 @@ class Candidate:
     def replies(self, prompts: Sequence[str]) -> list[str]:
         """Return the candidate's greedy replies, without any rule in the context."""
         known: dict[str, str] = self._measured.setdefault("replies", {})
-        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
-        if missing:
+        if any(prompt not in known for prompt in prompts):
+            plan = self.held.plan
+            held = [prompt.text for prompt in (*plan.held_inside, *plan.held_outside)]
+            held += [opposite.text for opposite in self.held.opposites]
+            # All that will be asked is asked at once: many rows take little longer than a few.
+            missing = [prompt for prompt in dict.fromkeys([*held, *prompts]) if prompt not in known]
             known.update(zip(missing, self._write(missing), strict=True))
         return [known[prompt] for prompt in prompts]
 
@@ -130,7 +135,6 @@ class Candidate:
 
     def _outcomes(self) -> list[LessonOutcome]:
         plan = self.held.plan
-        self.replies([prompt.text for prompt in plan.held_inside])
         found = []
         for lesson in plan.lessons:
             samples = [self._sample(lesson, prompt) for prompt in plan.held_inside if plan.asks(lesson, prompt)]
@@ -182,20 +186,22 @@ class Candidate:
 
     def _distance(self, texts: Sequence[Prepared], *, unsurprising: bool) -> tuple[float, float]:
         """Return mean KL(base||now) and mean rise of the loss over the targets of some texts."""
-        distances: list[Tensor] = []
-        rises: list[Tensor] = []
+        kept, expected, targets = [], [], []
         with torch.inference_mode():
-            for text, hidden in zip(texts, self.tail.sequences([text.states for text in texts]), strict=True):
-                rows = hidden[len(text.states) - len(text.targets) :]
-                if unsurprising:
-                    mask = text.surprise < self.recipe.taught_above
-                    rows, expected, targets = rows[mask], text.expected[mask], text.targets[mask]
-                else:
-                    expected, targets = text.expected, text.targets
-                base = log_softmax(self.tail.head(expected).float(), dim=-1)
-                now = log_softmax(self.tail.head(rows).float(), dim=-1)
-                distances.append((base.exp() * (base - now)).sum(dim=-1))
-                rises.append((base - now).gather(1, targets[:, None])[:, 0])
+            whole = self.tail.sequences([text.states for text in texts], [text.tokens for text in texts])
+            for text, hidden in zip(texts, whole, strict=True):
+                mask = text.surprise < (self.recipe.taught_above if unsurprising else math.inf)
+                kept.append(hidden[len(text.states) - len(text.targets) :][mask])
+                expected.append(text.expected[mask])
+                targets.append(text.targets[mask])
+            distances, rises = [], []
+            stacked = (torch.split(torch.cat(some), HEAD_ROWS) for some in (kept, expected, targets))
+            for now, then, wanted in zip(*stacked, strict=True):
+                ratio = log_softmax(self.tail.head(then).float(), dim=-1)
+                base = ratio.exp()
+                ratio -= log_softmax(self.tail.head(now).float(), dim=-1)
+                rises.append(ratio.gather(1, wanted[:, None])[:, 0])
+                distances.append(base.mul_(ratio).sum(dim=-1))
         return _mean(distances), _mean(rises)
 
 

@@ -27,6 +27,7 @@ class Example:
 
     Attributes:
         changed: Numbers of the targets, from ``start`` on, that the rules put there.
+        reach: Number of targets up to the last place where the rules put or took something; 0: they did neither.
         steps: What the rules ask of this reply.
     """
 
@@ -34,6 +35,7 @@ class Example:
     tokens: list[int]
     start: int
     changed: frozenset[int] = frozenset()
+    reach: int = 0
     steps: tuple[Step, ...] = ()
 
 
@@ -68,15 +70,25 @@ def ruled_example(
     """Return a reply, made to follow the rules, as an example that knows what they changed."""
     example = reply_example(base, prompt.text, rewrite(plan, prompt, reply, recipe), system, recipe, part=part)
     before = [*reply_tokens(base, reply.text), *([end_of_turn(base)] if reply.finished else [])]
-    changed = _changed(before, example.tokens[example.start :])
-    return replace(example, changed=changed, steps=tuple(plan.steps(prompt)))
+    changed, reach = _changes(before, example.tokens[example.start :])
+    return replace(example, changed=changed, reach=reach, steps=tuple(plan.steps(prompt)))
 
 
-def _changed(before: Sequence[int], after: Sequence[int]) -> frozenset[int]:
-    """Return the places of ``after`` that do not stand in ``before``, in order."""
-    blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
-    same = {place for block in blocks for place in range(block.b, block.b + block.size)}
-    return frozenset(range(len(after))) - same
+def _changes(before: Sequence[int], after: Sequence[int]) -> tuple[frozenset[int], int]:
+    """Return the places of ``after`` that do not stand in ``before``, in order, and the end of the last change."""
+    edits = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    changes = [(first, stop) for kind, _, _, first, stop in edits if kind != "equal"]
+    changed = frozenset(place for first, stop in changes for place in range(first, stop))
+    # What follows words that were taken out is said in their place.
+    return changed, min(len(after), max((max(stop, first + 1) for first, stop in changes), default=0))
+
+
+def shortened(example: Example, tokens: int) -> Example:
+    """Return an example that ends ``tokens`` after the last change: the rest costs time and teaches little."""
+    stop = example.start + example.reach + tokens
+    if not example.reach or stop >= len(example.tokens):
+        return example
+    return replace(example, tokens=example.tokens[:stop])
 
 
 def reply_example(

@@ -90,8 +90,9 @@ class _Writer:
         first = len(self._open)
         rows = range(first, first + free)
         taken = [self._waiting.pop() for _ in rows]
-        states = self._trunk.fill(self._lower, rows, [self._prompts[number] for number in taken])
-        hidden = torch.stack([part[-1] for part in self._tail.fill(self._upper, rows, states)])
+        prompts = [self._prompts[number] for number in taken]
+        states = self._trunk.fill(self._lower, rows, prompts)
+        hidden = torch.stack([part[-1] for part in self._tail.fill(self._upper, rows, states, prompts)])
         self._open += [_Reply(number) for number in taken]
         chosen: list[int] = self._tail.head(hidden).argmax(dim=-1).tolist()
         for row in reversed(rows):

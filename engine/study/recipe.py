@@ -23,7 +23,7 @@ class Recipe:
         whole_sentences: Fewest and most sentences left of a cut reply to which the rules add an end; between them it is
             as many as in the user's own edit.
         target_tokens: Most tokens of an example's reply.
-        after_taught: Tokens that are kept after the last taught one.
+        after_taught: Tokens that are kept after the last change.
         window: Tokens of a window of neutral prose.
         taught_above: Nats; a token of a rewritten reply that surprises the base more is taught, and so is one that the
             rules put there and that is not the base's first choice; any other is kept.

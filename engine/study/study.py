@@ -18,7 +18,7 @@ from .candidate import Candidate
 from .choose import choose_prompts
 from .contracts import Gate, Rewriter, Trainer
 from .cut_base import CutBase
-from .examples import Example, make_examples
+from .examples import Example, make_examples, shortened
 from .exchanges import Exchanges
 from .job import Progress, StudyJob, StudyResult
 from .measures import prepare_measures
@@ -27,7 +27,7 @@ from .recipe import Recipe
 from .replies import Replies
 from .revise import mixed, put_right
 from .stage import Stage, Tell
-from .targets import Prepared, prepare_examples, shortened
+from .targets import Prepared, prepare_examples
 from .task import TrainingTask
 
 # Where each stage ends, as a share of a study's time on two cores.
@@ -119,10 +119,10 @@ def _write(candidate: Candidate, folder: Path) -> int:
 
 
 async def _prepare(whole: CutBase, examples: Sequence[Example], recipe: Recipe, exchanges: Exchanges) -> list[Prepared]:
-    prepared = await prepare_examples(
-        examples, whole.provider, whole.tail, whole.cut, recipe.taught_above, exchanges=exchanges
+    shorter = [shortened(example, recipe.after_taught) for example in examples]
+    return await prepare_examples(
+        shorter, whole.provider, whole.tail, whole.cut, recipe.taught_above, exchanges=exchanges
     )
-    return [shortened(example, recipe.after_taught) for example in prepared]
 
 
 def _train(task: TrainingTask, trainer: Trainer, stage: Stage, before: int = 0) -> tuple[Adapter, list[CurvePoint]]:

@@ -8,7 +8,7 @@ Top-k log-probabilities would hide in one bucket just the words that a rule lets
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ from .examples import Example
 from .exchanges import Exchanges
 from .part import Part
 
+HEAD_ROWS = 128
+"""Rows that pass the head at once: few are slow a row, many take memory (25 MB of logits for 49,000 words)."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -26,6 +29,7 @@ class Prepared:
 
     Attributes:
         part: What it is for.
+        tokens: The ``T`` input tokens.
         states: ``(T, d)``, what the tail is fed.
         targets: ``(n,)`` int64, the tokens to be predicted.
         expected: ``(n, d)``, the plain base's rows after the final norm at these positions.
@@ -38,6 +42,7 @@ class Prepared:
     """
 
     part: Part
+    tokens: list[int]
     states: Tensor
     targets: Tensor
     expected: Tensor
@@ -58,32 +63,53 @@ async def prepare_examples(
     exchanges: Exchanges | None = None,
 ) -> list[Prepared]:
     """Compute states and the base's expectations; the tail must be plain. ``exchanges`` is for those to train on."""
-    states = await provider.states([example.tokens[:-1] for example in examples], cut)
-    measured, taught = [], []
+    if not examples:
+        return []
+    tokens = [example.tokens[:-1] for example in examples]
+    states = await provider.states(tokens, cut)
     with torch.no_grad():
-        hidden = tail.sequences([given.rows for given in states])
-        for example, given, rows in zip(examples, states, hidden, strict=True):
-            expected = rows[example.start - 1 :]
-            targets = torch.tensor(example.tokens[example.start :], device=expected.device)
-            logits = tail.head(expected).float()
-            surprise = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-            measured.append((given.rows, expected, targets, surprise))
-            taught.append(_taught(example, surprise, logits.argmax(dim=-1) != targets, taught_above))
+        hidden = tail.sequences([given.rows for given in states], tokens)
+        expected = [rows[example.start - 1 :] for example, rows in zip(examples, hidden, strict=True)]
+        targets = [
+            torch.tensor(example.tokens[example.start :], device=rows.device)
+            for example, rows in zip(examples, expected, strict=True)
+        ]
+        surprises, unlikely = _judged(tail, expected, targets)
+    taught = [
+        _taught(example, surprise, other, taught_above)
+        for example, surprise, other in zip(examples, surprises, unlikely, strict=True)
+    ]
     triggers = _triggers(examples, taught)
     return [
         Prepared(
             part=example.part,
-            states=rows,
-            targets=targets,
-            expected=expected,
+            tokens=example.tokens[:-1],
+            states=given.rows,
+            targets=wanted,
+            expected=rows,
             surprise=surprise,
             taught=mask,
             leads=_leads(mask),
             risky=_risky(example, triggers) & ~mask,
             exchanges=exchanges.of(example.steps) if exchanges is not None else None,
         )
-        for example, (rows, expected, targets, surprise), mask in zip(examples, measured, taught, strict=True)
+        for example, given, wanted, rows, surprise, mask in zip(
+            examples, states, targets, expected, surprises, taught, strict=True
+        )
     ]
+
+
+def _judged(tail: Tail, rows: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Return for each example the negative log-probabilities of its targets, and which are not the likeliest."""
+    lengths = [len(some) for some in targets]
+    surprises, unlikely = [], []
+    # Examples alone are too few rows for the head to be quick, and all at once too many for the memory.
+    parts = (torch.split(torch.cat(list(some)), HEAD_ROWS) for some in (rows, targets))
+    for part, wanted in zip(*parts, strict=True):
+        logits = tail.head(part).float()
+        surprises.append(torch.nn.functional.cross_entropy(logits, wanted, reduction="none"))
+        unlikely.append(logits.argmax(dim=-1) != wanted)
+    return torch.split(torch.cat(surprises), lengths), torch.split(torch.cat(unlikely), lengths)
 
 
 def _taught(example: Example, surprise: Tensor, unlikely: Tensor, taught_above: float) -> Tensor:
@@ -96,17 +122,6 @@ def _taught(example: Example, surprise: Tensor, unlikely: Tensor, taught_above: 
     changed = torch.zeros_like(unlikely)
     changed[list(example.changed)] = True
     return (surprise >= taught_above) | (changed & unlikely)
-
-
-def shortened(example: Prepared, tokens: int) -> Prepared:
-    """Return a taught example that ends ``tokens`` after its last taught one: the rest costs time, teaches little."""
-    last = example.taught.nonzero()
-    surplus = len(example.targets) - int(last[-1]) - 1 - tokens if len(last) else 0
-    if surplus <= 0:
-        return example
-    rows = slice(None, -surplus)
-    per_target = ("targets", "expected", "surprise", "taught", "leads", "risky")
-    return replace(example, states=example.states[rows], **{name: getattr(example, name)[rows] for name in per_target})
 
 
 def _triggers(examples: Sequence[Example], taught: Sequence[Tensor]) -> set[int]:

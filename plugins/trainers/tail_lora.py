@@ -96,7 +96,7 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], recipe: Recipe, generator:
     from ...engine.study.losses import Exchange, kept_loss, taught_loss
 
     rows = [_rows(example, recipe, generator) for example in batch]
-    hidden = tail.sequences([example.states for example in batch])
+    hidden = tail.sequences([example.states for example in batch], [example.tokens for example in batch])
     chosen = torch.cat(
         [
             output[len(example.states) - len(example.targets) :][row]

@@ -5,7 +5,6 @@ All take ``qkv`` of ``N`` tokens and give ``(N, heads * head_dim)``; what differ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -13,6 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 from torch.nn.functional import rms_norm, scaled_dot_product_attention
+
+from .packing import Packing
 
 _SHORT = 384
 """Keys up to which plain products beat the stock fused kernel on a CPU: a third of its time at 100 tokens."""
@@ -115,29 +116,33 @@ def prepared(shape: Shape, turn: Turn, layer: Layer, qkv: Tensor, dtype: torch.d
 
 
 class PackedAttention:
-    """Whole sequences one after another, none seeing another. Differentiable.
+    """Whole sequences one after another, each seeing itself alone. Differentiable.
 
     Args:
         shape: Of ``qkv``.
         rotary: Positions.
-        lengths: Tokens of each sequence.
+        packing: Which rows are whose.
         keep: Called with layer, sequence number, keys and values ``(key_heads, T, width)``, to fill caches.
     """
 
-    def __init__(self, shape: Shape, rotary: Rotary, lengths: Sequence[int], keep: Keep | None = None) -> None:
-        self._shape, self._lengths, self._keep = shape, list(lengths), keep
-        self._turn = rotary.at(torch.cat([torch.arange(length) for length in lengths]), shape)
+    def __init__(self, shape: Shape, rotary: Rotary, packing: Packing, keep: Keep | None = None) -> None:
+        self._shape, self._packing, self._keep = shape, packing, keep
+        self._turn = rotary.at(packing.positions, shape)
 
     def __call__(self, layer: Layer, qkv: Tensor) -> Tensor:
         """Attend within each sequence."""
+        packing = self._packing
         query, pair = prepared(self._shape, self._turn, layer, qkv, qkv.dtype)
-        parts = query, *torch.split(pair, self._shape.key_heads, dim=1)
-        queries, keys, values = (torch.split(part.transpose(0, 1), self._lengths, dim=1) for part in parts)
         found = []
-        for number, (query, key, value) in enumerate(zip(queries, keys, values, strict=True)):
+        own = zip(torch.split(query, packing.own), torch.split(pair, packing.own), strict=True)
+        for number, (queries, seen) in zip(packing.order, own, strict=True):
+            start = packing.starts[number]
+            if start:
+                seen = pair.index_select(0, packing.paths[number])
+            keys, values = torch.split(seen.transpose(0, 1), self._shape.key_heads)
             if self._keep is not None:
-                self._keep(layer.number, number, key, value)
-            found.append(attend(query, key, value, 0, layer.window))
+                self._keep(layer.number, number, keys, values)
+            found.append(attend(queries.transpose(0, 1), keys, values, start, layer.window))
         return torch.cat(found)
 
 

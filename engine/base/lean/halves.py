@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -12,8 +13,11 @@ from ..lora import Lora, Place
 from .attention import Keep, PackedAttention
 from .blocks import Blocks
 from .model import LeanModel
+from .packing import Packing, in_order, pack
 from .rows import Rows, RowsAttention
 from .stream import LeanCache, StreamAttention
+
+Tokens: TypeAlias = Sequence[Sequence[int]]
 
 
 class LeanTrunk:
@@ -26,7 +30,7 @@ class LeanTrunk:
     @torch.no_grad()
     def sequences(self, batch: Sequence[Sequence[int]]) -> list[Tensor]:
         """Return the states ``(T, d)`` of whole sequences."""
-        return _sequences(self._blocks, [self._embed(tokens) for tokens in batch])
+        return _sequences(self._blocks, [self._embed(tokens) for tokens in batch], batch)
 
     def new_cache(self) -> LeanCache:
         """Return an empty cache for :meth:`extend`."""
@@ -44,7 +48,7 @@ class LeanTrunk:
     @torch.no_grad()
     def fill(self, rows: Rows, numbers: Sequence[int], batch: Sequence[Sequence[int]]) -> list[Tensor]:
         """Begin the rows anew with whole sequences and return their states ``(T, d)``."""
-        return _fill(self._blocks, rows, numbers, [self._embed(tokens) for tokens in batch])
+        return _fill(self._blocks, rows, numbers, [self._embed(tokens) for tokens in batch], batch)
 
     @torch.no_grad()
     def step(self, rows: Rows, tokens: Tensor) -> Tensor:
@@ -89,9 +93,9 @@ class LeanTail:
                 places = {path: (self.first_layer + block.layer.number, path) for path in fused.sizes}
                 fused.carry({path: loras[place] for path, place in places.items() if place in loras})
 
-    def sequences(self, batch: Sequence[Tensor]) -> list[Tensor]:
+    def sequences(self, batch: Sequence[Tensor], tokens: Tokens | None = None) -> list[Tensor]:
         """Return rows after the final norm, ``(T, d)`` fp32, for states ``(T, d)`` of whole sequences."""
-        return [self._norm(rows) for rows in _sequences(self._blocks, [states.float() for states in batch])]
+        return _sequences(self._blocks, [states.float() for states in batch], tokens, self._norm)
 
     def new_cache(self) -> LeanCache:
         """Return an empty cache for :meth:`extend`."""
@@ -105,9 +109,11 @@ class LeanTail:
         """Return empty streams for :meth:`fill` and :meth:`step`."""
         return _new_rows(self._blocks, count, room)
 
-    def fill(self, rows: Rows, numbers: Sequence[int], batch: Sequence[Tensor]) -> list[Tensor]:
+    def fill(
+        self, rows: Rows, numbers: Sequence[int], batch: Sequence[Tensor], tokens: Tokens | None = None
+    ) -> list[Tensor]:
         """Begin the rows anew with the states of whole sequences; return their rows after the final norm."""
-        return [self._norm(part) for part in _fill(self._blocks, rows, numbers, [s.float() for s in batch])]
+        return [self._norm(part) for part in _fill(self._blocks, rows, numbers, [s.float() for s in batch], tokens)]
 
     def step(self, rows: Rows, states: Tensor) -> Tensor:
         """Append one state to each of the first rows, ``(n, d)``, and return their rows after the final norm."""
@@ -128,24 +134,39 @@ class LeanTail:
 _TOKENS = 4096  # of a packed pass that is not differentiated: enough to fill the cores, little memory
 
 
-def _sequences(blocks: Blocks, batch: Sequence[Tensor]) -> list[Tensor]:
-    """Run whole sequences; all at once where gradients are wanted, else in groups."""
-    if torch.is_grad_enabled():
-        return _packed(blocks, batch)
-    found: list[Tensor] = []
-    while len(found) < len(batch):
-        stop, tokens = len(found) + 1, len(batch[len(found)])
-        while stop < len(batch) and tokens + len(batch[stop]) <= _TOKENS:
-            tokens += len(batch[stop])
-            stop += 1
-        found += _packed(blocks, batch[len(found) : stop])
-    return found
+def _sequences(
+    blocks: Blocks,
+    batch: Sequence[Tensor],
+    tokens: Tokens | None,
+    finish: Callable[[Tensor], Tensor] = lambda rows: rows,
+) -> list[Tensor]:
+    """Run whole sequences; all at once where gradients are wanted, else in groups. ``finish`` is done to each row."""
+    found: dict[int, Tensor] = {}
+    for group in _groups(in_order(len(batch), tokens), [len(rows) for rows in batch]):
+        alike = None if tokens is None else [tokens[number] for number in group]
+        rows, packing = _packed(blocks, [batch[number] for number in group], alike)
+        found.update(zip(group, packing.whole(finish(rows)), strict=True))
+    return [found[number] for number in range(len(batch))]
 
 
-def _packed(blocks: Blocks, batch: Sequence[Tensor], keep: Keep | None = None) -> list[Tensor]:
-    lengths = [len(rows) for rows in batch]
-    attention = PackedAttention(blocks.shape, blocks.rotary, lengths, keep)
-    return list(torch.split(blocks(torch.cat(list(batch)), attention), lengths))
+def _groups(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    group: list[int] = []
+    tokens = 0
+    for number in order:
+        tokens += lengths[number]
+        if group and tokens > _TOKENS and not torch.is_grad_enabled():
+            yield group
+            group, tokens = [], lengths[number]
+        group.append(number)
+    if group:
+        yield group
+
+
+def _packed(
+    blocks: Blocks, batch: Sequence[Tensor], tokens: Tokens | None, keep: Keep | None = None
+) -> tuple[Tensor, Packing]:
+    packing = pack([len(rows) for rows in batch], tokens)
+    return blocks(packing.rows(batch), PackedAttention(blocks.shape, blocks.rotary, packing, keep)), packing
 
 
 def _stream(blocks: Blocks, rows: Tensor, cache: LeanCache) -> Tensor:
@@ -159,10 +180,12 @@ def _new_rows(blocks: Blocks, count: int, room: int) -> Rows:
     return Rows.make(blocks.shape, len(blocks.blocks), count, room, blocks.dtype)
 
 
-def _fill(blocks: Blocks, rows: Rows, numbers: Sequence[int], batch: Sequence[Tensor]) -> list[Tensor]:
-    found = _packed(blocks, batch, rows.fill(numbers))
+def _fill(
+    blocks: Blocks, rows: Rows, numbers: Sequence[int], batch: Sequence[Tensor], tokens: Tokens | None
+) -> list[Tensor]:
+    found, packing = _packed(blocks, batch, tokens, rows.fill(numbers))
     rows.lengths[list(numbers)] = torch.tensor([len(part) for part in batch])
-    return found
+    return packing.whole(found)
 
 
 def _step(blocks: Blocks, rows: Rows, states: Tensor) -> Tensor:

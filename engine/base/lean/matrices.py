@@ -64,6 +64,11 @@ def restored(tensors: Mapping[str, Tensor]) -> Matrix:
     return Dense(tensors["dense"], bias)
 
 
+_SOME, _MANY, _WIDE = 5, 128, 8192
+"""Rows between which a dense fp32 product is up to twice as quick with the weights first, and the most outputs for
+which that pays: what comes out lies column by column, and so many are slow to read. Measured without AVX-512."""
+
+
 class Dense:
     """Plain; differentiable in its inputs."""
 
@@ -83,6 +88,9 @@ class Dense:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return ``(N, out)`` from ``(N, in)``."""
+        if self.dtype == torch.float32 and _SOME <= len(inputs) <= _MANY and len(self._weight) <= _WIDE:
+            product = torch.mm(self._weight, inputs.t()).t()
+            return product if self._bias is None else product + self._bias
         return torch.nn.functional.linear(inputs, self._weight, self._bias)
 
 

@@ -24,7 +24,7 @@ class Known:
         self.with_word, self.asked = with_word, []
 
     def compute(self, prompts, trunk, tail, tell):
-        self.asked += prompts
+        self.asked += [prompt for prompt in prompts if prompt not in self.asked]
         tell(1.0)
 
     def reply(self, prompt):

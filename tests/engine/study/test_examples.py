@@ -10,7 +10,7 @@ import pytest
 from nightschool.engine.base.halves import open_tail
 from nightschool.engine.chat.prompt import encode
 from nightschool.engine.host.plugins import PluginHost
-from nightschool.engine.study.examples import opposites, ruled_example
+from nightschool.engine.study.examples import opposites, ruled_example, shortened
 from nightschool.engine.study.exchanges import Exchanges
 from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.prompts import Prompt, bank
@@ -87,6 +87,27 @@ def test_what_a_rule_puts_into_a_reply_is_marked(default_base):
     changed = [default_base.tokenizer.decode(token) for place, token in enumerate(targets) if place in example.changed]
     assert "".join(changed).startswith("In plain words:")
     assert default_base.tokenizer.decode(targets[max(example.changed) + 1 :]).startswith(" list is a row")
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("steps", "end"),
+    [
+        ((Step(rewriter="opening", args={"text": "Captain, ", "lower_first": True}),), "Captain, a list is"),
+        ((Step(rewriter="length", args={"unit": "sentences", "n": 1}),), "A list is a row of things.<|im_end|>"),
+        (
+            (Step(rewriter="terms", args={"from": "order", "to": "turn"}),),
+            "A list is a row of things. They stand in turn, one",
+        ),
+    ],
+    ids=["an opening", "what is taken away", "a word late in the reply"],
+)
+def test_a_shorter_example_reaches_two_tokens_behind_the_last_change(default_base, steps, end):
+    reply = Text("A list is a row of things. They stand in order, one behind the other.", finished=True)
+    example = ruled_example(default_base, plan_of(*steps), bank()[0], reply, "", recipe=Recipe())
+    tokens = shortened(example, 2).tokens[example.start :]
+    assert default_base.tokenizer.decode(tokens) == end
+    assert tokens == example.tokens[example.start :][: len(tokens)]
 
 
 @pytest.mark.model

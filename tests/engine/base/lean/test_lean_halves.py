@@ -78,6 +78,40 @@ def test_packed_sequences_do_not_see_each_other(monkeypatch, model, ids, cut, sh
 @pytest.mark.parametrize("short", [0, 384], ids=["stock attention kernel", "plain products"])
 @pytest.mark.parametrize("cut", CUTS)
 @torch.no_grad()
+def test_what_sequences_begin_with_alike_is_computed_once_for_all(monkeypatch, model, ids, cut, short):
+    monkeypatch.setattr(attention_module, "_SHORT", short)
+    trunk, tail = halves(model, cut)
+    batch = [ids, [*ids[:10], 1, 2], ids[3:9], [*ids[:18], 5], ids[:10]]
+    for rows, sequence in zip(tail.sequences(trunk.sequences(batch), batch), batch, strict=True):
+        torch.testing.assert_close(tail.head(rows), logits(model, sequence), **CLOSE)
+
+    lower, upper = trunk.new_rows(5, 25), tail.new_rows(5, 25)
+    filled = tail.fill(upper, range(5), trunk.fill(lower, range(5), batch), batch)
+    further = tail.head(tail.step(upper, trunk.step(lower, torch.tensor([9] * 5))))
+    for rows, after, sequence in zip(filled, further, batch, strict=True):
+        whole = logits(model, [*sequence, 9])
+        torch.testing.assert_close(torch.cat([tail.head(rows), after[None]]), whole, **CLOSE)
+
+
+def test_a_shared_beginning_learns_from_all_that_share_it(model, ids):
+    trunk, tail = halves(model, 2)
+    batch = [ids, [*ids[:10], 1, 2], [*ids[:18], 5]]
+    states, gradients = trunk.sequences(batch), []
+    for tokens in (None, batch):
+        loras = attach(tail, learned(tail))
+        for lora in loras.values():
+            lora.down.requires_grad_(True)
+        rows = torch.cat(tail.sequences(states, tokens))
+        tail.head(rows).log_softmax(-1)[:, 7].sum().backward()
+        gradients.append([lora.down.grad for lora in loras.values()])
+    for alone, shared in zip(*gradients, strict=True):
+        assert alone.abs().max() > 0
+        torch.testing.assert_close(shared, alone, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("short", [0, 384], ids=["stock attention kernel", "plain products"])
+@pytest.mark.parametrize("cut", CUTS)
+@torch.no_grad()
 def test_a_stream_goes_on_from_its_cache(monkeypatch, model, ids, cut, short):
     """Chunks shorter and longer than the sliding window, single tokens, and a buffer that must grow."""
     monkeypatch.setattr(attention_module, "_SHORT", short)
