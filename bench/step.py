@@ -5,8 +5,9 @@
 Same sequences, same targets, same loss (cross-entropy on the replies' tokens), same rank and projections, AdamW on both
 sides, in turns. Ours runs the tail on states that were computed once, with the head at target positions only, in the
 numbers that a study here computes in. ``speedup_vs_peft_full`` is against PEFT as it is used: ids in, labels on the
-replies, all blocks, fp32; ``..._bf16`` against the same in bf16, where the processor has it; ``..._head_at_targets`` gives PEFT the head at target
-positions too, which isolates what the cut saves; ``fp32_speedup_vs_peft_full`` computes in fp32 on both sides.
+replies, all blocks, fp32; ``..._bf16`` against the same in bf16, where the processor has it; ``..._head_at_targets``
+gives PEFT the head at target positions too, which isolates what the cut saves; ``fp32_speedup_vs_peft_full`` computes
+in fp32 on both sides.
 ``trainer_step_s`` is a step of the real trainer, whose loss looks at the base's expectation as well.
 """
 
