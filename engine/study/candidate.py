@@ -186,6 +186,8 @@ class Candidate:
 
     def _distance(self, texts: Sequence[Prepared], *, unsurprising: bool) -> tuple[float, float]:
         """Return mean KL(base||now) and mean rise of the loss over the targets of some texts."""
+        if not texts:
+            return 0.0, 0.0
         kept, expected, targets = [], [], []
         with torch.inference_mode():
             whole = self.tail.sequences([text.states for text in texts], [text.tokens for text in texts])
@@ -207,7 +209,7 @@ class Candidate:
 
 def _mean(values: Sequence[Tensor]) -> float:
     """Return the mean over all rows; 0 if there are none, for then nothing moved."""
-    rows = torch.cat(list(values)) if values else torch.empty(0)
+    rows = torch.cat(list(values))
     return float(rows.mean()) if len(rows) else 0.0
 
 

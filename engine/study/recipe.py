@@ -23,7 +23,7 @@ class Recipe:
         whole_sentences: Fewest and most sentences left of a cut reply to which the rules add an end; between them it is
             as many as in the user's own edit.
         target_tokens: Most tokens of an example's reply.
-        after_taught: Tokens that are kept after the last change.
+        after_change: Tokens that are kept after the last change.
         window: Tokens of a window of neutral prose.
         taught_above: Nats; a token of a rewritten reply that surprises the base more is taught, and so is one that the
             rules put there and that is not the base's first choice; any other is kept.
@@ -68,7 +68,7 @@ class Recipe:
     reply_tokens: int = 72
     whole_sentences: tuple[int, int] = (2, 5)
     target_tokens: int = 96
-    after_taught: int = 32
+    after_change: int = 32
     window: int = 64
     taught_above: float = 2.0
     rank: int = 16

@@ -119,7 +119,7 @@ def _write(candidate: Candidate, folder: Path) -> int:
 
 
 async def _prepare(whole: CutBase, examples: Sequence[Example], recipe: Recipe, exchanges: Exchanges) -> list[Prepared]:
-    shorter = [shortened(example, recipe.after_taught) for example in examples]
+    shorter = [shortened(example, recipe.after_change) for example in examples]
     return await prepare_examples(
         shorter, whole.provider, whole.tail, whole.cut, recipe.taught_above, exchanges=exchanges
     )

@@ -40,7 +40,9 @@ class VersionsScreen(ModalScreen[None]):
         """The list above, the report below."""
         with Vertical(classes="dialog", id="versions") as box:
             box.border_title = Content(f"Generations of {one_line(self.slot.title, 40)}")
-            box.border_subtitle = "r roll back to the selected one · esc back"
+            box.border_subtitle = (
+                "r roll back: from the current one to the one before, else to the selected one · esc back"
+            )
             yield OptionList(markup=False)
             with VerticalScroll(id="version"):
                 yield Static("", markup=False)
@@ -74,22 +76,22 @@ class VersionsScreen(ModalScreen[None]):
             self.query_one("#version").scroll_home(animate=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The current generation needs no way back."""
-        return action != "rollback" or (self.version is not None and not self.version.current)
+        """An untouched slot has no way back."""
+        return action != "rollback" or len(self.versions) > 1
 
     def action_rollback(self) -> None:
-        """Make a new generation that equals the highlighted one."""
+        """Make a new generation that equals the highlighted one; from the current one, the one before it."""
         if self.version is not None:
-            self.run_worker(self._roll_back(self.version))
+            self.run_worker(self._roll_back(None if self.version.current else self.version.number))
 
-    async def _roll_back(self, version: Version) -> None:
+    async def _roll_back(self, to: int | None) -> None:
         try:
-            fresh = await self.link.call(Rollback(slot=self.slot.name, to=version.number))
+            fresh = await self.link.call(Rollback(slot=self.slot.name, to=to))
         except NightSchoolError as error:
             self.app.notify(safe(str(error)), severity="error", markup=False)
         else:
             self.app.notify(
-                f"Generation {fresh.number} answers now; it equals generation {version.number}.", markup=False
+                f"Generation {fresh.number} answers now; it equals generation {fresh.restores}.", markup=False
             )
         await self._refresh()
 
