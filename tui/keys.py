@@ -48,7 +48,12 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("escape", "back", "Back", "Back to the chat; a study goes on."),
     ),
     "versions": (
-        Key("r", "rollback", "Roll back", "Make the selected generation the current one."),
+        Key(
+            "r",
+            "rollback",
+            "Roll back",
+            "Make the selected generation the current one; from the current one, the one before it.",
+        ),
         Key("escape", "back", "Back", "Back to the chat."),
     ),
     "models": (
