@@ -5,8 +5,9 @@
 Both sides write greedily, in turns, after one warm-up each, and are timed from the first token to the last, so that
 reading the prompt does not count. ``speedup_vs_generate_*`` is what a user gets, in the numbers that this machine was
 found fastest in, over ``generate`` in fp32 and in bf16; ``same_dtype_speedup_*`` computes in that same dtype on both
-sides; ``lora_cost`` is the share that an adapter of rank 8 on the tail takes. The bound is the machine's measured
-reading speed over the bytes of weights that a token must read.
+sides; ``lora_cost`` is the share that an adapter of rank 8 on the tail takes; ``kl_to_fp32`` is what the chosen numbers
+cost, KL(fp32||those) over the whole vocabulary in nats a token of prose. The bound is the machine's measured reading
+speed over the bytes of weights that a token must read.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import StoppingCriteria
 
-from nightschool.bench.timed import tell
+from nightschool.bench.timed import tell, text_of
 from nightschool.engine.base.halves import open_tail, open_trunk
 from nightschool.engine.base.library import LoadedBase, load, prepare
 from nightschool.engine.base.numbers import Numbers
@@ -32,7 +33,7 @@ from nightschool.engine.base.size import default_cut
 from nightschool.engine.base.speed import Speed, find_speed
 from nightschool.engine.base.supply import ProviderKind
 from nightschool.engine.chat.chat import Chat, Turn
-from nightschool.engine.chat.prompt import prompt_tokens
+from nightschool.engine.chat.prompt import encode, prompt_tokens
 from nightschool.engine.host.model_thread import quickest
 from nightschool.engine.paths import find_home
 from nightschool.engine.slots.adapter import new_adapter
@@ -78,6 +79,8 @@ def main() -> int:
         same = found[f"ours {numbers}"]
         tell({"name": f"same_dtype_speedup_{numbers}", "value": same / peer, "tokens_per_s": same}, options.json)
     tell({"name": "lora_cost", "value": 1 - found["with lora"] / best, "rank": 8}, options.json)
+    texts = [encode(base, text_of(base, 256, number)) for number in range(8)]
+    tell({"name": "kl_to_fp32", "value": _kl(base, ours[chosen], cut, texts), "numbers": chosen}, options.json)
     for numbers, one in ours.items():
         bound = bandwidth / _bytes_a_token(one, cut)
         rate = found[f"ours {numbers}"]
@@ -142,6 +145,23 @@ def _generate(base: LoadedBase, tokens: int) -> float:
 def _rate(stamps: list[float]) -> float:
     """Return tokens a second between the first stamp and the last."""
     return (len(stamps) - 1) / (stamps[-1] - stamps[0])
+
+
+@torch.inference_mode()
+def _kl(fine: LoadedBase, coarse: LoadedBase, cut: int, texts: Sequence[list[int]]) -> float:
+    """Return the mean KL(fine||coarse) in nats a token."""
+    distances = []
+    for text in texts:
+        wanted, found = (_logs(base, cut, text) for base in (fine, coarse))
+        distances.append((wanted.exp() * (wanted - found)).sum(dim=-1))
+    return float(torch.cat(distances).mean())
+
+
+def _logs(base: LoadedBase, cut: int, text: list[int]) -> torch.Tensor:
+    """Return log-probabilities ``(tokens, vocabulary)`` in fp32."""
+    tail = open_tail(base, cut)
+    (states,) = open_trunk(base, cut).sequences([text])
+    return torch.log_softmax(tail.head(tail.sequences([states])[0]).float(), dim=-1)
 
 
 def _reading_speed() -> float:

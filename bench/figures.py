@@ -64,6 +64,7 @@ FIGURES: dict[str, Figure] = {
     "same_dtype_speedup_fp32": _more(),
     "same_dtype_speedup_bf16": _more(),
     "lora_cost": _less(0.1, noise=0.03),
+    "kl_to_fp32": _less(0.01, noise=0.002),
     # llama
     "ratio_vs_llama_cpp": _more(0.8),
     "prefill_ratio_vs_llama_cpp": _more(1),
@@ -87,6 +88,7 @@ FIGURES: dict[str, Figure] = {
     "archive_growth_search_rare": _less(2, noise=0.5),
     "cost_per_token_growth": _less(1.2, noise=0.1),
     # tui
+    "help_s": _less(0.5, ratio=False),
     "first_paint_s": _less(1, ratio=False),
     "key_p99_ms": _less(50, ratio=False),
     "key_idle_p99_ms": _less(50, ratio=False),

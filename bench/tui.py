@@ -1,5 +1,6 @@
 """How quick the app feels, measured from outside: in a pseudo-terminal, as a real process.
 
+``help_s``          `nightschool --help` from start to end (median of several starts)
 ``first_paint_s``   process start to the first frame that holds the prompt (median of several starts)
 ``key_p99_ms``      a key written to the terminal to its echo in what the app draws: idle, while a reply streams, and
                     while a study runs
@@ -25,6 +26,7 @@ import shutil
 import signal
 import statistics
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -139,8 +141,19 @@ def tell_keys(name: str, seconds: list[float], mode: str) -> list[float]:
     return milliseconds
 
 
+def help_seconds(environment: dict[str, str]) -> float:
+    """Return the seconds that the command line takes to say how it is used."""
+    begun = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "nightschool", "--help"], env=environment, stdout=subprocess.DEVNULL, check=True
+    )
+    return time.perf_counter() - begun
+
+
 def measure(command: list[str], environment: dict[str, str], mode: str, starts: int, keys: int) -> None:
-    """Start the app several times, then type into the last one."""
+    """Ask for help, start the app several times, then type into the last one."""
+    helps = [help_seconds(environment) for _ in range(starts)]
+    tell("help_s", statistics.median(helps), "s", mode=mode, worst=round(max(helps), 3), starts=starts)
     paints = []
     for number in range(starts):
         terminal = Terminal(command, environment)

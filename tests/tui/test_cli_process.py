@@ -231,7 +231,7 @@ def test_an_editor_that_changed_nothing_teaches_nothing(command, left):
 # -- what is loaded ----------------------------------------------------------------------------------------------------
 
 
-def test_help_is_quick_and_loads_neither_torch_nor_textual():
+def test_help_loads_neither_torch_nor_textual():
     code = (
         "import sys\n"
         "from nightschool.tui.cli import run\n"
@@ -239,10 +239,5 @@ def test_help_is_quick_and_loads_neither_torch_nor_textual():
         "heavy = ['torch', 'transformers', 'peft', 'textual', 'rich', 'sqlite3', 'numpy', 'huggingface_hub']\n"
         "print([name for name in heavy if name in sys.modules], file=sys.stderr)\n"
     )
-    seconds = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - begun)
-        assert done.stderr.strip() == "[]"
-    assert min(seconds) < 0.5
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
