@@ -42,7 +42,7 @@ from nightschool.engine.study.replies import Text
 from nightschool.engine.study.targets import Prepared, prepare_examples
 from nightschool.engine.threads import use_all_cores
 from nightschool.plugins.providers.local import LocalProvider
-from nightschool.plugins.trainers.tail_lora import batch_loss
+from nightschool.plugins.trainers.tail_lora import batch_loss, choose_rows
 
 IGNORED = -100
 _EMULATED = 5  # times as long as in fp32: a processor without bf16
@@ -125,7 +125,12 @@ def _trainer_step(tail: Tail, prepared: list[Prepared], recipe: Recipe) -> Calla
     layers = attach(tail, new_adapter(tail, recipe.rank))
     parameters = [factor.requires_grad_(True) for layer in layers.values() for factor in (layer.down, layer.up)]
     generator = torch.Generator().manual_seed(0)
-    return _stepper(parameters, lambda: batch_loss(tail, prepared, recipe, generator).total)
+
+    def loss() -> Any:
+        rows = [choose_rows(example, recipe, generator) for example in prepared]
+        return batch_loss(tail, prepared, rows, recipe).total
+
+    return _stepper(parameters, loss)
 
 
 def _peft_step(

@@ -13,6 +13,7 @@ from ...schemas.errors import BaseMismatch, Busy, ModelNotFound, StudyRunning
 from ...schemas.messages import EngineStatus, Event
 from ...schemas.records import Slot, Version
 from ..base.installed import Installed, find_installed
+from ..child import Pace
 from ..paths import Home
 from ..records import Records
 from ..slots.store import SlotStore
@@ -40,6 +41,7 @@ class Rooms:
         broadcast: Tells everybody.
         status: How far the engine is.
         answering: The conversations that are being answered or edited, by number.
+        pace: Of the study, which rests while any of them is.
     """
 
     home: Home
@@ -50,6 +52,7 @@ class Rooms:
     broadcast: Tell
     status: Callable[[], EngineStatus]
     answering: dict[int, Answering] = field(default_factory=dict)
+    pace: Pace = field(default_factory=Pace)
 
     def begin(self, conversation: int) -> Answering:
         """Claim a conversation; ``end`` gives it back.
@@ -60,11 +63,14 @@ class Rooms:
         if conversation in self.answering:
             raise Busy("This conversation is already being answered; wait for the reply or cancel it.")
         self.answering[conversation] = Answering()
+        self.pace.rest()
         return self.answering[conversation]
 
     def end(self, conversation: int) -> None:
         """Give a conversation back."""
         self.answering.pop(conversation, None)
+        if not self.answering:
+            self.pace.go_on()
 
     def studied(self) -> frozenset[int]:
         """Return the lessons that the running study teaches; until it ends they stay as they are."""

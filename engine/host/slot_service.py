@@ -105,7 +105,11 @@ def _settle_study(rooms: Rooms, study: Study) -> None:
         if version.created >= study.started and version.report and set(study.lessons) <= set(version.lessons):
             rooms.records.finish_study(study.id, StudyState.ACCEPTED, version=version.number, report=version.report)
             return
-    rooms.records.finish_study(study.id, StudyState.FAILED, reason="The engine stopped during it; study again.")
+    rooms.records.finish_study(
+        study.id,
+        StudyState.FAILED,
+        reason="The engine stopped during it; study again, and it goes on from its last steps.",
+    )
 
 
 def _first_that_knows(rooms: Rooms, slot: str, lesson: int) -> int | None:

@@ -121,7 +121,7 @@ class StudyService:
             )
 
         try:
-            return await run_study(job, tell)
+            return await run_study(job, tell, self._rooms.pace)
         except Exception as error:  # noqa: BLE001 (a study that breaks in any way is one that failed; the chat goes on)
             _log.exception("study %d failed", job.study)
             reason = str(error) if isinstance(error, NightSchoolError) else f"It broke ({error}); the log says more."

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ...schemas.records import StudyState
-from ..child import Ended, run_child
+from ..child import Ended, Pace, run_child
 from ..files import storage_errors, write_atomic
 from .job import Progress, StudyJob, StudyResult
 
@@ -19,10 +19,11 @@ _CHILD = "nightschool.engine.study.child"
 _LOG = "study.log"
 
 
-async def run_study(job: StudyJob, tell: Callable[[Progress], None]) -> StudyResult:
+async def run_study(job: StudyJob, tell: Callable[[Progress], None], pace: Pace | None = None) -> StudyResult:
     """Run a study and return how it ended; a study that merely failed is a result, not an error.
 
-    Cancelling the task kills the process; nothing of the slot has been touched then.
+    Cancelling the task kills the process; nothing of the slot has been touched then, and an equal study goes on from
+    its last steps. ``pace`` lets it rest.
 
     Raises:
         StorageError: If the job cannot be written.
@@ -31,7 +32,7 @@ async def run_study(job: StudyJob, tell: Callable[[Progress], None]) -> StudyRes
         job.folder.mkdir(parents=True, exist_ok=True)
     file, log = job.folder / "job.json", job.folder / _LOG
     write_atomic(file, job.model_dump_json(indent=2))
-    ended = await run_child(_CHILD, (str(file),), log, lambda progress: tell(Progress.model_validate(progress)))
+    ended = await run_child(_CHILD, (str(file),), log, lambda progress: tell(Progress.model_validate(progress)), pace)
     return _result(ended, log)
 
 

@@ -24,7 +24,8 @@ class Stage:
 
     def step(self, point: CurvePoint, steps: int, before: int = 0) -> None:
         """Say that an optimizer step is done; ``before`` of ``steps`` were done in an earlier stretch."""
-        spent = time.monotonic() - self._began
+        now = time.monotonic()
+        spent = now - self._began
         done, wanted = point.step - before, steps - before
         self._tell(
             Progress(
@@ -37,6 +38,7 @@ class Stage:
                 seconds_left=spent / done * (wanted - done),
             )
         )
+        self._began += time.monotonic() - now  # a study may be let rest there
 
     def _whole(self, share: float) -> float:
         return self._first + (self._last - self._first) * min(max(share, 0.0), 1.0)

@@ -15,6 +15,7 @@ from ..base.families import FAMILIES
 from ..host.plugins import PluginHost
 from ..slots.adapter import Adapter
 from .candidate import Candidate
+from .checkpoint import Checkpoints
 from .choose import choose_prompts
 from .contracts import Gate, Rewriter, Trainer
 from .cut_base import CutBase
@@ -69,7 +70,8 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         recipe=recipe,
     )
     trainer = plugins.collect("nightschool_trainers")[0]
-    adapter, curve = _train(task, trainer, Stage(tell, "Studying", _PREPARED, _STUDIED))
+    checkpoints = Checkpoints(job, whole.base.card)
+    adapter, curve = _train(task, trainer, checkpoints, Stage(tell, "Studying", _PREPARED, _STUDIED))
 
     looking = Stage(tell, "Looking back", _STUDIED, _REVISED)
     wrong = put_right(whole, plan, adapter, recipe, limit=held.limit, tell=looking.at)
@@ -81,7 +83,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
             recipe=replace(recipe, steps=recipe.again_steps, learning_rate=recipe.again_rate, seed=recipe.seed + 1),
         )
         stage = Stage(tell, "Studying what was wrong", _REVISED, _TRAINED)
-        adapter, more = _train(again, trainer, stage, before=len(curve))
+        adapter, more = _train(again, trainer, checkpoints, stage, before=len(curve))
         curve += more
 
     checking = Stage(tell, "Checking what was learned", _TRAINED, 1.0)
@@ -102,6 +104,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     # One that was turned away is written as well: whoever wants to know why can look at what it does.
     size = _write(candidate, job.folder / "candidate")
     report = report.model_copy(update={"adapter_bytes": size, "seconds": time.monotonic() - began})
+    checkpoints.drop()
     if not passed:
         return StudyResult(state=StudyState.REJECTED, report=report, reason=reason)
     return StudyResult(
@@ -125,8 +128,10 @@ async def _prepare(whole: CutBase, examples: Sequence[Example], recipe: Recipe, 
     )
 
 
-def _train(task: TrainingTask, trainer: Trainer, stage: Stage, before: int = 0) -> tuple[Adapter, list[CurvePoint]]:
-    """Train, counting steps on from those done ``before``."""
+def _train(
+    task: TrainingTask, trainer: Trainer, checkpoints: Checkpoints, stage: Stage, before: int = 0
+) -> tuple[Adapter, list[CurvePoint]]:
+    """Train, or go on where an equal study was cut, counting steps on from those done ``before``."""
     curve: list[CurvePoint] = []
 
     def tell(point: CurvePoint, steps: int) -> None:
@@ -134,7 +139,7 @@ def _train(task: TrainingTask, trainer: Trainer, stage: Stage, before: int = 0) 
         curve.append(point)
         stage.step(point, steps + before, before)
 
-    return trainer.train(task, tell), curve
+    return trainer.train(replace(task, checkpoint=checkpoints.of(task)), tell), curve
 
 
 def _search(candidate: Candidate, gates: Sequence[Gate], tell: Callable[[float], None]) -> list[GateResult]:

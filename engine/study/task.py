@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..base.halves import Tail
 from ..slots.adapter import Adapter
 from .recipe import Recipe
 from .targets import Prepared
+
+if TYPE_CHECKING:
+    from .checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class TrainingTask:
         examples: With states and the base's expectations.
         projections: Which projections of each block may learn.
         recipe: The numbers.
+        checkpoint: Where a trainer may keep what it knows now and then, and finds it after a crash; None: nowhere.
     """
 
     tail: Tail
@@ -28,3 +33,4 @@ class TrainingTask:
     examples: Sequence[Prepared]
     projections: tuple[str, ...]
     recipe: Recipe
+    checkpoint: Checkpoint | None = None

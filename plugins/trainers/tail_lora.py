@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ...engine.base.halves import Tail
     from ...engine.slots.adapter import Adapter
+    from ...engine.study.checkpoint import Checkpoint
     from ...engine.study.recipe import Recipe
     from ...engine.study.targets import Prepared
     from ...engine.study.task import TrainingTask
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _RISE = 5  # steps from nothing to the full learning rate
 _FIRST = 4  # the first kept tokens of a reply are always looked at: most rules act there
 _SMOOTH = 0.8  # of the curve that is shown
+_MOMENTS = ("exp_avg", "exp_avg_sq")  # what Adam keeps of each parameter
 
 
 @hookimpl
@@ -48,6 +50,7 @@ class TailLora:
         import torch
 
         from ...engine.slots.adapter import attach, detach, new_adapter
+        from ...engine.study.checkpoint import EVERY
 
         recipe = task.recipe
         generator = torch.Generator().manual_seed(recipe.seed)
@@ -58,19 +61,26 @@ class TailLora:
             parameter.requires_grad_(True)
         try:
             optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
-            shown: CurvePoint | None = None
+            curve = _resume(task.checkpoint, parameters, optimizer)
+            for point in curve:
+                tell(point, recipe.steps)
             for step, batch in enumerate(_batches(task.examples, recipe, generator)):
+                rows = [choose_rows(example, recipe, generator) for example in batch]
+                if step < len(curve):
+                    continue  # made before; only the dice are thrown again
                 for group in optimizer.param_groups:
                     group["lr"] = recipe.learning_rate * min(1.0, (step + 1) / _RISE) * (1 - step / recipe.steps)
-                loss = batch_loss(task.tail, batch, recipe, generator)
+                loss = batch_loss(task.tail, batch, rows, recipe)
                 if not math.isfinite(loss.total.item()):
                     raise StudyError("The training lost its footing (the loss is not a number); study again.")
                 optimizer.zero_grad(set_to_none=True)
                 loss.total.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(parameters, 1.0)
                 optimizer.step()
-                shown = _smoothed(shown, step + 1, loss)
-                tell(shown, recipe.steps)
+                curve.append(_smoothed(curve[-1] if curve else None, step + 1, loss))
+                tell(curve[-1], recipe.steps)
+                if task.checkpoint is not None and ((step + 1) % EVERY == 0 or step + 1 == recipe.steps):
+                    task.checkpoint.keep(step + 1, _packed(parameters, optimizer), curve)
             return detach(layers)
         finally:
             attach(task.tail, None)
@@ -85,8 +95,21 @@ class BatchLoss:
     kept: float
 
 
-def batch_loss(tail: Tail, batch: Sequence[Prepared], recipe: Recipe, generator: torch.Generator) -> BatchLoss:
-    """Return the loss of some examples; only the rows that count pass the head.
+def choose_rows(example: Prepared, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """Return the numbers of the targets that a step looks at: all taught ones, the first, some risky, some others."""
+    import torch
+
+    chosen = example.taught.clone()
+    if example.part is not Part.ANCHOR:
+        chosen[:_FIRST] = True
+    for pool, share in ((example.risky, recipe.kept_rows // 2), (~example.taught, recipe.kept_rows)):
+        free = (pool & ~chosen).nonzero()[:, 0]
+        chosen[free[torch.randperm(len(free), generator=generator)[:share]]] = True
+    return chosen.nonzero()[:, 0]
+
+
+def batch_loss(tail: Tail, batch: Sequence[Prepared], rows: Sequence[Tensor], recipe: Recipe) -> BatchLoss:
+    """Return the loss of some examples at the chosen ``rows`` of each; only those pass the head.
 
     At a taught token: cross-entropy, until it has the probability ``recipe.enough``. At a kept token:
     KL(base||tuned) + ``recipe.reverse`` * KL(tuned||base) over the whole vocabulary.
@@ -95,7 +118,6 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], recipe: Recipe, generator:
 
     from ...engine.study.losses import Exchange, kept_loss, taught_loss
 
-    rows = [_rows(example, recipe, generator) for example in batch]
     hidden = tail.sequences([example.states for example in batch], [example.tokens for example in batch])
     chosen = torch.cat(
         [
@@ -126,6 +148,34 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], recipe: Recipe, generator:
     return BatchLoss((teach.total + keep.total) / len(batch), teach.mean, keep.mean)
 
 
+def _resume(
+    checkpoint: Checkpoint | None, parameters: Sequence[Tensor], optimizer: torch.optim.Optimizer
+) -> list[CurvePoint]:
+    """Put parameters and optimizer where an equal training was cut, and return its curve; [] if there was none."""
+    import torch
+
+    kept = checkpoint.load() if checkpoint is not None else None
+    if kept is None or kept.step != len(kept.curve):
+        return []
+    wanted = {f"{number}.{name}": p.shape for number, p in enumerate(parameters) for name in ("value", *_MOMENTS)}
+    if {name: tensor.shape for name, tensor in kept.tensors.items()} != wanted:
+        return []
+    for number, parameter in enumerate(parameters):
+        parameter.data.copy_(kept.tensors[f"{number}.value"])
+        moments = {name: kept.tensors[f"{number}.{name}"].to(parameter.device) for name in _MOMENTS}
+        optimizer.state[parameter] = {"step": torch.tensor(float(kept.step)), **moments}
+    return kept.curve
+
+
+def _packed(parameters: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return what :func:`_resume` reads: values and moments by the parameters' numbers."""
+    tensors: dict[str, Tensor] = {}
+    for number, parameter in enumerate(parameters):
+        tensors[f"{number}.value"] = parameter.detach()
+        tensors |= {f"{number}.{name}": optimizer.state[parameter][name] for name in _MOMENTS}
+    return tensors
+
+
 def _batches(examples: Sequence[Prepared], recipe: Recipe, generator: torch.Generator) -> Iterator[list[Prepared]]:
     """Give ``recipe.steps`` batches, each with its share of every part; a part that is empty leaves its places free."""
 
@@ -154,19 +204,6 @@ def _endless(examples: list[Prepared], generator: torch.Generator) -> Iterator[P
     while True:
         for index in torch.randperm(len(examples), generator=generator).tolist():
             yield examples[index]
-
-
-def _rows(example: Prepared, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Return which targets a step looks at: all taught ones, the first ones, some risky ones, some of the others."""
-    import torch
-
-    chosen = example.taught.clone()
-    if example.part is not Part.ANCHOR:
-        chosen[:_FIRST] = True
-    for pool, share in ((example.risky, recipe.kept_rows // 2), (~example.taught, recipe.kept_rows)):
-        free = (pool & ~chosen).nonzero()[:, 0]
-        chosen[free[torch.randperm(len(free), generator=generator)[:share]]] = True
-    return chosen.nonzero()[:, 0]
 
 
 def _weights(example: Prepared, recipe: Recipe) -> Tensor:

@@ -16,7 +16,7 @@ async def studying(desk, monkeypatch, wait_until):
     end = asyncio.Event()
     begun = asyncio.Event()
 
-    async def run_study(job, tell):
+    async def run_study(job, tell, pace):
         begun.set()
         await end.wait()
         return StudyResult(state=StudyState.FAILED, reason="It broke.")

@@ -26,8 +26,9 @@ class ScriptedStudy:
         self.hold = asyncio.Event()
         self.hold.set()
 
-    async def __call__(self, job, tell):
+    async def __call__(self, job, tell, pace):
         self.jobs.append(job)
+        self.pace = pace
         tell(Progress(stage="training", fraction=0.5, step=1, steps=2))
         await self.hold.wait()
         report = StudyReport(accepted=self.state is StudyState.ACCEPTED, reason=self.reason)
@@ -116,7 +117,7 @@ async def test_a_rejected_study_keeps_the_old_version_and_says_why(desk, runner)
 async def test_a_study_that_breaks_leaves_the_lessons_waiting(desk, runner, monkeypatch):
     lesson = await teach(desk)
 
-    async def broken(job, tell):
+    async def broken(job, tell, pace):
         raise DiskFull("No space is left.")
 
     with monkeypatch.context() as patch:
@@ -240,6 +241,25 @@ async def test_closing_stops_study_and_replies_and_keeps_what_was_said(desk, run
     await desk.service.close()
     assert (await studying).state is StudyState.CANCELLED
     assert (await talking).text == "It"
+
+
+async def test_a_study_rests_while_anybody_is_answered(desk, runner, wait_until):
+    await teach(desk)
+    runner.hold.clear()
+    studying = asyncio.create_task(study(desk))
+    await wait_until(lambda: runner.jobs)
+    desk.chat.gate.clear()
+    talks = [asyncio.create_task(desk.say("Hello", await desk.conversation())) for _ in range(2)]
+    await wait_until(lambda: len(desk.rooms.answering) == 2)
+    assert runner.pace.resting
+    await desk.ask(ask.CancelReply(conversation=next(iter(desk.rooms.answering))))
+    await wait_until(lambda: len(desk.rooms.answering) == 1)
+    assert runner.pace.resting
+    desk.chat.gate.set()
+    await asyncio.gather(*talks)
+    assert not runner.pace.resting
+    runner.hold.set()
+    await studying
 
 
 async def test_the_doctor_looks_at_everything(desk, runner):

@@ -6,72 +6,14 @@ import json
 import pytest
 import torch
 
-from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.slots.adapter import Adapter
-from nightschool.engine.study.job import StudyJob
-from nightschool.engine.study.lessons import lesson_from_edit
 from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.prompts import Prompt, bank
 from nightschool.engine.study.recipe import Recipe
 from nightschool.engine.study.runner import run_study
 from nightschool.engine.study.study import study
-from nightschool.schemas.records import Evidence, Lesson, LessonState, Step, StudyState
-
-BEFORE = "Inflation is a rise in prices. Money buys less than before. Banks try to hold it."
-SMALL = Recipe(
-    spread=4,
-    contrast=2,
-    anchors=2,
-    held_out=2,
-    held_opposite=2,
-    reply_tokens=6,
-    target_tokens=24,
-    window=24,
-    steps=3,
-    again_steps=2,
-    revised=4,
-    batch_spread=2,
-    batch_contrast=1,
-    batch_anchors=1,
-)
-LENIENT = dataclasses.replace(
-    SMALL,
-    least_stick=0.0,
-    least_gain=-1.0,
-    most_kept_kl=1e9,
-    most_neutral_kl=1e9,
-    most_neutral_rise=1e9,
-    most_opposite_loss=1.0,
-)
-
-
-@pytest.fixture(scope="module")
-def plugins():
-    return PluginHost.load(third_party=False)
-
-
-def lesson(plugins, after, number=1, **changes):
-    draft = lesson_from_edit(plugins, "What is inflation?", BEFORE, after)
-    values = {
-        "id": number,
-        "slot": "science",
-        "state": LessonState.APPROVED,
-        "rule": draft.rule,
-        "steps": draft.steps,
-        "evidence": draft.evidence,
-    }
-    return Lesson(**{**values, **changes})
-
-
-@pytest.fixture
-def captain(plugins):
-    return lesson(plugins, "Captain, i" + BEFORE[1:])
-
-
-@pytest.fixture
-def job(tiny_base_folder, tmp_path, captain):
-    folder = tmp_path / "study"
-    return StudyJob(study=1, slot="science", folder=folder, base=tiny_base_folder, cut=2, lessons=[captain])
+from nightschool.schemas.records import Evidence, Step, StudyState
+from nightschool.tests.engine.study.small import BEFORE, LENIENT, SMALL, lesson
 
 
 def run(job, plugins, recipe, tell=lambda progress: None):
