@@ -49,6 +49,11 @@ class Home:
         return self.root / "engine.lock"
 
     @property
+    def night_due(self) -> Path:
+        """There while a night waits for the engine that has the profile open."""
+        return self.root / "night.due"
+
+    @property
     def config(self) -> Path:
         """The user's settings, TOML."""
         return self.root / "config.toml"

@@ -28,7 +28,8 @@ the class name travels over the engine pipe, so that the other side raises the s
     ├── EngineError                50
     │   ├── EngineLost             51   the engine process ended before it answered
     │   └── ProtocolError          52   a line on the pipe that is not ours
-    └── PluginError                60   a plugin failed; names it and the hook
+    ├── PluginError                60   a plugin failed; names it and the hook
+    └── ScheduleError              70   the machine's own scheduler cannot be used
 """
 
 from __future__ import annotations
@@ -190,6 +191,12 @@ class PluginError(NightSchoolError):
     """A plugin failed; the message names the plugin and the hook."""
 
     exit_code = 60
+
+
+class ScheduleError(NightSchoolError):
+    """The scheduler of the operating system is not there or refuses."""
+
+    exit_code = 70
 
 
 def error_classes() -> dict[str, type[NightSchoolError]]:

@@ -25,6 +25,7 @@ from .records import (
     Lesson,
     LessonState,
     Message,
+    Night,
     Record,
     SearchHit,
     Signal,
@@ -348,6 +349,24 @@ class ListStudies(Request[list[Study]]):
 
     method = "study.list"
     slot: str | None = None
+
+
+class RunNight(Request[Night]):
+    """Study every slot that has something to learn, one after the other. Told: ``study.progress``, ``study.ended``.
+
+    ``least`` lessons must wait in a slot. ``on_battery`` False waits for mains power, where the system tells.
+    """
+
+    method = "night.run"
+    least: int = Field(default=1, ge=1)
+    on_battery: bool = False
+
+
+class ListNights(Request[list[Night]]):
+    """The nights, the latest first."""
+
+    method = "night.list"
+    limit: int = Field(default=30, ge=1, le=1000)
 
 
 # -- events -----------------------------------------------------------------------------------------------------------

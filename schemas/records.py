@@ -221,6 +221,16 @@ class Study(Record):
     reason: str = ""
 
 
+class Night(Record):
+    """One night: the slots that had something to learn, studied one after the other."""
+
+    id: int
+    started: float
+    finished: float | None = Field(default=None, description="None: it is under way, or was cut off.")
+    studies: list[int] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list, description="Why a slot, or all of them, were not studied.")
+
+
 # -- slots ------------------------------------------------------------------------------------------------------------
 
 

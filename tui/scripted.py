@@ -67,6 +67,7 @@ class ScriptedEngine(ScriptedBases):
         self.signals: dict[int, rec.Signal] = {}
         self.lessons: dict[int, rec.Lesson] = {}
         self.studies: dict[int, rec.Study] = {}
+        self.nights: list[rec.Night] = []
         self.versions: dict[str, list[rec.Version]] = {name: [self._base(name)] for name in self.slots}
         self._listeners: list[Tell] = []
         self._lost: list[Callable[[str], None]] = []
@@ -424,6 +425,18 @@ class ScriptedEngine(ScriptedBases):
     async def _study_list(self, request: ask.ListStudies, tell: Tell) -> list[rec.Study]:
         rows = [row for row in self.studies.values() if request.slot in (None, row.slot)]
         return sorted(rows, key=lambda row: -row.id)
+
+    async def _night_run(self, request: ask.RunNight, tell: Tell) -> rec.Night:
+        begun = time.time()
+        waiting = {row.slot for row in self.lessons.values() if row.state is rec.LessonState.APPROVED and row.steps}
+        made = [(await self._study_start(ask.StartStudy(slot=slot), tell)).id for slot in sorted(waiting)]
+        notes = [] if made else ["No lesson waited in any slot; there was nothing to study."]
+        night = rec.Night(id=self._next(), started=begun, finished=time.time(), studies=made, notes=notes)
+        self.nights.insert(0, night)
+        return night
+
+    async def _night_list(self, request: ask.ListNights, tell: Tell) -> list[rec.Night]:
+        return self.nights[: request.limit]
 
 
 def scripted_report(

@@ -71,6 +71,7 @@ class ModelThread:
         self._loaded: Future[Model] = Future()
         self._jobs: queue.SimpleQueue[Callable[[asyncio.Runner], None]] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._asleep = False
 
     def start(self) -> None:
         """Begin to load. The thread ends with the process."""
@@ -78,8 +79,16 @@ class ModelThread:
         threading.Thread(target=self._run, name="model", daemon=True).start()
 
     def stay_asleep(self) -> None:
-        """Load nothing; whoever wants the model is told so."""
+        """Load nothing until ``wake``; whoever wants the model is told so."""
+        self._asleep = True
         self._loaded.set_exception(EngineError("This engine was started without a model; start one that has it."))
+
+    def wake(self) -> None:
+        """Begin to load after all, where nothing was to be loaded."""
+        if self._asleep:
+            self._asleep = False
+            self._loaded = Future()
+            self.start()
 
     @property
     def spec(self) -> str:

@@ -113,6 +113,7 @@ class Engine:
             self._set_status(EngineStatus(state="asleep"))
         else:
             profile.rooms.model.start()
+            service.watch()
         return profile, service
 
     def _broken(self, error: Exception) -> NightSchoolError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,7 @@ class Rooms:
         status: How far the engine is.
         answering: The conversations that are being answered or edited, by number.
         pace: Of the study, which rests while any of them is.
+        quiet_since: When the last of them ended, on the monotonic clock.
     """
 
     home: Home
@@ -53,6 +55,7 @@ class Rooms:
     status: Callable[[], EngineStatus]
     answering: dict[int, Answering] = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
+    quiet_since: float = field(default_factory=time.monotonic)
 
     def begin(self, conversation: int) -> Answering:
         """Claim a conversation; ``end`` gives it back.
@@ -71,6 +74,7 @@ class Rooms:
         self.answering.pop(conversation, None)
         if not self.answering:
             self.pace.go_on()
+            self.quiet_since = time.monotonic()
 
     def studied(self) -> frozenset[int]:
         """Return the lessons that the running study teaches; until it ends they stay as they are."""

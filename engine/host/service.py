@@ -14,6 +14,7 @@ from .conversation_service import ConversationService
 from .correction_service import CorrectionService
 from .lesson_service import LessonService
 from .model_service import ModelService
+from .night_service import NightService
 from .rooms import Handler, Rooms, Tell
 from .slot_service import SlotService, settle_after_crash
 from .study_service import StudyService
@@ -31,6 +32,7 @@ class Service:
         chat, corrections = ChatService(rooms), CorrectionService(rooms)
         conversations, slots = ConversationService(rooms), SlotService(rooms)
         lessons, self._studies, self._models = LessonService(rooms), StudyService(rooms), ModelService(rooms)
+        self._nights = NightService(rooms, self._studies)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
@@ -64,6 +66,8 @@ class Service:
             "study.start": self._studies.start,
             "study.cancel": self._studies.cancel,
             "study.list": self._studies.list_all,
+            "night.run": self._nights.run,
+            "night.list": self._nights.list_all,
         }
 
     async def answer(self, request: Request[Any], tell: Tell) -> Any:
@@ -85,11 +89,17 @@ class Service:
     def recover(self) -> None:
         """Put right what an engine that was killed left half done."""
         settle_after_crash(self._rooms)
+        self._nights.recover()
+
+    def watch(self) -> None:
+        """Begin what an engine does of itself while it is open."""
+        self._nights.watch()
 
     async def close(self) -> None:
         """Stop replies, study and fetching, wait until what was said is stored."""
         for answering in self._rooms.answering.values():
             answering.stopped.set()
+        await self._nights.close()
         await self._studies.close()
         await self._models.close()
         deadline = asyncio.get_running_loop().time() + CLOSE_SECONDS

@@ -64,6 +64,16 @@ class StudyService:
         """List studies, the latest first."""
         return self._rooms.records.studies(request.slot)
 
+    @property
+    def studying(self) -> bool:
+        """Whether a study is under way."""
+        return self._studying
+
+    def waiting(self, slot: str) -> list[Lesson]:
+        """Return the lessons that can be studied, the oldest first."""
+        approved = self._rooms.records.lessons(slot, [LessonState.APPROVED])
+        return [lesson for lesson in reversed(approved) if lesson.steps]
+
     async def close(self) -> None:
         """Stop the running study, as the engine ends."""
         self._closing = True
@@ -76,11 +86,11 @@ class StudyService:
 
         rooms = self._rooms
         slot = rooms.store.slot(name)
-        if not self._waiting(name):
+        if not self.waiting(name):
             raise NothingToLearn(f"No approved lesson waits in slot {name}; correct a reply or approve a lesson first.")
         model = await rooms.model.model()
         _, adapter = rooms.voice(name, model.base.card)
-        lessons = self._waiting(name)
+        lessons = self.waiting(name)
         study = rooms.records.add_study(name, [lesson.id for lesson in lessons])
         job = StudyJob(
             study=study.id,
@@ -96,11 +106,6 @@ class StudyService:
             cache=rooms.home.cache,
         )
         return study, job
-
-    def _waiting(self, slot: str) -> list[Lesson]:
-        """Return the lessons that can be studied, the oldest first."""
-        approved = self._rooms.records.lessons(slot, [LessonState.APPROVED])
-        return [lesson for lesson in reversed(approved) if lesson.steps]
 
     async def _run(self, job: StudyJob) -> StudyResult:
         from ..study.runner import StudyResult, run_study

@@ -19,6 +19,7 @@ from ...schemas.records import (
     Lesson,
     LessonState,
     Message,
+    Night,
     Role,
     SearchHit,
     Signal,
@@ -28,7 +29,7 @@ from ...schemas.records import (
     StudyReport,
     StudyState,
 )
-from . import conversations, lessons, search, studies
+from . import conversations, lessons, nights, search, studies
 from .database import Database
 
 
@@ -281,3 +282,17 @@ class Records:
     def running_studies(self) -> list[Study]:
         """Return the studies that have begun and not ended; after a restart these were cut off."""
         return studies.running_studies(self._db)
+
+    # -- nights -------------------------------------------------------------------------------------------------------
+
+    def begin_night(self) -> Night:
+        """Note that a night begins."""
+        return nights.begin_night(self._db)
+
+    def note_night(self, night: int, studies: Sequence[int], notes: Sequence[str], *, ended: bool) -> Night:
+        """Note what a night has done so far, and whether that was all."""
+        return nights.note_night(self._db, night, studies, notes, ended=ended)
+
+    def nights(self, limit: int = 100) -> list[Night]:
+        """Return the nights, the latest first."""
+        return nights.nights(self._db, limit)

@@ -89,3 +89,15 @@ FIRST_TABLES: tuple[str, ...] = (
 CONVERSATIONS_OF_SLOT: tuple[str, ...] = (
     "CREATE INDEX conversations_of_slot ON conversations (slot, updated DESC, id DESC) WHERE deleted IS NULL",
 )
+
+NIGHTS: tuple[str, ...] = (
+    """
+    CREATE TABLE nights (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        started REAL NOT NULL,
+        finished REAL,
+        studies TEXT NOT NULL DEFAULT '[]',
+        notes TEXT NOT NULL DEFAULT '[]'
+    ) STRICT
+    """,
+)

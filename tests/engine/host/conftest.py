@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from types import SimpleNamespace
@@ -19,9 +20,10 @@ from nightschool.engine.host.service import Service
 from nightschool.engine.paths import Home
 from nightschool.engine.records import Records
 from nightschool.engine.slots.store import SlotStore
+from nightschool.engine.study.runner import Progress, StudyResult
 from nightschool.schemas.cards import BaseCard, Probe
 from nightschool.schemas.messages import CreateConversation, EngineStatus, SendMessage
-from nightschool.schemas.records import Finish
+from nightschool.schemas.records import Finish, StudyReport, StudyState
 
 CARD = BaseCard(
     fingerprint="ab" * 32,
@@ -95,6 +97,7 @@ class ScriptedModel:
         self.awake.set()
         self.failure = None
         self.spec = ""
+        self.woken = 0
 
     @property
     def ready(self):
@@ -110,6 +113,9 @@ class ScriptedModel:
         result = await work(await self.model())
         await asyncio.sleep(0)  # what is told from the model thread arrives before the result
         return result
+
+    def wake(self):
+        self.woken += 1
 
     async def forget(self, conversation):
         if self.ready:
@@ -155,7 +161,7 @@ class Desk:
         return [Turn(role, text) for role, text in texts]
 
 
-async def until(true, seconds=20.0):
+async def until(true, seconds=60.0):
     """Wait until a condition holds."""
     end = time.monotonic() + seconds
     while not true():
@@ -200,3 +206,36 @@ async def engines(home):
     yield make
     for client in started:
         await client.close()
+
+
+class ScriptedStudy:
+    """Stands in for the study's process."""
+
+    def __init__(self):
+        self.state = StudyState.ACCEPTED
+        self.reason = "Every gate passed."
+        self.jobs = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def __call__(self, job, tell, pace):
+        self.jobs.append(job)
+        self.pace = pace
+        tell(Progress(stage="training", fraction=0.5, step=1, steps=2))
+        await self.hold.wait()
+        report = StudyReport(accepted=self.state is StudyState.ACCEPTED, reason=self.reason)
+        candidate = None
+        if self.state is StudyState.ACCEPTED:
+            candidate = job.folder / "candidate"
+            candidate.mkdir(parents=True)
+            (candidate / "adapter_model.safetensors").write_bytes(b"weights %d" % job.study)
+            (candidate / "adapter_config.json").write_text(json.dumps({}))
+        return StudyResult(state=self.state, candidate=candidate, report=report, reason=self.reason)
+
+
+@pytest.fixture
+def runner(monkeypatch):
+    """Studies that end as told."""
+    scripted = ScriptedStudy()
+    monkeypatch.setattr("nightschool.engine.study.runner.run_study", scripted)
+    return scripted

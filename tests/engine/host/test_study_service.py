@@ -3,49 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 import pytest
 
-from nightschool.engine.study.runner import Progress, StudyResult
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import BaseMismatch, DiskFull, NothingToLearn, StudyRunning, UsageError
 from nightschool.schemas.records import LessonState, StudyReport, StudyState
 
 RULE = "From now on, start every reply with “Captain,”."
 OTHER = "From now on, always answer in lowercase."
-
-
-class ScriptedStudy:
-    """Stands in for the study's process."""
-
-    def __init__(self):
-        self.state = StudyState.ACCEPTED
-        self.reason = "Every gate passed."
-        self.jobs = []
-        self.hold = asyncio.Event()
-        self.hold.set()
-
-    async def __call__(self, job, tell, pace):
-        self.jobs.append(job)
-        self.pace = pace
-        tell(Progress(stage="training", fraction=0.5, step=1, steps=2))
-        await self.hold.wait()
-        report = StudyReport(accepted=self.state is StudyState.ACCEPTED, reason=self.reason)
-        candidate = None
-        if self.state is StudyState.ACCEPTED:
-            candidate = job.folder / "candidate"
-            candidate.mkdir(parents=True)
-            (candidate / "adapter_model.safetensors").write_bytes(b"weights %d" % job.study)
-            (candidate / "adapter_config.json").write_text(json.dumps({}))
-        return StudyResult(state=self.state, candidate=candidate, report=report, reason=self.reason)
-
-
-@pytest.fixture
-def runner(monkeypatch):
-    scripted = ScriptedStudy()
-    monkeypatch.setattr("nightschool.engine.study.runner.run_study", scripted)
-    return scripted
 
 
 async def teach(desk, rule=RULE, slot="science"):

@@ -1,0 +1,143 @@
+"""Nights: which slots are studied, what is noted, and what an engine that somebody uses does about them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from nightschool.engine.host import night_service
+from nightschool.schemas import messages as ask
+from nightschool.schemas.errors import StudyRunning
+from nightschool.schemas.records import LessonState, StudyState
+
+RULE = "From now on, start every reply with “Captain,”."
+OTHER = "From now on, always answer in lowercase."
+
+
+async def teach(desk, slot, rule=RULE):
+    await desk.say(rule, await desk.conversation(slot))
+
+
+async def night(desk, **options):
+    return await desk.ask(ask.RunNight(on_battery=True, **options))
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(night_service, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(night_service, "QUIET_SECONDS", 0.05)
+
+
+async def test_every_slot_with_something_to_learn_is_studied_once(desk, runner):
+    await teach(desk, "science")
+    await teach(desk, "gaming", OTHER)
+    ended = await night(desk)
+    assert [job.slot for job in runner.jobs] == ["science", "gaming"]
+    assert ended.finished is not None and not ended.notes
+    assert [study.id for study in reversed(await desk.ask(ask.ListStudies()))] == ended.studies
+    assert not (await night(desk)).studies
+
+
+async def test_a_night_without_lessons_says_so_and_wakes_no_model(desk, runner):
+    ended = await night(desk)
+    assert not ended.studies
+    assert ended.notes == ["No lesson waited in any slot; there was nothing to study."]
+    assert not desk.model.woken
+
+
+async def test_a_slot_with_too_few_lessons_waits(desk, runner):
+    await teach(desk, "science")
+    await teach(desk, "gaming")
+    await teach(desk, "gaming", OTHER)
+    ended = await night(desk, least=2)
+    assert [job.slot for job in runner.jobs] == ["gaming"]
+    assert ended.notes == ["science: 1 of the 2 lessons that a study is worth are there; they wait."]
+
+
+async def test_one_slot_that_cannot_be_studied_does_not_end_the_night(desk, runner):
+    await teach(desk, "science")
+    await teach(desk, "gaming")
+    version = desk.rooms.store.current("science")
+    desk.rooms.voice = lambda slot, base, voice=desk.rooms.voice: _refuse() if slot == "science" else voice(slot, base)
+    ended = await night(desk)
+    assert [job.slot for job in runner.jobs] == ["gaming"]
+    assert ended.notes == ["science: Another base."]
+    assert desk.rooms.store.current("science") == version
+
+
+def _refuse():
+    from nightschool.schemas.errors import BaseMismatch
+
+    raise BaseMismatch("Another base.")
+
+
+async def test_stopping_a_study_ends_the_night_and_the_rest_waits(desk, runner, wait_until):
+    await teach(desk, "science")
+    await teach(desk, "gaming")
+    runner.hold.clear()
+    running = asyncio.create_task(night(desk))
+    await wait_until(lambda: runner.jobs)
+    with pytest.raises(StudyRunning):
+        await night(desk)
+    await desk.ask(ask.CancelStudy())
+    ended = await running
+    assert len(ended.studies) == 1 and ended.notes[0].startswith("science: You stopped it")
+    assert {lesson.state for lesson in await desk.ask(ask.ListLessons())} == {LessonState.APPROVED}
+
+
+async def test_a_night_waits_for_power_and_gives_up_in_words(desk, runner, monkeypatch, impatient):
+    await teach(desk, "science")
+    plugged = [False, False, True]
+    monkeypatch.setattr(night_service, "on_mains", lambda: plugged.pop(0))
+    assert (await desk.ask(ask.RunNight())).studies
+    await teach(desk, "science", OTHER)
+    monkeypatch.setattr(night_service, "on_mains", lambda: False)
+    monkeypatch.setattr(night_service, "POWER_HOURS", 0.0)
+    ended = await desk.ask(ask.RunNight())
+    assert not ended.studies and "battery" in ended.notes[0]
+
+
+async def test_a_night_that_waits_for_a_used_engine_begins_when_nobody_is_answered(desk, runner, wait_until, impatient):
+    await teach(desk, "science")
+    desk.chat.gate.clear()
+    talking = asyncio.create_task(desk.say("Hello", await desk.conversation()))
+    await wait_until(lambda: desk.rooms.answering)
+    desk.home.night_due.touch()
+    desk.service.watch()
+    await asyncio.sleep(0.2)
+    assert not runner.jobs, "it began while somebody was answered"
+    desk.chat.gate.set()
+    await talking
+    await wait_until(lambda: desk.events("notice"))
+    assert desk.events("notice")[-1].text == "Studied 1 slot tonight."
+    assert not desk.home.night_due.exists()
+    await desk.service.close()
+
+
+async def test_a_night_that_was_cut_off_goes_on_in_the_next_engine(desk, new_desk):
+    records = desk.rooms.records
+    records.begin_night()
+    again = new_desk()
+    (found,) = await again.ask(ask.ListNights())
+    assert found.finished is not None and "cut off" in found.notes[-1]
+    assert again.home.night_due.exists()
+    again.rooms.records.close()
+
+
+async def test_a_night_that_was_cut_off_days_ago_does_not(desk, new_desk, monkeypatch):
+    desk.rooms.records.begin_night()
+    now = time.time()
+    monkeypatch.setattr(night_service.time, "time", lambda: now + 2 * 86400)
+    again = new_desk()
+    assert not again.home.night_due.exists()
+    again.rooms.records.close()
+
+
+async def test_what_was_rejected_is_in_the_night(desk, runner):
+    await teach(desk, "science")
+    runner.state, runner.reason = StudyState.REJECTED, "It did not stick."
+    ended = await night(desk)
+    (study,) = await desk.ask(ask.ListStudies())
+    assert ended.studies == [study.id] and study.state is StudyState.REJECTED
