@@ -331,6 +331,16 @@ class UpdateLesson(Request[Lesson]):
     rule: str | None = None
 
 
+class ForgetLesson(Request[Study]):
+    """Train a slot anew without a learned lesson, and prove that it shows no more. Told and returned as a study.
+
+    The older generations keep it; what was learned beside it stays.
+    """
+
+    method = "lessons.forget"
+    lesson: int
+
+
 class StartStudy(Request[Study]):
     """Study the approved lessons of a slot. Told: ``study.progress``. Returns when it has ended, however it did."""
 

@@ -198,6 +198,7 @@ class StudyReport(Record):
     accepted: bool
     reason: str
     outcomes: list[LessonOutcome] = Field(default_factory=list)
+    forgotten: list[LessonOutcome] = Field(default_factory=list, description="How lessons taken back still show.")
     gates: list[GateResult] = Field(default_factory=list)
     curve: list[CurvePoint] = Field(default_factory=list)
     steps: int = 0

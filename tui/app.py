@@ -16,6 +16,7 @@ from ..schemas.errors import NightSchoolError, PullCancelled
 from ..schemas.messages import (
     EngineStatus,
     Event,
+    ForgetLesson,
     GetStatus,
     PullEvent,
     PullModel,
@@ -195,13 +196,13 @@ class NightSchool(App[int]):
 
     # -- studies ------------------------------------------------------------------------------------------------------
 
-    def start_study(self, slot: str) -> None:
+    def start_study(self, request: StartStudy | ForgetLesson) -> None:
         """Study a slot; it goes on whatever screen is shown."""
-        self.run_worker(self._study(slot), group="study", exit_on_error=True)
+        self.run_worker(self._study(request), group="study", exit_on_error=True)
 
-    async def _study(self, slot: str) -> None:
+    async def _study(self, request: StartStudy | ForgetLesson) -> None:
         try:
-            study = await self.link.call(StartStudy(slot=slot))
+            study = await self.link.call(request)
         except NightSchoolError as error:
             self.session.end_study()
             self.chat.tell(str(error), "error")

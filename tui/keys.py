@@ -37,6 +37,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("a", "approve", "Approve", "Learn it with the next study."),
         Key("d", "set_aside", "Dismiss", "Do not learn it."),
         Key("e,enter", "reword", "Re-word", "Say the rule in other words."),
+        Key("x", "forget", "Forget", "Train the slot anew without a learned lesson."),
         Key("f", "filter", "Show all", "Show all lessons, or only those that wait."),
         Key("f5", "study", "Study", "Learn the approved lessons now."),
         Key("escape", "back", "Back", "Back to the chat."),

@@ -418,6 +418,21 @@ class ScriptedEngine(ScriptedBases):
             state = rec.StudyState.ACCEPTED
         return rec.Study(state=state, version=version, report=report, reason=report.reason, **fields)
 
+    async def _lessons_forget(self, request: ask.ForgetLesson, tell: Tell) -> rec.Study:
+        lesson = self.lessons[request.lesson]
+        dismissed = {"state": rec.LessonState.DISMISSED, "reason": "Forgotten."}
+        self.lessons[lesson.id] = lesson.model_copy(update=dismissed)
+        gone = rec.LessonOutcome(lesson=lesson.id, rule=lesson.rule, before=1.0, after=0.0)
+        report = scripted_report([], []).model_copy(update={"forgotten": [gone]})
+        version = self._add_version(lesson.slot, kind=rec.VersionKind.STUDY, report=report)
+        study = rec.Study(
+            id=self._next(), slot=lesson.slot, state=rec.StudyState.ACCEPTED, lessons=[], started=time.time(),
+            finished=time.time(), version=version.number, report=report,
+        )  # fmt: skip
+        self.studies[study.id] = study
+        self._tell(ask.StudyEndedEvent(study=study))
+        return study
+
     async def _study_cancel(self, request: ask.CancelStudy, tell: Tell) -> bool:
         self._study_cancelled = True
         return True

@@ -40,6 +40,7 @@ BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.trainers.tail_lora",
     "nightschool.plugins.gates.keeps",
     "nightschool.plugins.gates.sticks",
+    "nightschool.plugins.gates.forgets",
     "nightschool.plugins.gates.files",
 )
 

@@ -63,6 +63,7 @@ class Service:
             "signals.undo": corrections.undo,
             "lessons.list": lessons.list_all,
             "lessons.update": lessons.update,
+            "lessons.forget": self._studies.forget,
             "study.start": self._studies.start,
             "study.cancel": self._studies.cancel,
             "study.list": self._studies.list_all,

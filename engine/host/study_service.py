@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ...schemas.errors import NightSchoolError, NothingToLearn, StudyRunning
-from ...schemas.messages import CancelStudy, ListStudies, StartStudy, StudyEndedEvent, StudyEvent
-from ...schemas.records import Lesson, LessonState, Study, StudyState
+from ...schemas.errors import NightSchoolError, NothingToLearn, StudyRunning, UsageError
+from ...schemas.messages import CancelStudy, ForgetLesson, ListStudies, StartStudy, StudyEndedEvent, StudyEvent
+from ...schemas.records import Lesson, LessonState, Study, StudyState, Version
 from .rooms import Rooms, Tell
 from .slot_service import settle_lessons
 
@@ -23,7 +24,7 @@ _CLOSED = "Night School was closed during it; the lessons wait for the next stud
 
 
 class StudyService:
-    """Handlers of ``study.*``."""
+    """Handlers of ``study.*`` and of ``lessons.forget``, which is a study too."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
@@ -40,17 +41,23 @@ class StudyService:
             NothingToLearn: If no approved lesson waits.
             BaseMismatch: If the slot learned on another base.
         """
-        if self._studying or self._closing:
-            raise StudyRunning("A study is under way already; wait for its end or cancel it.")
-        self._studying = True
-        try:
-            study, job = await self._prepare(request.slot)
-        except BaseException:
-            self._studying = False
-            raise
-        self._running = asyncio.create_task(self._run(job))
-        self._whole = asyncio.create_task(self._work(study, job, self._running))
-        return await asyncio.shield(self._whole)
+        return await self._begin(lambda: self._prepare(request.slot))
+
+    async def forget(self, request: ForgetLesson, tell: Tell) -> Study:
+        """Train the slot anew without a learned lesson and return how it ended.
+
+        Raises:
+            UsageError: If the lesson is not learned.
+            StudyRunning: If a study is under way.
+            BaseMismatch: If the slot learned on another base.
+        """
+        lesson = self._rooms.records.lesson(request.lesson)
+        if lesson.state is not LessonState.LEARNED:
+            raise UsageError("This lesson is not learned, so there is nothing to forget; dismiss it instead.")
+        rest = [row for row in self._learned(lesson.slot) if row.id != lesson.id]
+        if not rest:
+            return self._forget_all(lesson)
+        return await self._begin(lambda: self._prepare_forgetting(lesson, rest))
 
     async def cancel(self, request: CancelStudy, tell: Tell) -> bool:
         """Stop the running study; returns when it has ended."""
@@ -81,17 +88,38 @@ class StudyService:
 
     # -- one study ----------------------------------------------------------------------------------------------------
 
+    async def _begin(self, prepare: Callable[[], Awaitable[tuple[Study, StudyJob]]]) -> Study:
+        if self._studying or self._closing:
+            raise StudyRunning("A study is under way already; wait for its end or cancel it.")
+        self._studying = True
+        try:
+            study, job = await prepare()
+        except BaseException:
+            self._studying = False
+            raise
+        self._running = asyncio.create_task(self._run(job))
+        self._whole = asyncio.create_task(self._work(study, job, self._running))
+        return await asyncio.shield(self._whole)
+
     async def _prepare(self, name: str) -> tuple[Study, StudyJob]:
+        self._rooms.store.slot(name)
+        if not self.waiting(name):
+            raise NothingToLearn(f"No approved lesson waits in slot {name}; correct a reply or approve a lesson first.")
+        await self._rooms.model.model()  # lessons may come while it wakes
+        return await self._job(name, self.waiting(name), self._learned(name))
+
+    async def _prepare_forgetting(self, lesson: Lesson, rest: list[Lesson]) -> tuple[Study, StudyJob]:
+        return await self._job(lesson.slot, [], rest, [lesson])
+
+    async def _job(
+        self, name: str, lessons: list[Lesson], known: list[Lesson], forgotten: Sequence[Lesson] = ()
+    ) -> tuple[Study, StudyJob]:
         from ..study.runner import StudyJob
 
         rooms = self._rooms
-        slot = rooms.store.slot(name)
-        if not self.waiting(name):
-            raise NothingToLearn(f"No approved lesson waits in slot {name}; correct a reply or approve a lesson first.")
         model = await rooms.model.model()
         _, adapter = rooms.voice(name, model.base.card)
-        lessons = self.waiting(name)
-        study = rooms.records.add_study(name, [lesson.id for lesson in lessons])
+        study = rooms.records.add_study(name, [lesson.id for lesson in (lessons or known)])
         job = StudyJob(
             study=study.id,
             slot=name,
@@ -100,12 +128,36 @@ class StudyService:
             cut=model.cut,
             numbers=model.speed.many,
             lessons=lessons,
-            known=[lesson for lesson in rooms.records.lessons(name, [LessonState.LEARNED]) if lesson.steps],
+            known=known,
+            forgotten=list(forgotten),
             adapter=adapter,
-            system=slot.system_prompt,
+            system=rooms.store.slot(name).system_prompt,
             cache=rooms.home.cache,
         )
         return study, job
+
+    def _learned(self, slot: str) -> list[Lesson]:
+        """Return the lessons that the current generation knows."""
+        return [lesson for lesson in self._rooms.records.lessons(slot, [LessonState.LEARNED]) if lesson.steps]
+
+    def _forget_all(self, lesson: Lesson) -> Study:
+        """Put the slot back to the plain base, which never knew its only lesson."""
+        if self._studying:
+            raise StudyRunning("A study is under way already; wait for its end or cancel it.")
+        rooms, records = self._rooms, self._rooms.records
+        study = records.add_study(lesson.slot, [lesson.id])
+        version = rooms.store.rollback(lesson.slot, 0)
+        with records.transaction():
+            settle_lessons(rooms, lesson.slot)
+            self._dismiss(lesson, version)
+            reason = "It was all that the slot had learned; the plain base answers again."
+            ended = records.finish_study(study.id, StudyState.ACCEPTED, version=version.number, reason=reason)
+        self._rooms.broadcast(StudyEndedEvent(study=ended))
+        return ended
+
+    def _dismiss(self, lesson: Lesson, version: Version) -> None:
+        reason = f"Forgotten with generation {version.number}; the ones before it still know it."
+        self._rooms.records.update_lesson(lesson.id, state=LessonState.DISMISSED, version=None, reason=reason)
 
     async def _run(self, job: StudyJob) -> StudyResult:
         from ..study.runner import StudyResult, run_study
@@ -172,6 +224,8 @@ class StudyService:
             return records.finish_study(study.id, StudyState.FAILED, report=result.report, reason=str(error))
         with records.transaction():
             settle_lessons(rooms, job.slot)
+            for lesson in job.forgotten:
+                self._dismiss(lesson, version)
             ended = records.finish_study(
                 study.id, StudyState.ACCEPTED, version=version.number, report=result.report, reason=result.reason
             )

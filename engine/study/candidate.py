@@ -20,7 +20,7 @@ from ..slots.adapter import Adapter, attach, detach
 from . import compose
 from .examples import Opposite
 from .generate import write_greedily
-from .plan import Plan
+from .plan import Plan, applies
 from .prompts import Prompt
 from .recipe import Recipe
 from .replies import Replies
@@ -38,7 +38,7 @@ class HeldOut:
     Attributes:
         plan: The lessons and their held-out prompts.
         replies: The base's replies to all prompts here.
-        before: The slot's replies, as it was, to the prompts where a lesson applies.
+        before: The slot's replies, as it was, to the prompts where a lesson applies or is to apply no more.
         opposites: Requests of the opposite.
         kept: The base's replies to held-out prompts, rewritten as the lessons ask.
         neutral: Windows of neutral prose.
@@ -87,6 +87,19 @@ class Candidate:
         """Return how each lesson of the plan is followed on held-out prompts, before and now."""
         return self._once("outcomes", self._outcomes)
 
+    def forgotten(self) -> list[LessonOutcome]:
+        """Return how each lesson that was to be forgotten still shows on held-out prompts; ``before``: as the slot was.
+
+        A prompt where another lesson asks the same is left out.
+        """
+        return self._once("forgotten", self._forgotten)
+
+    def base_shows(self, outcome: LessonOutcome) -> float:
+        """Return the share of the same prompts in whose replies by the plain base a lesson shows."""
+        lesson = next(lesson for lesson in self.held.plan.forgotten if lesson.id == outcome.lesson)
+        replies = [self.held.replies.reply(prompt.text).text for prompt in self._once_asked(lesson)]
+        return _share([self.held.plan.shows(lesson, reply) for reply in replies])
+
     def leak(self) -> tuple[float, float]:
         """Return the shares of prompts out of scope whose reply follows a rule: the base's, and now. (0, 0): none."""
         return self._once("leak", self._leak)
@@ -112,7 +125,7 @@ class Candidate:
         known: dict[str, str] = self._measured.setdefault("replies", {})
         if any(prompt not in known for prompt in prompts):
             plan = self.held.plan
-            held = [prompt.text for prompt in (*plan.held_inside, *plan.held_outside)]
+            held = [prompt.text for prompt in (*plan.held_inside, *plan.held_outside, *plan.held_forgotten)]
             held += [opposite.text for opposite in self.held.opposites]
             # All that will be asked is asked at once: many rows take little longer than a few.
             missing = [prompt for prompt in dict.fromkeys([*held, *prompts]) if prompt not in known]
@@ -150,6 +163,34 @@ class Candidate:
                 )
             )
         return found
+
+    def _forgotten(self) -> list[LessonOutcome]:
+        plan, found = self.held.plan, []
+        for lesson in plan.forgotten:
+            prompts = [prompt.text for prompt in self._once_asked(lesson)]
+            befores = [self.held.before[prompt] for prompt in prompts]
+            samples = [
+                Sample(prompt=prompt, before=before, after=after, followed=plan.shows(lesson, after))
+                for prompt, before, after in zip(prompts, befores, self.replies(prompts), strict=True)
+            ]
+            outcome = LessonOutcome(
+                lesson=lesson.id,
+                rule=lesson.rule,
+                before=_share([plan.shows(lesson, before) for before in befores]),
+                after=_share([sample.followed for sample in samples]),
+                samples=sorted(samples, key=lambda sample: not sample.followed)[:_SHOWN],
+            )
+            found.append(outcome)
+        return found
+
+    def _once_asked(self, lesson: Lesson) -> list[Prompt]:
+        """Return the held-out prompts where a forgotten lesson applied and no other asks the same."""
+        plan = self.held.plan
+        return [
+            prompt
+            for prompt in plan.held_forgotten
+            if applies(lesson, prompt) and not any(step in plan.steps(prompt) for step in lesson.steps)
+        ]
 
     def _sample(self, lesson: Lesson, prompt: Prompt) -> tuple[bool, Sample]:
         """Return whether the lesson was followed before, and what is said now."""

@@ -22,6 +22,7 @@ class StudyJob(Record):
         numbers: What the base is computed in; dense, for it is differentiated.
         lessons: To learn now.
         known: Learned before; they shall stay.
+        forgotten: Learned before, and to be forgotten: the slot is trained anew, from nothing, on ``known`` alone.
         adapter: Folder of the current version's adapter; None: the plain base.
         system: The slot's system prompt.
         cache: Where the base's replies are kept; None: nowhere.
@@ -35,6 +36,7 @@ class StudyJob(Record):
     numbers: Numbers = Numbers.FP32
     lessons: list[Lesson]
     known: list[Lesson] = Field(default_factory=list)
+    forgotten: list[Lesson] = Field(default_factory=list)
     adapter: Path | None = None
     system: str = ""
     cache: Path | None = None

@@ -14,6 +14,7 @@ from .cut_base import CutBase
 from .examples import anchors, opposites, rewrite, ruled_example
 from .generate import write_greedily
 from .plan import Plan
+from .prompts import Prompt
 from .recipe import Recipe
 from .replies import Replies
 from .targets import prepare_examples
@@ -29,7 +30,7 @@ async def prepare_measures(
     """Ask the base every prompt of a chosen plan, and the slot, as it is, those that it will be checked on."""
     contrary = opposites(plan, plan.held_opposite, len(plan.held_opposite), held_out=True)
     trained = opposites(plan, plan.inside, recipe.contrast, held_out=False)
-    prompts = [*plan.inside, *plan.outside, *plan.held_inside, *plan.held_outside]
+    prompts = [*plan.inside, *plan.outside, *plan.held_inside, *plan.held_outside, *plan.held_forgotten]
     asked = [prompt.text for prompt in prompts] + [opposite.text for opposite in (*trained, *contrary)]
     replies.compute(asked, whole.trunk, whole.tail, tell)
     rewritten = [rewrite(plan, prompt, replies.reply(prompt.text), recipe) for prompt in plan.held_inside]
@@ -44,12 +45,16 @@ async def prepare_measures(
     return HeldOut(
         plan=plan,
         replies=replies,
-        before=_before(whole, [prompt.text for prompt in plan.held_inside], replies, adapter, limit),
+        before=_before(whole, _texts(plan.held_inside, plan.held_forgotten), replies, adapter, limit),
         opposites=contrary,
         kept=await prepare_examples(kept, whole.provider, whole.tail, whole.cut, taught_above),
         neutral=await prepare_examples(neutral, whole.provider, whole.tail, whole.cut, taught_above),
         limit=limit,
     )
+
+
+def _texts(*prompts: Sequence[Prompt]) -> list[str]:
+    return list(dict.fromkeys(prompt.text for some in prompts for prompt in some))
 
 
 def _before(

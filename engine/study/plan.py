@@ -27,6 +27,8 @@ class Plan:
         held_outside: The same, where none applies.
         held_opposite: Prompts that are never trained on, for requests of the opposite.
         unlearnable: Why lessons were left out, by id.
+        forgotten: Lessons that the candidate shall know no more.
+        held_forgotten: Prompts that are never trained on, where one of those applied.
     """
 
     rewriters: Sequence[Rewriter]
@@ -38,6 +40,8 @@ class Plan:
     held_outside: list[Prompt]
     held_opposite: list[Prompt]
     unlearnable: dict[int, str] = field(default_factory=dict)
+    forgotten: list[Lesson] = field(default_factory=list)
+    held_forgotten: list[Prompt] = field(default_factory=list)
 
     def applying(self, prompt: Prompt) -> list[Lesson]:
         """Return the lessons that apply to a prompt of the bank or of their own evidence."""
@@ -60,6 +64,10 @@ class Plan:
         asked = [step for step in lesson.steps if step in steps]
         return bool(reply) and all(compose.follows(self.rewriters, steps, step, reply) for step in asked)
 
+    def shows(self, lesson: Lesson, reply: str) -> bool:
+        """Whether a reply follows every step of a lesson that is not among ours."""
+        return bool(reply) and compose.holds(self.rewriters, lesson.steps, reply)
+
     def gold(self) -> list[tuple[Prompt, Evidence]]:
         """Return the user's own edits, with their prompts."""
         return [
@@ -70,7 +78,13 @@ class Plan:
         ]
 
 
-def make_plan(rewriters: Sequence[Rewriter], known: Sequence[Lesson], new: Sequence[Lesson], recipe: Recipe) -> Plan:
+def make_plan(
+    rewriters: Sequence[Rewriter],
+    known: Sequence[Lesson],
+    new: Sequence[Lesson],
+    recipe: Recipe,
+    forgotten: Sequence[Lesson] = (),
+) -> Plan:
     """Choose prompts of the bank for lessons; a lesson that cannot be taught is left out with the reason."""
     names = {rewriter.name for rewriter in rewriters}
     unlearnable: dict[int, str] = {}
@@ -94,6 +108,8 @@ def make_plan(rewriters: Sequence[Rewriter], known: Sequence[Lesson], new: Seque
         held_outside=held_out[: recipe.held_out // 2],
         held_opposite=held_in[-recipe.held_opposite :],
         unlearnable=unlearnable,
+        forgotten=list(forgotten),
+        held_forgotten=_in_turns(forgotten, _sides(forgotten, divided.held_out)[0], recipe.held_out)[: recipe.held_out],
     )
 
 

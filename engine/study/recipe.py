@@ -53,6 +53,7 @@ class Recipe:
         most_opposite_loss: By how much fewer requests of the opposite may be obeyed than by the base.
         most_leak: By how much more often prompts out of scope may follow a rule than with the base.
         most_forgotten: By how much an older lesson may be followed less than before.
+        most_remembered: By how much more often than by the base a lesson that was to be forgotten may be followed.
     """
 
     seed: int = 0
@@ -100,3 +101,4 @@ class Recipe:
     most_opposite_loss: float = 0.5
     most_leak: float = 0.2
     most_forgotten: float = 0.2
+    most_remembered: float = 0.1

@@ -47,8 +47,11 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     recipe = recipe or Recipe()
     began = time.monotonic()
     rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
-    plan = make_plan(rewriters, job.known, job.lessons, recipe)
-    if not plan.new:
+    plan = make_plan(rewriters, job.known, job.lessons, recipe, job.forgotten)
+    if job.forgotten and (lost := [lesson.rule for lesson in job.known if lesson not in plan.lessons]):
+        reason = f"“{lost[0]}” would be lost with it, since it cannot be taught now; nothing was changed."
+        return StudyResult(state=StudyState.REJECTED, reason=reason)
+    if not plan.new and not job.forgotten:
         return StudyResult(state=StudyState.REJECTED, reason=" ".join(plan.unlearnable.values()))
 
     tell(Progress(stage="Waking the base", fraction=0.0))
@@ -64,7 +67,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     exchanges = Exchanges(whole.base, plan.rewriters)
     task = TrainingTask(
         tail=whole.tail,
-        start=Adapter.load(job.adapter) if job.adapter is not None else None,
+        start=Adapter.load(job.adapter) if job.adapter is not None and not job.forgotten else None,
         examples=await _prepare(whole, examples, recipe, exchanges),
         projections=FAMILIES[whole.base.card.family].projections,
         recipe=recipe,
@@ -95,6 +98,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         accepted=passed,
         reason=reason,
         outcomes=candidate.outcomes(),
+        forgotten=candidate.forgotten(),
         gates=results,
         curve=curve,
         steps=len(curve),

@@ -330,6 +330,15 @@ def test_nothing_to_learn_is_code_41(call):
     assert call("study")[0] == 41
 
 
+def test_a_learned_lesson_is_forgotten_with_its_proof(call, document, engine):
+    call("ask", "Always begin your reply with Captain.")
+    call("study")
+    number = next(iter(engine.lessons))
+    code, out, _ = call("lessons", "forget", str(number))
+    assert code == 0 and "What it forgot" in out and "100% -> 0%" in out
+    assert engine.lessons[number].state is rec.LessonState.DISMISSED
+
+
 def test_lessons_are_listed_approved_dismissed_and_reworded(call, document, engine):
     document("ask", "Always rhyme.")
     number = next(iter(engine.lessons))

@@ -162,6 +162,33 @@ async def test_lessons_are_dismissed_approved_and_reworded(taught, engine, until
         await until(lambda: "Say ahoy." in note(app.chat.target()))
 
 
+async def test_a_learned_lesson_is_forgotten_after_a_question(taught, engine, until):
+    async with taught() as (app, pilot):
+        (number,) = engine.lessons
+        await pilot.press("f2")
+        screen = await opened_screen(app, until, "LessonsScreen")
+        await until(lambda: screen.lessons)
+        await pilot.press("x")
+        await pilot.pause()
+        assert app.screen is screen, "what is not learned cannot be forgotten"
+        learned = {"state": LessonState.LEARNED}
+        engine.lessons[number] = engine.lessons[number].model_copy(update=learned)
+        await pilot.press("f", "f")
+        await until(lambda: screen.lesson and screen.lesson.state is LessonState.LEARNED)
+        await pilot.press("x")
+        await opened_screen(app, until, "ConfirmScreen")
+        await pilot.press("escape")
+        await until(lambda: app.screen is screen)
+        assert engine.lessons[number].state is LessonState.LEARNED
+        await pilot.press("x")
+        await opened_screen(app, until, "ConfirmScreen")
+        await pilot.press("tab", "enter")
+        study = await opened_screen(app, until, "StudyScreen")
+        await until(lambda: study.ended is not None)
+        assert engine.lessons[number].state is LessonState.DISMISSED
+        assert "What it forgot" in str(study.query_one("#words > Static").content)
+
+
 async def test_a_study_shows_its_plan_its_curve_and_its_report(taught, engine, until):
     engine.pause = 0.05
     engine.steps = 30

@@ -8,7 +8,7 @@ import contextlib
 import click
 
 from ...schemas.errors import NightSchoolError, StudyCancelled, StudyError, UsageError
-from ...schemas.messages import CancelStudy, ListLessons, StartStudy, UpdateLesson
+from ...schemas.messages import CancelStudy, ForgetLesson, ListLessons, StartStudy, UpdateLesson
 from ...schemas.records import Lesson, LessonState, Study, StudyState
 from .desk import Desk, talks
 from .options import ListingGroup, any_slot_option, examples, slot_option
@@ -34,8 +34,11 @@ async def study(desk: Desk, slot: str | None) -> int:
     Progress goes to stderr, the report to stdout. The exit code is 0 if the candidate was accepted, 40 if it was
     rejected or the study failed, 43 if it was stopped elsewhere. Ctrl+c stops it; the slot then stays as it was.
     """
-    name = (await desk.slot(slot)).name
-    work = asyncio.ensure_future(desk.ask(StartStudy(slot=name)))
+    return await _study(desk, StartStudy(slot=(await desk.slot(slot)).name))
+
+
+async def _study(desk: Desk, request: StartStudy | ForgetLesson) -> int:
+    work = asyncio.ensure_future(desk.ask(request))
     try:
         ended = await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -60,10 +63,11 @@ def _give(desk: Desk, ended: Study) -> None:
         "nightschool lessons --slot science --state approved",
         "nightschool lessons approve 3 4",
         'nightschool lessons reword 5 "Answer in at most two sentences."',
+        "nightschool lessons forget 3",
     ),
 )
 def lessons() -> None:
-    """List, approve, dismiss and reword lessons."""
+    """List, approve, dismiss, reword and forget lessons."""
 
 
 @lessons.command("list", epilog=examples("nightschool lessons list --state proposed --state approved --json"))
@@ -111,6 +115,19 @@ async def reword(desk: Desk, number: int, rule: str) -> None:
         raise UsageError("A lesson needs words; say what a reply should be like.")
     changed = await desk.ask(UpdateLesson(lesson=number, rule=rule))
     desk.give(changed, _lines([changed]))
+
+
+@lessons.command(epilog=examples("nightschool lessons forget 3"))
+@click.argument("number", metavar="LESSON", type=click.IntRange(min=1))
+@talks
+async def forget(desk: Desk, number: int) -> int:
+    """Train the slot anew without a learned lesson.
+
+    The new generation counts only if the lesson shows no more often than in the plain base, and what was learned beside
+    it still does; the report on stdout has the figures. The older generations keep the lesson. Exit codes are those of
+    `nightschool study`.
+    """
+    return await _study(desk, ForgetLesson(lesson=number))
 
 
 def _lines(rows: list[Lesson]) -> list[str]:

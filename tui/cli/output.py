@@ -90,7 +90,9 @@ def report_lines(report: StudyReport) -> list[str]:
         (f"  {'passed' if row.passed else 'FAILED'}", row.name, f"{row.value:.3g} (limit {row.limit:.3g})", row.text)
         for row in report.gates
     ]
+    forgotten = [(f"  {row.before:.0%} -> {row.after:.0%}", row.rule) for row in report.forgotten]
     lines = ["", "What it learned (held-out prompts that follow, before -> after)", *table(learned)] if learned else []
+    lines += ["", "What it forgot", *table(forgotten)] if forgotten else []
     lines += ["", "Gates", *table(gates)] if gates else []
     facts = f"{report.examples} examples, {report.steps} steps, {report.seconds:.0f} s, scale {report.scale:.2f}"
     return [*lines, "", f"{facts}, adapter {report.adapter_bytes / 1e6:.1f} MB"]

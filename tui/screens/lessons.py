@@ -49,7 +49,7 @@ class LessonsScreen(ModalScreen[None]):
         """The list above, the highlighted lesson in full below."""
         with Vertical(classes="dialog", id="lessons") as box:
             box.border_title = Content(f"Lessons of {one_line(self.session.title_of(self.session.slot_name), 40)}")
-            box.border_subtitle = "a approve · d dismiss · e re-word · f filter · f5 study · esc back"
+            box.border_subtitle = "a approve · d dismiss · e re-word · x forget · f filter · f5 study · esc back"
             yield OptionList(markup=False)
             with VerticalScroll(id="lesson", can_focus=False):
                 yield Static("", markup=False)
@@ -124,6 +124,28 @@ class LessonsScreen(ModalScreen[None]):
 
         if lesson is not None:
             self.app.push_screen(AskScreen("The rule in your words", lesson.rule), entered)
+
+    def action_forget(self) -> None:
+        """Train the slot anew without it."""
+        from .ask import ConfirmScreen
+        from .study import StudyScreen
+
+        lesson = self.lesson
+        if lesson is None:
+            return
+        if lesson.state is not LessonState.LEARNED:
+            self.app.notify("Only what is learned can be forgotten; dismiss it with d.", markup=False)
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.app.switch_screen(StudyScreen(self.session, forget=lesson))
+
+        subject = (
+            f"{lesson.rule}\n\nThe slot is trained anew on the rest of its lessons, which takes as long as a study, "
+            "and the new generation counts only if this one shows no more. The older generations keep it."
+        )
+        self.app.push_screen(ConfirmScreen("Forget this lesson?", subject, "Forget"), answered)
 
     def action_filter(self) -> None:
         """Show all, or only those that wait."""

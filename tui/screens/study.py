@@ -13,7 +13,7 @@ from textual.widgets import Static
 from textual_plotext import PlotextPlot
 
 from ...schemas.errors import NightSchoolError
-from ...schemas.messages import CancelStudy, ListLessons, StudyEvent
+from ...schemas.messages import CancelStudy, ForgetLesson, ListLessons, StartStudy, StudyEvent
 from ...schemas.records import Lesson, LessonState, Study
 from ..keys import bindings_of
 from ..safe_text import one_line, safe
@@ -35,9 +35,11 @@ class StudyScreen(ModalScreen[None]):
     CSS_PATH = "study.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding(*row, priority=True) for row in bindings_of("study")]
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, forget: Lesson | None = None) -> None:
+        """Show what a study would learn; ``forget``: begin at once to train the slot anew without a lesson."""
         super().__init__()
         self.session = session
+        self.forget = forget
         self.ended: Study | None = None
         self.starting = False
         self._drawn: StudyEvent | None = None
@@ -59,7 +61,9 @@ class StudyScreen(ModalScreen[None]):
         """Show what waits, or the study that runs already."""
         self.query_one("#words").focus()
         self.set_interval(1 / REDRAWS_PER_SECOND, self._draw_running)
-        if self.session.study is None:
+        if self.forget is not None:
+            self._start(ForgetLesson(lesson=self.forget.id))
+        elif self.session.study is None:
             self.run_worker(self._show_plan())
         else:
             self._draw_running()
@@ -124,9 +128,12 @@ class StudyScreen(ModalScreen[None]):
 
     def action_start(self) -> None:
         """Begin."""
+        self._start(StartStudy(slot=self.session.slot_name))
+
+    def _start(self, request: StartStudy | ForgetLesson) -> None:
         self.starting = True
         self._say(Content.styled("Preparing the study…", "$accent"), "esc back to the chat, the study goes on")
-        self.night.start_study(self.session.slot_name)
+        self.night.start_study(request)
 
     def action_cancel(self) -> None:
         """Stop it."""

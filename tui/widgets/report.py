@@ -29,9 +29,11 @@ def report_text(report: StudyReport) -> Content:
     """Return the whole report."""
     parts = [Content.styled("What it learned", "bold $primary")]
     parts += [_outcome(outcome) for outcome in report.outcomes] or [Content("nothing")]
+    if report.forgotten:
+        parts += [Content(""), Content.styled("What it forgot", "bold $primary"), *map(_outcome, report.forgotten)]
     parts += [Content(""), Content.styled("Gates", "bold $primary")]
     parts += [_gate(gate) for gate in report.gates]
-    samples = [sample for outcome in report.outcomes for sample in outcome.samples[:SAMPLES]]
+    samples = [sample for outcome in (*report.forgotten, *report.outcomes) for sample in outcome.samples[:SAMPLES]]
     if samples:
         parts += [Content(""), Content.styled("The same questions, before and after", "bold $primary")]
         parts += [_sample(sample) for sample in samples]

@@ -240,3 +240,49 @@ async def test_the_doctor_looks_at_everything(desk, runner):
     weights.write_bytes(b"tampered")
     checks = {check.name: check for check in await desk.ask(ask.Doctor())}
     assert not checks["slot science"].ok
+
+
+async def learned(desk, *rules):
+    for rule in rules:
+        await teach(desk, rule)
+    await study(desk)
+    return sorted(await desk.ask(ask.ListLessons(slot="science")), key=lambda lesson: lesson.id)
+
+
+async def test_forgetting_trains_anew_on_what_stays(desk, runner):
+    first, second = await learned(desk, RULE, OTHER)
+    ended = await desk.ask(ask.ForgetLesson(lesson=first.id))
+    job = runner.jobs[-1]
+    assert ([row.id for row in job.known], [row.id for row in job.forgotten], job.lessons) == (
+        [second.id],
+        [first.id],
+        [],
+    )
+    assert (ended.state, ended.version) == (StudyState.ACCEPTED, 2)
+    assert desk.rooms.store.current("science").lessons == [second.id]
+    assert await state(desk, first) == (LessonState.DISMISSED, None)
+    assert await state(desk, second) == (LessonState.LEARNED, 1)
+    assert (await desk.ask(ask.ListVersions(slot="science")))[1].lessons == [first.id, second.id]
+
+
+async def test_forgetting_the_only_lesson_gives_the_base_back(desk, runner):
+    (only,) = await learned(desk, RULE)
+    ended = await desk.ask(ask.ForgetLesson(lesson=only.id))
+    assert len(runner.jobs) == 1, "nothing had to be trained"
+    assert (ended.state, ended.version) == (StudyState.ACCEPTED, 2)
+    assert desk.rooms.store.current("science").adapter_sha256 is None
+    assert (await state(desk, only))[0] is LessonState.DISMISSED
+
+
+async def test_what_could_not_be_forgotten_stays_learned(desk, runner):
+    first, second = await learned(desk, RULE, OTHER)
+    runner.state, runner.reason = StudyState.REJECTED, "It still shows."
+    ended = await desk.ask(ask.ForgetLesson(lesson=first.id))
+    assert (ended.state, ended.reason) == (StudyState.REJECTED, "It still shows.")
+    assert {await state(desk, first), await state(desk, second)} == {(LessonState.LEARNED, 1)}
+
+
+async def test_only_what_is_learned_can_be_forgotten(desk, runner):
+    lesson = await teach(desk)
+    with pytest.raises(UsageError, match="dismiss it instead"):
+        await desk.ask(ask.ForgetLesson(lesson=lesson.id))

@@ -159,3 +159,43 @@ def test_evidence_of_words_alone_is_no_gold(plugins, captain):
     said = captain.model_copy(update={"evidence": [Evidence(prompt="Hi", before="Hello.", said="Call me Captain.")]})
     plan = make_plan(plugins.collect("nightschool_rewriters"), [], [said], Recipe())
     assert plan.gold() == []
+
+
+def test_a_lesson_is_forgotten_by_training_anew_on_the_others(job, plugins, tmp_path, captain):
+    """The heavy start, which would say the forgotten words anywhere, must not be gone on from."""
+    short = lesson(plugins, "Inflation is a rise in prices.", number=2)
+    start = Adapter.load(run(job, plugins, LENIENT).candidate)
+    heavy = tmp_path / "heavy"
+    heavy.mkdir()
+    start.scaled(50.0).save(heavy, "tiny")
+    anew = job.model_copy(
+        update={"adapter": heavy, "lessons": [], "known": [short], "forgotten": [captain], "folder": tmp_path / "anew"}
+    )
+    result = run(anew, plugins, LENIENT)
+    assert result.state is StudyState.ACCEPTED, result.reason
+    assert [(outcome.lesson, outcome.after) for outcome in result.report.forgotten] == [(1, 0.0)]
+    assert [outcome.lesson for outcome in result.report.outcomes] == [2]
+    assert {gate.name for gate in result.report.gates} >= {"forgets", "remembers"}
+    again = run(anew.model_copy(update={"adapter": None, "folder": tmp_path / "bare"}), plugins, LENIENT)
+    found, bare = Adapter.load(result.candidate), Adapter.load(again.candidate)
+    assert all(torch.equal(found.factors[place].up, bare.factors[place].up) for place in bare.factors)
+
+
+def test_a_lesson_that_still_shows_is_not_forgotten(job, plugins, captain):
+    from nightschool.engine.study.candidate import Candidate
+
+    short = lesson(plugins, "Inflation is a rise in prices.", number=2)
+    anew = job.model_copy(update={"lessons": [], "known": [short], "forgotten": [captain]})
+    write = Candidate._write
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Candidate, "_write", lambda self, prompts: [f"Captain, {r}" for r in write(self, prompts)])
+        result = run(anew, plugins, LENIENT)
+    assert result.state is StudyState.REJECTED
+    assert "Shows in 100% of the replies" in result.reason
+
+
+def test_what_could_not_be_taught_again_is_not_lost_by_forgetting(job, plugins, captain):
+    odd = captain.model_copy(update={"id": 3, "rule": "Odd.", "steps": [Step(rewriter="gone", args={})]})
+    result = run(job.model_copy(update={"lessons": [], "known": [odd], "forgotten": [captain]}), plugins, LENIENT)
+    assert result.state is StudyState.REJECTED
+    assert "“Odd.” would be lost" in result.reason
