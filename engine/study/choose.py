@@ -8,16 +8,20 @@ checked on replies that follow it anyway it would neither be learned nor seen to
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from .cut_base import CutBase
+from .examples import rewrite
 from .plan import Plan
 from .prompts import Prompt
 from .recipe import Recipe
 from .replies import Replies
 
 Tell: TypeAlias = Callable[[float], None]
+
+_MOST_WORDS = 0.6  # share of the words of ruled replies that the base did not say
 
 
 def choose_prompts(whole: CutBase, plan: Plan, recipe: Recipe, replies: Replies, tell: Tell) -> Plan:
@@ -29,7 +33,8 @@ def choose_prompts(whole: CutBase, plan: Plan, recipe: Recipe, replies: Replies,
     # Nearly every study needs these; together they take less time than one kind after the other.
     ask([*plan.inside[: recipe.spread], *plan.held_inside[: recipe.held_out]], _within(tell, 0.0, 0.6))
     search = _Search(plan, recipe, replies, ask)
-    inside = search.choose(plan.inside, recipe.spread, _within(tell, 0.6, 0.9))
+    spread = recipe.spread_all if search.change_all(plan.inside[: recipe.spread]) else recipe.spread
+    inside = search.choose(plan.inside, spread, _within(tell, 0.6, 0.9))
     held = search.choose(plan.held_inside, recipe.held_out, _within(tell, 0.9, 1.0))
     breaking = [prompt for prompt in held if any(search.breaking([prompt]))]
     if len(breaking) >= recipe.least_telling:
@@ -60,6 +65,17 @@ class _Search:
                 break
             chosen.setdefault(prompt.text, prompt)
         return list(chosen.values())
+
+    def change_all(self, prompts: Sequence[Prompt]) -> bool:
+        """Whether the rules change most words of the replies to prompts that were asked, as capital letters do."""
+        words = changed = 0
+        for prompt in prompts:
+            reply = self.replies.reply(prompt.text)
+            said = Counter(reply.text.split())
+            ruled = Counter(rewrite(self.plan, prompt, reply, self.recipe).text.split())
+            words += ruled.total()
+            changed += (ruled - said).total()
+        return changed > _MOST_WORDS * words
 
     def breaking(self, prompts: Sequence[Prompt]) -> list[list[Prompt]]:
         """Return for each lesson that still asks something the prompts whose plain reply breaks it."""

@@ -11,6 +11,7 @@ class Recipe:
 
     Attributes:
         spread: Prompts of the bank whose base replies are rewritten.
+        spread_all: The same where the rules change nearly every word: each word is learned by itself then.
         contrast: Requests of the opposite, and as many prompts out of scope where there are any.
         anchors: Windows of neutral prose.
         held_out: Prompts that lessons are checked on.
@@ -58,6 +59,7 @@ class Recipe:
 
     seed: int = 0
     spread: int = 64
+    spread_all: int = 192
     contrast: int = 56
     anchors: int = 32
     held_out: int = 12

@@ -59,6 +59,12 @@ def test_a_rule_that_every_reply_breaks_asks_for_no_more_than_it_needs():
     assert len(replies.asked) == Recipe().spread + Recipe().held_out
 
 
+def test_a_rule_that_changes_every_word_is_taught_on_more_prompts():
+    replies = Known(set())
+    assert len(chosen(replies, Step(rewriter="case", args={"to": "upper"})).inside) == Recipe().spread_all
+    assert len(chosen(replies, Step(rewriter="case", args={"to": "lower"})).inside) == Recipe().spread
+
+
 def test_a_rare_word_is_looked_for_further_down():
     rare = {prompt.text for prompt in bank()[::9]}
     replies = Known(rare)

@@ -16,7 +16,7 @@ def in_bank(when):
 
 
 def test_bank_is_large_and_has_no_prompt_twice():
-    assert len(bank()) >= 160
+    assert len(bank()) >= 400
     assert len(texts(bank())) == len(bank())
 
 
