@@ -21,11 +21,13 @@ class Settings(BaseModel):
 
     Attributes:
         base: What the engine starts with where nobody names another, as ``library.prepare`` takes it; empty: default.
+        rollback_when_worse: Whether a slot goes back by itself where its new generation is corrected more often.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base: str = ""
+    rollback_when_worse: bool = False
 
 
 def read_settings(home: Home) -> Settings:

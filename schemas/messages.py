@@ -22,6 +22,7 @@ from .cards import BaseCard
 from .models import KnownBase, KnownBases
 from .records import (
     Conversation,
+    GenerationQuality,
     Lesson,
     LessonState,
     Message,
@@ -181,6 +182,13 @@ class Rollback(Request[Version]):
     method = "versions.rollback"
     slot: str
     to: int | None = None
+
+
+class GetQuality(Request[list[GenerationQuality]]):
+    """How each generation of a slot was measured and how it fared in chats, the oldest first."""
+
+    method = "versions.quality"
+    slot: str
 
 
 # -- conversations ----------------------------------------------------------------------------------------------------

@@ -121,6 +121,14 @@ COMMANDS: tuple[Command, ...] = (
         "f4",
     ),
     Command(
+        "quality",
+        "Quality",
+        "How good the generations of the slot were: lessons followed, corrections, distance to the base.",
+        "Teach",
+        learning.quality,
+        "alt+q",
+    ),
+    Command(
         "reply.cancel",
         "Stop",
         "Stop the reply; what was said stays.",

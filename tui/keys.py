@@ -57,6 +57,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
         ),
         Key("escape", "back", "Back", "Back to the chat."),
     ),
+    "quality": (Key("escape", "back", "Back", "Back to the chat."),),
     "models": (
         Key("p", "pull", "Fetch", "Download the selected model; what a stopped download left is used."),
         Key("o", "other", "Another", "Fetch one by its name on the hub, a folder or a .gguf file."),
@@ -85,6 +86,7 @@ PARTS = {
     "lessons": "On the lessons screen",
     "study": "On the study screen",
     "versions": "On the versions screen",
+    "quality": "On the quality screen",
     "models": "On the models screen",
     "search": "On the search screen",
     "form": "In a form",

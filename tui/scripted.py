@@ -197,6 +197,21 @@ class ScriptedEngine(ScriptedBases):
             raise NotFound("There is no generation before the base.")
         return self._add_version(request.slot, kind=rec.VersionKind.ROLLBACK, restores=to)
 
+    async def _versions_quality(self, request: ask.GetQuality, tell: Tell) -> list[rec.GenerationQuality]:
+        replies = [row for row in self.messages.values() if row.role is rec.Role.ASSISTANT]
+        return [
+            rec.GenerationQuality(
+                version=row.number,
+                created=row.created,
+                kind=row.kind.value,
+                lessons=len(row.lessons),
+                replies=sum(reply.version == row.number for reply in replies),
+                stick=0.92 if row.report else None,
+                kept_kl=0.04 if row.report else None,
+            )
+            for row in self.versions[request.slot]
+        ]
+
     def _add_version(self, slot: str, **fields: Any) -> rec.Version:
         rows = [row.model_copy(update={"current": False}) for row in self.versions[slot]]
         parent = self._slot(slot).current

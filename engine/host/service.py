@@ -7,7 +7,8 @@ import logging
 from typing import Any
 
 from ...schemas.errors import EngineError, NightSchoolError
-from ...schemas.messages import Check, Doctor, EngineStatus, GetStatus, Request, Shutdown
+from ...schemas.messages import Check, Doctor, EngineStatus, Event, GetStatus, Request, Shutdown, SignalEvent
+from ...schemas.records import Signal
 from . import doctor
 from .chat_service import ChatService
 from .conversation_service import ConversationService
@@ -15,6 +16,7 @@ from .correction_service import CorrectionService
 from .lesson_service import LessonService
 from .model_service import ModelService
 from .night_service import NightService
+from .quality_service import QualityService
 from .rooms import Handler, Rooms, Tell
 from .slot_service import SlotService, settle_after_crash
 from .study_service import StudyService
@@ -33,6 +35,7 @@ class Service:
         conversations, slots = ConversationService(rooms), SlotService(rooms)
         lessons, self._studies, self._models = LessonService(rooms), StudyService(rooms), ModelService(rooms)
         self._nights = NightService(rooms, self._studies)
+        self._quality = QualityService(rooms, slots)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
@@ -47,6 +50,7 @@ class Service:
             "slots.update": slots.update,
             "versions.list": slots.versions,
             "versions.rollback": slots.rollback,
+            "versions.quality": self._quality.quality,
             "conversations.list": conversations.list_all,
             "conversations.create": conversations.create,
             "conversations.rename": conversations.rename,
@@ -77,8 +81,18 @@ class Service:
         Raises:
             NightSchoolError: Why there is none; a mistake of ours becomes an ``EngineError`` and goes to the log.
         """
+        signals: list[Signal] = []
+
+        def told(event: Event) -> None:
+            tell(event)
+            if isinstance(event, SignalEvent):
+                signals.append(event.signal)
+
         try:
-            return await self.handlers[request.method](request, tell)
+            result = await self.handlers[request.method](request, told)
+            for signal in signals:
+                await self._quality.look(signal)
+            return result
         except NightSchoolError:
             raise
         except Exception as error:

@@ -16,6 +16,7 @@ from ...schemas.records import (
     Conversation,
     Evidence,
     Finish,
+    GenerationUse,
     Lesson,
     LessonState,
     Message,
@@ -29,7 +30,7 @@ from ...schemas.records import (
     StudyReport,
     StudyState,
 )
-from . import conversations, lessons, nights, search, studies
+from . import conversations, lessons, nights, quality, search, studies
 from .database import Database
 
 
@@ -296,3 +297,9 @@ class Records:
     def nights(self, limit: int = 100) -> list[Night]:
         """Return the nights, the latest first."""
         return nights.nights(self._db, limit)
+
+    # -- quality ------------------------------------------------------------------------------------------------------
+
+    def use(self, slot: str) -> list[GenerationUse]:
+        """Return for each generation that answered how many replies it gave, and how many of them were corrected."""
+        return quality.use(self._db, slot)

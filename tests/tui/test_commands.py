@@ -20,6 +20,7 @@ OWNERS = {
     "lessons": ("screens.lessons", "LessonsScreen"),
     "study": ("screens.study", "StudyScreen"),
     "versions": ("screens.versions", "VersionsScreen"),
+    "quality": ("screens.quality", "QualityScreen"),
     "models": ("screens.models", "ModelsScreen"),
     "search": ("screens.search", "SearchScreen"),
     "form": ("screens.slot_form", "SlotForm"),

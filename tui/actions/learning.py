@@ -39,6 +39,14 @@ def study(screen: ChatScreen) -> None:
         screen.app.push_screen(StudyScreen(screen.session), screen.after_learning)
 
 
+def quality(screen: ChatScreen) -> None:
+    """Show how good the generations of the slot were."""
+    from ..screens.quality import QualityScreen
+
+    if screen.session.slot is not None:
+        screen.app.push_screen(QualityScreen(screen.link, screen.session.slot))
+
+
 def versions(screen: ChatScreen) -> None:
     """Open the generations of the slot."""
     from ..screens.versions import VersionsScreen

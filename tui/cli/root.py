@@ -88,6 +88,7 @@ COMMANDS = (
     nightly.nightly,
     slots.slots,
     slots.versions,
+    slots.quality,
     slots.rollback,
     conversations.conversations,
     models.models,

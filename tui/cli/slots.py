@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from ...schemas.errors import UsageError
-from ...schemas.messages import CreateSlot, ListSlots, ListVersions, Rollback, UpdateSlot
-from ...schemas.records import Slot, Version, VersionKind
+from ...schemas.messages import CreateSlot, GetQuality, ListSlots, ListVersions, Rollback, UpdateSlot
+from ...schemas.records import GenerationQuality, Slot, Version, VersionKind
 from .desk import Desk, talks
 from .options import ListingGroup, examples
 from .output import table, when
@@ -100,6 +100,27 @@ async def versions(desk: Desk, slot: str | None) -> None:
     names = [named] if named is not None else [row.name for row in await desk.ask(ListSlots())]
     rows = [row for name in names for row in await desk.ask(ListVersions(slot=name))]
     desk.give(rows, _version_lines(rows))
+
+
+@click.command(epilog=examples("nightschool quality science", "nightschool quality science --json"))
+@click.argument("slot", required=False)
+@talks
+async def quality(desk: Desk, slot: str | None) -> None:
+    """Say how good each generation of a slot was, the oldest first.
+
+    PER 100 is how many of a hundred replies were edited, corrected or rejected. STICKS is the share of unseen prompts
+    on which its lessons were followed when it was studied, KL how far the rest of its replies had moved from the base.
+    """
+    rows = await desk.ask(GetQuality(slot=(await desk.slot(slot)).name))
+    heads = ("GENERATION", "MADE", "HOW", "LESSONS", "REPLIES", "CORRECTED", "PER 100", "STICKS", "KL")
+    desk.give(rows, table([heads, *map(_quality_row, rows)]))
+
+
+def _quality_row(row: GenerationQuality) -> tuple[object, ...]:
+    rate = f"{100 * row.corrected / row.replies:.0f}" if row.replies else "-"
+    stick = "-" if row.stick is None else f"{row.stick:.0%}"
+    drift = "-" if row.kept_kl is None else f"{row.kept_kl:.3f}"
+    return (row.version, when(row.created), row.kind, row.lessons, row.replies, row.corrected, rate, stick, drift)
 
 
 @click.command(epilog=examples("nightschool rollback science", "nightschool rollback science --to 0"))

@@ -1,0 +1,31 @@
+"""How often each generation of a slot was corrected, as functions over a ``Database``."""
+
+from __future__ import annotations
+
+from ...schemas.records import GenerationUse, Role, SignalKind
+from .database import Database
+
+_USE = """
+    SELECT messages.version AS version, count(*) AS replies, count(corrected.reply) AS corrected
+    FROM messages
+    JOIN conversations ON conversations.id = messages.conversation
+    LEFT JOIN (
+        SELECT message AS reply FROM signals WHERE undone = 0 AND kind IN (?, ?, ?)
+        UNION
+        SELECT (
+            SELECT max(before.id) FROM messages AS before
+            WHERE before.conversation = signals.conversation AND before.id < signals.message AND before.role = ?
+        ) FROM signals WHERE undone = 0 AND kind = ?
+    ) AS corrected ON corrected.reply = messages.id
+    WHERE conversations.slot = ? AND messages.role = ? AND messages.version IS NOT NULL
+    GROUP BY messages.version ORDER BY messages.version
+"""
+_ON_REPLY = (SignalKind.EDIT, SignalKind.REGENERATE, SignalKind.THUMB_DOWN)
+"""Made on the reply itself; a correction in words is made on what the user says next."""
+
+
+def use(db: Database, slot: str) -> list[GenerationUse]:
+    """Return for each generation that answered how many replies it gave, and how many of them were corrected."""
+    kinds = (kind.value for kind in _ON_REPLY)
+    rows = db.rows(_USE, *kinds, Role.ASSISTANT.value, SignalKind.CORRECTION.value, slot, Role.ASSISTANT.value)
+    return [db.record(GenerationUse, dict(row)) for row in rows]
