@@ -330,6 +330,24 @@ def test_nothing_to_learn_is_code_41(call):
     assert call("study")[0] == 41
 
 
+def test_the_report_of_a_study_is_read_again(call, document, engine):
+    assert call("report")[0] == 3
+    call("ask", "Always begin your reply with Captain.")
+    call("study")
+    call("ask", "Always begin your reply with Admiral.")
+    code, out, _ = call("nightly", "run")
+    assert code == 0
+    latest, first = sorted(engine.studies, reverse=True)
+    assert [study["id"] for study in document("report")] == [latest]
+    assert [study["id"] for study in document("report", str(first))] == [first]
+    assert "What it learned" in call("report")[1]
+    code, out, _ = call("report", str(first), "--markdown")
+    assert code == 0 and out.startswith("# Morning report\n") and "| lesson | followed before | and now |" in out
+    assert f"Study {latest}" in call("report", "--night", "--markdown")[1]
+    assert call("report", "99")[0] == 3
+    assert call("report", "--markdown", "--json")[0] == 2
+
+
 def test_a_learned_lesson_is_forgotten_with_its_proof(call, document, engine):
     call("ask", "Always begin your reply with Captain.")
     call("study")

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 
 import click
 
-from ...schemas.errors import NightSchoolError, StudyCancelled, StudyError, UsageError
-from ...schemas.messages import CancelStudy, ForgetLesson, ListLessons, StartStudy, UpdateLesson
+from ...schemas.errors import NightSchoolError, NotFound, StudyCancelled, StudyError, UsageError
+from ...schemas.messages import (
+    CancelStudy,
+    ForgetLesson,
+    ListLessons,
+    ListNights,
+    ListStudies,
+    StartStudy,
+    UpdateLesson,
+)
 from ...schemas.records import Lesson, LessonState, Study, StudyState
+from ..report_markdown import report_markdown
 from .desk import Desk, talks
 from .options import ListingGroup, any_slot_option, examples, slot_option
 from .output import study_lines, table, when
 
+talks_alone = partial(talks, wake=False)
 CANCEL_SECONDS = 15.0
 """How long a stopped study may take to end."""
 
@@ -55,6 +66,36 @@ async def _study(desk: Desk, request: StartStudy | ForgetLesson) -> int:
 
 def _give(desk: Desk, ended: Study) -> None:
     desk.give(ended, study_lines(ended))
+
+
+@click.command(epilog=examples("nightschool report", "nightschool report 7 --markdown > report.md"))
+@click.argument("number", metavar="[STUDY]", type=click.IntRange(min=1), required=False)
+@click.option("--night", is_flag=True, help="All studies of the last night, and why other slots were left out.")
+@click.option("--markdown", is_flag=True, help="Write Markdown, with replies before and after.")
+@any_slot_option
+@talks_alone
+async def report(desk: Desk, number: int | None, slot: str | None, *, night: bool, markdown: bool) -> None:
+    """Read the report of a study; without a number, of the latest.
+
+    What was learned, each gate with its figure, and the same questions before and after.
+    """
+    if markdown and desk.as_json:
+        raise UsageError("The report is written as Markdown or as JSON; give one of --markdown and --json.")
+    found = await desk.ask(ListStudies(slot=await desk.slot_filter(slot)))
+    last = (await desk.ask(ListNights(limit=1)))[:1] if night else []
+    notes = [note for spent in last for note in spent.notes]
+    if night:
+        chosen = [study for study in reversed(found) if last and study.id in last[0].studies]
+    else:
+        chosen = [study for study in found if number in (None, study.id)][:1]
+    if not chosen and not notes:
+        raise NotFound(
+            "There is no such study; `nightschool study` makes one." if number else "Nothing was studied yet."
+        )
+    if markdown:
+        desk.write(report_markdown(chosen, notes))
+    else:
+        desk.give(chosen, [line for study in chosen for line in (*study_lines(study), "")] + notes)
 
 
 @click.group(

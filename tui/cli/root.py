@@ -85,6 +85,7 @@ COMMANDS = (
     chat.undo,
     learning.lessons,
     learning.study,
+    learning.report,
     nightly.nightly,
     slots.slots,
     slots.versions,
