@@ -29,7 +29,7 @@ the class name travels over the engine pipe, so that the other side raises the s
     │   ├── EngineLost             51   the engine process ended before it answered
     │   └── ProtocolError          52   a line on the pipe that is not ours
     ├── PluginError                60   a plugin failed; names it and the hook
-    └── ScheduleError              70   the machine's own scheduler cannot be used
+    └── ScheduleError              80   the machine's own scheduler cannot be used
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class PluginError(NightSchoolError):
 class ScheduleError(NightSchoolError):
     """The scheduler of the operating system is not there or refuses."""
 
-    exit_code = 70
+    exit_code = 80
 
 
 def error_classes() -> dict[str, type[NightSchoolError]]:
