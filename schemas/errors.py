@@ -28,7 +28,11 @@ the class name travels over the engine pipe, so that the other side raises the s
     ├── EngineError                50
     │   ├── EngineLost             51   the engine process ended before it answered
     │   └── ProtocolError          52   a line on the pipe that is not ours
-    └── PluginError                60   a plugin failed; names it and the hook
+    ├── PluginError                60   a plugin failed; names it and the hook
+    └── ExchangeError              70   conversations cannot be read from or written to a file
+        ├── NotReadable            71   no importer knows the file, or the archive cannot be trusted
+        ├── ImportRunning          72   one import at a time
+        └── ImportStopped          73   the user stopped looking at a file
 """
 
 from __future__ import annotations
@@ -190,6 +194,30 @@ class PluginError(NightSchoolError):
     """A plugin failed; the message names the plugin and the hook."""
 
     exit_code = 60
+
+
+class ExchangeError(NightSchoolError):
+    """Conversations cannot be read from a file, or written to one."""
+
+    exit_code = 70
+
+
+class NotReadable(ExchangeError):
+    """No importer knows the file, or it is an archive that cannot be read or trusted."""
+
+    exit_code = 71
+
+
+class ImportRunning(ExchangeError):
+    """Another import is under way."""
+
+    exit_code = 72
+
+
+class ImportStopped(ExchangeError):
+    """The user stopped the look at a file, or the import of it; what was stored is whole."""
+
+    exit_code = 73
 
 
 def error_classes() -> dict[str, type[NightSchoolError]]:

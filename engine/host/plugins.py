@@ -41,6 +41,11 @@ BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.gates.keeps",
     "nightschool.plugins.gates.sticks",
     "nightschool.plugins.gates.files",
+    "nightschool.plugins.importers.nightschool",
+    "nightschool.plugins.importers.chatgpt",
+    "nightschool.plugins.importers.claude",
+    "nightschool.plugins.importers.sharegpt",
+    "nightschool.plugins.importers.openai",
 )
 
 
