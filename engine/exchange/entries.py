@@ -22,6 +22,7 @@ _MARK = b"\xef\xbb\xbf"  # what some editors put before UTF-8
 
 # A whole string, or a sign that opens, closes or begins one; possessive, so that nothing is tried twice.
 _SIGN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["\[\]{}]', re.DOTALL)
+_NO_SIGN = re.compile(rb'(?:[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
 _IN_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 
 TOO_LARGE = f"larger than {LARGEST_ENTRY >> 20} MB"
@@ -89,6 +90,13 @@ def _pieces(stream: BinaryIO) -> Iterator[bytes | Skipped]:
         yield from _Cutter(array=False).cut(begun, stream)
 
 
+def _skipped(chunk: bytes, place: int) -> int:
+    """Return where the next bracket is, or the quote of a string that does not end in the chunk."""
+    passed = _NO_SIGN.match(chunk, place)
+    assert passed is not None
+    return passed.end()
+
+
 def _lines(begun: bytes, stream: BinaryIO) -> Iterator[bytes | Skipped]:
     """Give lines: those of the beginning, which ends with one, and those that follow."""
     *lines, last = begun.splitlines(keepends=True)
@@ -130,36 +138,29 @@ class _Cutter:
 
     def _cut(self, chunk: bytes) -> Iterator[bytes | Skipped]:
         place = start = 0
-        while place < len(chunk):
+        while place < len(chunk) and not self._ended:
             if self._in_string:
                 place = self._after_string(chunk, place)
                 continue
-            sign = _SIGN.search(chunk, place)
-            if sign is None:
+            place = _skipped(chunk, place)
+            sign = chunk[place : place + 1]
+            if not sign:
                 break
-            token, place = sign[0], sign.end()
-            if token == b'"':
+            if sign == b'"':
                 self._in_string = True
-            elif token in b"[{":
+            elif not self._depth:  # what stood before this bracket stood between entries
+                self._keep(chunk[start:place])
+                yield from self._between()
+                start = place + (sign in b"]}")
+                self._depth += sign in b"[{"
+                self._ended = self._array and sign == b"]"
+            else:
+                self._depth += 1 if sign in b"[{" else -1
                 if not self._depth:
-                    self._keep(chunk[start : sign.start()])
-                    yield from self._between()
-                    start = sign.start()
-                self._depth += 1
-            elif token in b"]}":
-                if not self._depth:
-                    self._ended = self._array and token == b"]"
-                    self._keep(chunk[start : sign.start()])
-                    yield from self._between()
-                    if self._ended:
-                        return
-                    start = place
-                    continue
-                self._depth -= 1
-                if not self._depth:
-                    self._keep(chunk[start:place])
+                    self._keep(chunk[start : place + 1])
                     yield self._taken()
-                    start = place
+                    start = place + 1
+            place += 1
         self._keep(chunk[start:])
 
     def _after_string(self, chunk: bytes, place: int) -> int:

@@ -99,6 +99,7 @@ class Import:
         self._reader = Reader(path, plugins.collect("nightschool_importers"), self._watch)
         self._tally = Tally()
         self._batch: list[tuple[Transcript, Match]] = []
+        self._batch_characters = 0
 
     def preview(self) -> ImportPreview:
         """Return what the import would do; nothing is stored.
@@ -151,6 +152,7 @@ class Import:
                     self._tally.lessons += lessons.add(item, slots.place(item.slot))
                 else:
                     self._batch.append(item)
+                    self._batch_characters += sum(len(one.text) for one in item[1].turns)
                     if self._batch_is_full():
                         self._flush(slots, lessons, shown)
         except ImportStopped:
@@ -204,8 +206,7 @@ class Import:
     # -- storing ------------------------------------------------------------------------------------------------------
 
     def _batch_is_full(self) -> bool:
-        characters = sum(len(one.text) for _, match in self._batch for one in match.turns)
-        return len(self._batch) >= BATCH or characters >= BATCH_CHARACTERS
+        return len(self._batch) >= BATCH or self._batch_characters >= BATCH_CHARACTERS
 
     def _flush(self, slots: Slots, lessons: Lessons, shown: list[int]) -> None:
         """Store what has been read, all of it or none."""
@@ -221,6 +222,7 @@ class Import:
                 )
                 added.append(row.id)
         self._batch.clear()
+        self._batch_characters = 0
         shown += added[: MOST_SHOWN - len(shown)]
 
 

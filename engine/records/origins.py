@@ -16,7 +16,7 @@ from ...schemas.records import Conversation, Message, Role
 from .conversations import LONGEST_TITLE, TITLE_FROM_MESSAGE, clean_line, conversation
 from .database import Database
 from .lessons import signals
-from .search import index_message
+from .search import index_new_message
 
 OWN = "nightschool"
 
@@ -156,7 +156,7 @@ def _add_turns(db: Database, number: int, turns: list[TranscriptTurn], since: fl
             )
         )
         if one.replaced_by is None:
-            index_message(db, places[-1], one.text)
+            index_new_message(db, places[-1], one.text)
     for place, one in zip(places, turns, strict=True):
         if one.replaced_by is not None:
             db.rows("UPDATE messages SET replaced_by = ? WHERE id = ?", places[one.replaced_by], place)
