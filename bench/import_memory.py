@@ -23,23 +23,7 @@ from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.records import Records
 from nightschool.engine.slots.store import SlotStore
 
-WORDS = (
-    "the",
-    "rye",
-    "loaf",
-    "oven",
-    "keeps",
-    "stone",
-    "river",
-    "knot",
-    "oak",
-    "swing",
-    "lamp",
-    "quiet",
-    "of",
-    "and",
-    "with",
-)
+WORDS = ("the", "rye", "loaf", "oven", "keeps", "stone", "river", "knot", "oak", "swing", "lamp", "quiet", "of", "and")
 TURNS = 24
 
 

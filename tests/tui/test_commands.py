@@ -21,6 +21,7 @@ OWNERS = {
     "study": ("screens.study", "StudyScreen"),
     "versions": ("screens.versions", "VersionsScreen"),
     "models": ("screens.models", "ModelsScreen"),
+    "import": ("screens.import_chats", "ImportScreen"),
     "search": ("screens.search", "SearchScreen"),
     "form": ("screens.slot_form", "SlotForm"),
     "help": ("screens.help", "HelpScreen"),
