@@ -46,7 +46,7 @@ def result_line(result: ImportResult) -> str:
 
 def left_lines(found: Found) -> list[str]:
     """Return what was left out, a line for every reason."""
-    return [f"Left out: {count:,} {one_line(reason)}" for reason, count in found.skipped.items()]
+    return [f"Left out {count:,}: {one_line(reason)}" for reason, count in found.skipped.items()]
 
 
 def progress_words(event: ImportEvent) -> str:

@@ -17,7 +17,7 @@ from ...schemas.exchange import Skipped, Transcript, TranscriptTurn
 from ...schemas.records import Role
 
 _ROLES = {"user": Role.USER, "assistant": Role.ASSISTANT}
-_SPOKEN = frozenset({"text", "multimodal_text"})
+_SPOKEN = ("text", "multimodal_text")
 """Kinds of content that are said; the others are code for tools, their output, thoughts, custom instructions."""
 NO_TREE = "damaged: its messages are not a tree"
 

@@ -58,7 +58,7 @@ def _conversation(entry: dict[str, Any]) -> Transcript | Skipped:
 def _branch(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the messages that lead to the last one; all of them where they do not say what they follow."""
     by_id = {message["uuid"]: message for message in messages if isinstance(message.get("uuid"), str)}
-    if not messages or not any(message.get("parent_message_uuid") in by_id for message in messages[1:]):
+    if not any(_follows(message) in by_id for message in messages):
         return messages
     branch: list[dict[str, Any]] = []
     seen: set[int] = set()
@@ -66,9 +66,12 @@ def _branch(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     while message is not None and id(message) not in seen:
         seen.add(id(message))
         branch.append(message)
-        parent = message.get("parent_message_uuid")
-        message = by_id.get(parent) if isinstance(parent, str) else None
+        message = by_id.get(_follows(message))
     return branch[::-1]
+
+
+def _follows(message: dict[str, Any]) -> str:
+    return text_of(message.get("parent_message_uuid"))
 
 
 def _turns(messages: list[dict[str, Any]]) -> Iterator[TranscriptTurn]:

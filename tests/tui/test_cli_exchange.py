@@ -58,7 +58,7 @@ def test_a_dry_run_says_what_would_come_and_imports_nothing(call, engine, tmp_pa
         "chats.zip: ChatGPT (conversations.json, or its zip)",
         "3 new conversations with 14 turns, 2024-04-05 to 2024-06-10",
         "2 here already",
-        "Left out: 1 nothing was said in it",
+        "Left out 1: nothing was said in it",
         "The first: Rye bread · A swing in the oak · Knots",
     ]
     assert err.splitlines()[0] == "  0%  Reading" and err.splitlines()[-1] == "100%  Reading"
@@ -67,7 +67,7 @@ def test_a_dry_run_says_what_would_come_and_imports_nothing(call, engine, tmp_pa
 
 def test_an_import_goes_where_it_was_told(call, engine):
     code, out, err = call("import", "chats.zip", "--slot", "Creative", "--yes")
-    assert (code, out) == (0, "Imported 3 conversations.\nLeft out: 1 nothing was said in it\n") and "Importing" in err
+    assert (code, out) == (0, "Imported 3 conversations.\nLeft out 1: nothing was said in it\n") and "Importing" in err
     (request,) = asked(engine, ask.RunImport)
     assert request.slot == "creative" and request.file.startswith("/") and request.file.endswith("/chats.zip")
     call("import", "chats.zip", "--yes")

@@ -35,7 +35,7 @@ async def test_a_file_is_seen_before_it_is_imported_into_the_chosen_slot(opened,
         await pilot.pause()
         text = drawn(app)
         assert "3 new conversations with 14 turns, 2024-04-05 to 2024-06-10" in text
-        assert "Rye bread · A swing in the oak · Knots" in text and "Left out: 1 nothing was said in it" in text
+        assert "Rye bread · A swing in the oak · Knots" in text and "Left out 1: nothing was said in it" in text
         assert "imports them into Science" in text and asked(engine, ask.RunImport) == []
         await pilot.press("ctrl+t")
         await until(lambda: "imports them into Creative" in drawn(app))

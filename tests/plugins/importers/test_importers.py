@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,28 @@ def test_halves_of_characters_and_broken_bytes_become_signs_of_it():
 def test_control_characters_are_text():
     (found,) = read("openai", b'{"messages": [{"role": "user", "content": "\\u0000\x1b[2J\\u009b"}]}')
     assert said(found) == [("user", "\x00\x1b[2J\x9b")]
+
+
+ODD = (None, True, 0, -1.5, "", "x", [], {}, [[]], [None], {"x": 1}, ["a", 3], "9" * 50)
+
+
+def spoil(value, chance):
+    """Return a JSON value with some of its parts replaced by anything else."""
+    if chance.random() < 0.04:
+        return chance.choice(ODD)
+    if isinstance(value, dict):
+        return {key: spoil(part, chance) for key, part in value.items() if chance.random() > 0.02}
+    return [spoil(part, chance) for part in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_nothing_that_a_file_holds_makes_an_importer_fail(name):
+    chance = random.Random(name)
+    data = FILES[name]
+    values = json.loads(data) if data.startswith(b"[") else [json.loads(line) for line in data.splitlines()]
+    for _ in range(300):
+        for found in read(name, [spoil(value, chance) for value in values]):
+            assert isinstance(found, Skipped) or found.turns
 
 
 # -- Night School ------------------------------------------------------------------------------------------------------
