@@ -50,7 +50,9 @@ class ScriptedExchange:
         numbers = []
         for title in self.preview.titles:
             row = self.add_conversation(request.slot or next(iter(self.slots)), title)
+            self.conversations[row.id] = row.model_copy(update={"origin": "chatgpt"})
             self.add_message(row.id, rec.Role.USER, title)
+            self.add_message(row.id, rec.Role.ASSISTANT, "Gladly.")
             numbers.append(row.id)
         return ImportResult(file=request.file, found=self.preview.found, conversations=numbers)
 

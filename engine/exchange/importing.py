@@ -57,6 +57,17 @@ class Tally:
         known = reason in self.skipped or len(self.skipped) < MOST_REASONS
         self.skipped[reason if known else OTHER] += 1
 
+    def count(self, match: Match) -> None:
+        """Count a conversation and what is new of it."""
+        self.counts[match.standing] += 1
+        self.turns += len(match.turns)
+
+    def withdraw(self, match: Match, reason: str) -> None:
+        """Leave out a conversation that was counted."""
+        self.counts[match.standing] -= 1
+        self.turns -= len(match.turns)
+        self.leave(reason)
+
     def found(self) -> Found:
         """Return the counts as a record."""
         return Found(
@@ -188,14 +199,10 @@ class Import:
             self._tally.leave(TOO_LONG)
             return None
         match = matcher.match(found, importer.name)
-        if match.conversation is not None and self._busy(match.conversation):
-            self._tally.leave(BUSY)
-            return None
         if match.standing is Standing.LEFT:
             self._tally.leave(match.reason)
             return None
-        self._tally.counts[match.standing] += 1
-        self._tally.turns += len(match.turns)
+        self._tally.count(match)
         return None if match.standing is Standing.KNOWN else match
 
     def _watch(self, share: float) -> None:
@@ -214,13 +221,15 @@ class Import:
         added: list[int] = []
         with self._records.transaction():
             for (found, match), place in zip(self._batch, places, strict=True):
-                if match.conversation is not None:
+                if match.conversation is not None and self._busy(match.conversation):
+                    self._tally.withdraw(match, BUSY)
+                elif match.conversation is not None:
                     self._records.append_turns(match.conversation, match.turns, digest(words_of(found.turns)))
-                    continue
-                row = self._records.add_transcript(
-                    found, source=match.source, name=match.name, slot=place, lessons=lessons.numbers
-                )
-                added.append(row.id)
+                else:
+                    row = self._records.add_transcript(
+                        found, source=match.source, name=match.name, slot=place, lessons=lessons.numbers
+                    )
+                    added.append(row.id)
         self._batch.clear()
         self._batch_characters = 0
         shown += added[: MOST_SHOWN - len(shown)]

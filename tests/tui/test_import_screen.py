@@ -46,6 +46,8 @@ async def test_a_file_is_seen_before_it_is_imported_into_the_chosen_slot(opened,
         assert any("Imported 3 conversations." in toast.message for toast in app._notifications)
         await app.chat.choose_slot("creative")
         await until(lambda: "Knots" in drawn(app))
+        await app.chat.open_conversation(app.session.conversations[0])
+        await until(lambda: "from chatgpt" in drawn(app))
 
 
 async def test_an_import_goes_on_behind_the_chat_and_can_be_stopped(opened, engine, until):
