@@ -211,7 +211,7 @@ def test_a_slot_that_is_not_there_is_refused_before_anything_is_stored(profile, 
 
 
 def test_a_stopped_import_keeps_whole_conversations_and_the_next_brings_the_others(profile, write, monkeypatch):
-    monkeypatch.setattr(importing, "BATCH", 3)
+    monkeypatch.setattr(importing, "BATCH", 4)
     path = write(*((str(number), ["Hi " + str(number), "Hello"]) for number in range(20)))
     seen = 0
 
