@@ -29,6 +29,10 @@ the class name travels over the engine pipe, so that the other side raises the s
     │   ├── EngineLost             51   the engine process ended before it answered
     │   └── ProtocolError          52   a line on the pipe that is not ours
     ├── PluginError                60   a plugin failed; names it and the hook
+    ├── ExchangeError              70   conversations cannot be read from or written to a file
+    │   ├── NotReadable            71   no importer knows the file, or the archive cannot be trusted
+    │   ├── ImportRunning          72   one import at a time
+    │   └── ImportStopped          73   the user stopped looking at a file
     └── ScheduleError              80   the machine's own scheduler cannot be used
 """
 
@@ -197,6 +201,30 @@ class ScheduleError(NightSchoolError):
     """The scheduler of the operating system is not there or refuses."""
 
     exit_code = 80
+
+
+class ExchangeError(NightSchoolError):
+    """Conversations cannot be read from a file, or written to one."""
+
+    exit_code = 70
+
+
+class NotReadable(ExchangeError):
+    """No importer knows the file, or it is an archive that cannot be read or trusted."""
+
+    exit_code = 71
+
+
+class ImportRunning(ExchangeError):
+    """Another import is under way."""
+
+    exit_code = 72
+
+
+class ImportStopped(ExchangeError):
+    """The user stopped the look at a file, or the import of it; what was stored is whole."""
+
+    exit_code = 73
 
 
 def error_classes() -> dict[str, type[NightSchoolError]]:

@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from .cards import BaseCard
+from .exchange import ExportForm, ExportResult, ImportPreview, ImportResult
 from .models import KnownBase, KnownBases
 from .records import (
     Conversation,
@@ -250,6 +251,47 @@ class SearchConversations(Request[list[SearchHit]]):
     limit: int = Field(default=50, ge=1, le=1000)
 
 
+# -- conversations from and for elsewhere: answered without a base -----------------------------------------------------
+
+
+class PreviewImport(Request[ImportPreview]):
+    """Look what importing a file, a folder or an archive would bring; ``file`` is a whole path.
+
+    Told: ``import.progress``.
+    """
+
+    method = "imports.preview"
+    file: str
+
+
+class RunImport(Request[ImportResult]):
+    """Import what is new in a file. Told: ``import.progress``.
+
+    ``slot`` None: each conversation into the slot that the file names for it, else into the first.
+    """
+
+    method = "imports.run"
+    file: str
+    slot: str | None = None
+
+
+class CancelImport(Request[bool]):
+    """Stop the preview or the import; what is stored stays, and the next import goes on. False: there was none."""
+
+    method = "imports.cancel"
+
+
+class ExportConversations(Request[ExportResult]):
+    """Write conversations to a file: those named, or of a slot, or all. Told: ``import.progress``."""
+
+    method = "exports.run"
+    file: str
+    form: ExportForm
+    conversations: list[int] = Field(default_factory=list)
+    slot: str | None = None
+    lessons: bool = False
+
+
 # -- chat -------------------------------------------------------------------------------------------------------------
 
 
@@ -451,6 +493,16 @@ class PullEvent(Record):
     fraction: float | None = None
 
 
+class ImportEvent(Record):
+    """How far an import, its preview or an export is; ``conversations``: the new ones so far."""
+
+    kind: Literal["import.progress"] = "import.progress"
+    file: str
+    stage: str
+    fraction: float = Field(ge=0.0, le=1.0)
+    conversations: int = 0
+
+
 class NoticeEvent(Record):
     """Something the user should read once (to everybody)."""
 
@@ -460,7 +512,15 @@ class NoticeEvent(Record):
 
 
 Event = Annotated[
-    StateEvent | MessageEvent | DeltaEvent | SignalEvent | StudyEvent | StudyEndedEvent | PullEvent | NoticeEvent,
+    StateEvent
+    | MessageEvent
+    | DeltaEvent
+    | SignalEvent
+    | StudyEvent
+    | StudyEndedEvent
+    | PullEvent
+    | ImportEvent
+    | NoticeEvent,
     Field(discriminator="kind"),
 ]
 

@@ -45,6 +45,7 @@ class Conversation(Record):
     created: float
     updated: float
     messages: int = 0
+    origin: str = Field(default="", description="Name of the importer that brought it; empty: it was had here.")
 
 
 class Message(Record):

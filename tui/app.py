@@ -18,8 +18,10 @@ from ..schemas.messages import (
     Event,
     ForgetLesson,
     GetStatus,
+    ImportEvent,
     PullEvent,
     PullModel,
+    RunImport,
     StartStudy,
     StateEvent,
     StudyEndedEvent,
@@ -27,6 +29,7 @@ from ..schemas.messages import (
     UseModel,
 )
 from .commands import COMMANDS
+from .exchange_words import result_line
 from .hangup import end_with_terminal
 from .screens.chat import ChatScreen
 from .session import Session
@@ -260,6 +263,32 @@ class NightSchool(App[int]):
         self._losses.clear()
         self._state(EngineStatus(state="waking", stage=f"changing to {title}"))
         await self._start(again=True, model=model)
+
+    # -- imports ------------------------------------------------------------------------------------------------------
+
+    def start_import(self, file: str, slot: str | None) -> None:
+        """Import a file; it goes on whatever screen is shown."""
+        self.session.importing = ImportEvent(file=file, stage="Importing", fraction=0.0)
+        self.run_worker(self._import(file, slot), group="import", exit_on_error=True)
+
+    async def _import(self, file: str, slot: str | None) -> None:
+        def told(event: Event) -> None:
+            if isinstance(event, ImportEvent):
+                self.session.importing = event
+
+        try:
+            result = await self.link.call(RunImport(file=file, slot=slot), told)
+        except NightSchoolError as error:
+            self.chat.tell(str(error), "error")
+        else:
+            self.chat.tell(result_line(result))
+        self.session.importing = None
+        await self.chat.refresh_slots()
+        await self.chat.refresh_library()
+        for screen in self.screen_stack[1:]:
+            ended = getattr(screen, "import_ended", None)
+            if ended is not None:
+                ended()
 
     # -- palette ------------------------------------------------------------------------------------------------------
 

@@ -191,6 +191,13 @@ COMMANDS: tuple[Command, ...] = (
         footer=True,
     ),
     Command(
+        "conversation.import",
+        "Import",
+        "Bring conversations from ChatGPT, Claude and other chats.",
+        "Conversations",
+        conversations.bring,
+    ),
+    Command(
         "conversation.rename",
         "Rename",
         "Give the conversation another title.",

@@ -66,6 +66,13 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("c", "cancel", "Cancel", "Stop the download."),
         Key("escape", "back", "Back", "Back to the chat; a download goes on."),
     ),
+    "import": (
+        Key("enter", "", "Look", "Say what the file would bring; nothing is stored."),
+        Key("ctrl+t", "slot", "Slot", "Let another slot take the conversations."),
+        Key("ctrl+s", "bring", "Import", "Import what was shown."),
+        Key("ctrl+x", "cancel", "Stop", "Stop reading or importing; what is stored stays."),
+        Key("escape", "back", "Back", "Back to the chat; an import goes on."),
+    ),
     "search": (
         Key("up,down", "", "Choose", "Go through the results."),
         Key("enter", "", "Open", "Open the conversation at the message."),
@@ -88,6 +95,7 @@ PARTS = {
     "versions": "On the versions screen",
     "quality": "On the quality screen",
     "models": "On the models screen",
+    "import": "On the import screen",
     "search": "On the search screen",
     "form": "In a form",
     "help": "On the help screen",

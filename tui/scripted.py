@@ -16,6 +16,7 @@ from ..schemas import records as rec
 from ..schemas.cards import BaseCard, Probe
 from ..schemas.errors import Busy, EngineLost, NightSchoolError, NotFound, NothingToLearn
 from .scripted_bases import ScriptedBases
+from .scripted_exchange import ScriptedExchange
 
 R = TypeVar("R")
 Tell = Callable[[ask.Event], None]
@@ -33,11 +34,12 @@ SLOTS = (
 )
 
 
-class ScriptedEngine(ScriptedBases):
+class ScriptedEngine(ScriptedBases, ScriptedExchange):
     """Stands in for the engine client; what it answers is set by its attributes."""
 
     def __init__(self, *, pause: float = 0.0, wake: float = 0.0) -> None:
-        super().__init__()
+        ScriptedBases.__init__(self)
+        ScriptedExchange.__init__(self)
         self.pause = pause
         """Seconds between two pieces of a reply, and between two steps of a study or a pull."""
         self.wake = wake

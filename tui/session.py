@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from ..schemas.messages import EngineStatus, PullEvent, StudyEvent
+from ..schemas.messages import EngineStatus, ImportEvent, PullEvent, StudyEvent
 from ..schemas.records import Conversation, Lesson, Signal, Slot
 
 
@@ -46,6 +46,8 @@ class Session:
     """The last word of the running study; None while none runs."""
     pull: PullEvent | None = None
     """How far the fetching of a model is; None while none is fetched."""
+    importing: ImportEvent | None = None
+    """How far an import is; None while nothing is imported."""
     offer: str = ""
     """What a bigger model would give on this machine, in words; empty: nothing is to be said."""
     curve: list[StudyEvent] = field(default_factory=list)

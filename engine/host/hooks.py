@@ -12,6 +12,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from ..base.supply import ProviderKind
+    from ..exchange.contracts import Importer
     from ..study.contracts import Detector, Gate, Rewriter, Trainer
 
 PROJECT = "nightschool"
@@ -49,4 +50,9 @@ class Hooks:
     @hookspec
     def nightschool_gates(self) -> list[Gate]:
         """Supply gates: measured yes-or-no conditions on a candidate."""
+        raise AssertionError("a specification is never called")
+
+    @hookspec
+    def nightschool_importers(self) -> list[Importer]:
+        """Supply importers: from the file of another chat to conversations."""
         raise AssertionError("a specification is never called")

@@ -42,6 +42,11 @@ BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.gates.sticks",
     "nightschool.plugins.gates.forgets",
     "nightschool.plugins.gates.files",
+    "nightschool.plugins.importers.nightschool",
+    "nightschool.plugins.importers.chatgpt",
+    "nightschool.plugins.importers.claude",
+    "nightschool.plugins.importers.sharegpt",
+    "nightschool.plugins.importers.openai",
 )
 
 

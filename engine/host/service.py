@@ -13,6 +13,7 @@ from . import doctor
 from .chat_service import ChatService
 from .conversation_service import ConversationService
 from .correction_service import CorrectionService
+from .exchange_service import ExchangeService
 from .lesson_service import LessonService
 from .model_service import ModelService
 from .night_service import NightService
@@ -36,6 +37,7 @@ class Service:
         lessons, self._studies, self._models = LessonService(rooms), StudyService(rooms), ModelService(rooms)
         self._nights = NightService(rooms, self._studies)
         self._quality = QualityService(rooms, slots)
+        self._exchange = ExchangeService(rooms)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
@@ -58,6 +60,10 @@ class Service:
             "conversations.restore": conversations.restore,
             "conversations.messages": conversations.messages,
             "conversations.search": conversations.search,
+            "imports.preview": self._exchange.preview,
+            "imports.run": self._exchange.run,
+            "imports.cancel": self._exchange.cancel,
+            "exports.run": self._exchange.export,
             "chat.send": chat.send,
             "chat.regenerate": chat.regenerate,
             "chat.cancel": chat.cancel,
@@ -111,10 +117,11 @@ class Service:
         self._nights.watch()
 
     async def close(self) -> None:
-        """Stop replies, study and fetching, wait until what was said is stored."""
+        """Stop replies, study, import and fetching, wait until what was said is stored."""
         for answering in self._rooms.answering.values():
             answering.stopped.set()
         await self._nights.close()
+        await self._exchange.close()
         await self._studies.close()
         await self._models.close()
         deadline = asyncio.get_running_loop().time() + CLOSE_SECONDS

@@ -16,7 +16,8 @@ LONGEST_TITLE = 200
 
 _CONVERSATIONS = """
     SELECT c.id, c.slot, c.title, c.created, c.updated,
-           (SELECT count(*) FROM messages m WHERE m.conversation = c.id AND m.replaced_by IS NULL) AS messages
+           (SELECT count(*) FROM messages m WHERE m.conversation = c.id AND m.replaced_by IS NULL) AS messages,
+           coalesce((SELECT o.source FROM origins o WHERE o.conversation = c.id), '') AS origin
     FROM conversations c
 """
 _MESSAGES = "SELECT id, conversation, role, text, created, version, finish, tokens, original, thumb FROM messages"

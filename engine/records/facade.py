@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ...schemas.exchange import Transcript, TranscriptTurn
 from ...schemas.records import (
     Conversation,
     Evidence,
@@ -30,8 +31,9 @@ from ...schemas.records import (
     StudyReport,
     StudyState,
 )
-from . import conversations, lessons, nights, quality, search, studies
+from . import conversations, lessons, nights, origins, quality, search, studies
 from .database import Database
+from .origins import Kept, Said
 
 
 class Records:
@@ -100,6 +102,34 @@ class Records:
     def search(self, query: str, limit: int = 50, slot: str | None = None) -> list[SearchHit]:
         """Return messages in which every word of the query begins a word, the latest first."""
         return search.search(self._db, query, limit=limit, slot=slot)
+
+    # -- conversations from and for elsewhere -------------------------------------------------------------------------
+
+    def transcript(self, conversation: int) -> Transcript:
+        """Return a conversation with all that is kept of it: edits, thumbs, replaced replies, signals."""
+        return origins.transcript(self._db, conversation)
+
+    def find_imported(self, source: str, name: str, said: bytes) -> Kept | None:
+        """Return the conversation that has this name there; else one in which the same was said as it was imported."""
+        return origins.find(self._db, source, name, said)
+
+    def words_in(self, conversation: int) -> list[Said]:
+        """Return what is shown of a conversation, deleted or not, before anybody edited it."""
+        return origins.words_in(self._db, conversation)
+
+    def numbers_of_own(self) -> list[int]:
+        """Return the conversations that were had here, deleted ones too."""
+        return origins.numbers_of_own(self._db)
+
+    def add_transcript(
+        self, found: Transcript, *, source: str, name: str, slot: str, lessons: dict[int, int]
+    ) -> Conversation:
+        """Store a conversation from elsewhere; ``lessons`` are the numbers here of the lessons its signals name."""
+        return origins.add_transcript(self._db, found, source=source, name=name, slot=slot, lessons=lessons)
+
+    def append_turns(self, conversation: int, turns: list[TranscriptTurn], whole: bytes) -> Conversation:
+        """Add the turns by which an imported conversation has grown; ``whole`` is the digest of all that is said."""
+        return origins.append_turns(self._db, conversation, turns, whole)
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
@@ -212,8 +242,9 @@ class Records:
         evidence: Sequence[Evidence] = (),
         confidence: float = 1.0,
         reason: str = "",
+        created: float | None = None,
     ) -> Lesson:
-        """Store a new lesson of a slot.
+        """Store a new lesson of a slot; ``created`` None: now.
 
         Raises:
             UsageError: If a value is not one that a lesson can have.
@@ -228,6 +259,7 @@ class Records:
             evidence=evidence,
             confidence=confidence,
             reason=reason,
+            created=created,
         )
 
     def lesson(self, lesson: int) -> Lesson:

@@ -132,6 +132,7 @@ def add_lesson(
     evidence: Sequence[Evidence],
     confidence: float,
     reason: str,
+    created: float | None,
 ) -> Lesson:
     """Store a new lesson."""
     draft = _checked(
@@ -144,7 +145,7 @@ def add_lesson(
             "when": when,
             "evidence": list(evidence),
             "confidence": confidence,
-            "created": time.time(),
+            "created": time.time() if created is None else created,
             "reason": reason,
         }
     )

@@ -85,6 +85,22 @@ FIRST_TABLES: tuple[str, ...] = (
     "CREATE VIRTUAL TABLE message_words USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3')",
 )
 
+# Where conversations were imported from; ``digest`` is of what was said when they were (``origins.py``).
+ORIGINS: tuple[str, ...] = (
+    """
+    CREATE TABLE origins (
+        conversation INTEGER PRIMARY KEY REFERENCES conversations (id),
+        source TEXT NOT NULL,
+        source_id TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        imported REAL NOT NULL
+    ) STRICT
+    """,
+    "CREATE UNIQUE INDEX origins_by_source ON origins (source, source_id)",
+    "CREATE INDEX origins_by_digest ON origins (digest)",
+    "ALTER TABLE messages ADD COLUMN source_id TEXT",
+)
+
 # A slot that was seldom used, and long ago, is listed without looking at every conversation since.
 CONVERSATIONS_OF_SLOT: tuple[str, ...] = (
     "CREATE INDEX conversations_of_slot ON conversations (slot, updated DESC, id DESC) WHERE deleted IS NULL",

@@ -69,6 +69,11 @@ def searchable(text: str) -> str:
 def index_message(db: Database, message: int, text: str) -> None:
     """Make the wording of a message findable, in place of what was indexed for it before."""
     forget_message(db, message)
+    index_new_message(db, message, text)
+
+
+def index_new_message(db: Database, message: int, text: str) -> None:
+    """Make the wording of a message findable that never was in the index."""
     db.insert("message_words", rowid=message, text=searchable(text))
 
 

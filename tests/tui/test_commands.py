@@ -22,6 +22,7 @@ OWNERS = {
     "versions": ("screens.versions", "VersionsScreen"),
     "quality": ("screens.quality", "QualityScreen"),
     "models": ("screens.models", "ModelsScreen"),
+    "import": ("screens.import_chats", "ImportScreen"),
     "search": ("screens.search", "SearchScreen"),
     "form": ("screens.slot_form", "SlotForm"),
     "help": ("screens.help", "HelpScreen"),

@@ -1,4 +1,4 @@
-"""Conversations: begin, open, find, rename, put away."""
+"""Conversations: begin, open, find, bring, rename, put away."""
 
 from __future__ import annotations
 
@@ -32,6 +32,13 @@ def search(screen: ChatScreen) -> None:
     from ..screens.search import SearchScreen
 
     screen.app.push_screen(SearchScreen(screen.link), screen.after_search)
+
+
+def bring(screen: ChatScreen) -> None:
+    """Open the import of conversations from elsewhere."""
+    from ..screens.import_chats import ImportScreen
+
+    screen.app.push_screen(ImportScreen(screen.session))
 
 
 def rename(screen: ChatScreen, conversation: Conversation | None = None) -> None:

@@ -1,8 +1,6 @@
-"""Commands of conversations: find, read, export, rename, put away."""
+"""Commands of conversations: find, read, rename, put away; those of files stand in ``exchange.py``."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import click
 
@@ -10,13 +8,13 @@ from ...schemas.errors import UsageError
 from ...schemas.messages import (
     DeleteConversation,
     ListSignals,
-    ListSlots,
     RenameConversation,
     RestoreConversation,
     SearchConversations,
 )
 from ...schemas.records import Conversation, Message, Role
 from .desk import Desk, talks
+from .exchange import export, import_file
 from .options import ListingGroup, any_slot_option, examples
 from .output import table, when
 from .pages import all_conversations, all_messages, conversation_of
@@ -31,11 +29,16 @@ MATCH = str.maketrans({"\ue000": "[", "\ue001": "]"})
     epilog=examples(
         "nightschool conversations --slot science",
         'nightschool conversations search "solar wind"',
+        "nightschool conversations import chatgpt-export.zip",
         "nightschool conversations export 7 --output chat.md",
     ),
 )
 def conversations() -> None:
-    """List, show, search, export, rename, delete and restore conversations."""
+    """List, show, search, import, export, rename, delete and restore conversations."""
+
+
+conversations.add_command(import_file)
+conversations.add_command(export)
 
 
 @conversations.command("list", epilog=examples("nightschool conversations list --limit 10 --json"))
@@ -62,12 +65,14 @@ async def show(desk: Desk, number: int) -> None:
     signals = await desk.ask(ListSignals(conversation=number))
     words = [f"{conversation.title or 'Untitled'} ({conversation.slot}, {when(conversation.created)})"]
     for message in messages:
-        words += ["", _heading(message), message.text]
+        words += ["", _heading(message, conversation.origin), message.text]
     desk.give({"conversation": conversation, "messages": messages, "signals": signals}, words)
 
 
-def _heading(message: Message) -> str:
-    who = "You" if message.role is Role.USER else f"Night School, generation {message.version or 0}"
+def _heading(message: Message, origin: str) -> str:
+    """Return who said a message; a reply of another chat has no generation."""
+    other = origin if origin and message.version is None else f"Night School, generation {message.version or 0}"
+    who = "You" if message.role is Role.USER else other
     return f"[{message.id}] {who}{' (edited by you)' if message.original is not None else ''}:"
 
 
@@ -81,54 +86,6 @@ async def search(desk: Desk, query: str, limit: int) -> None:
     heads = ("CONVERSATION", "MESSAGE", "SLOT", "TITLE", "TEXT")
     rows = [(hit.conversation, hit.message, hit.slot, hit.title, hit.excerpt.translate(MATCH)) for hit in hits]
     desk.give(hits, table([heads, *rows]))
-
-
-@conversations.command(
-    epilog=examples(
-        "nightschool conversations export 7",
-        "nightschool conversations export --format jsonl --output chats.jsonl",
-    )
-)
-@click.argument("numbers", metavar="[CONVERSATION]...", type=NUMBER, nargs=-1)
-@any_slot_option
-@click.option(
-    "--format", "form", type=click.Choice(["markdown", "jsonl"]), default="markdown", show_default=True,
-    help="Markdown to read, or a line of OpenAI-style JSON for each conversation.",
-)  # fmt: skip
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Without it stdout.")
-@talks
-async def export(desk: Desk, numbers: tuple[int, ...], *, slot: str | None, form: str, output: Path | None) -> None:
-    """Write conversations as text for other programs; without numbers all of them.
-
-    With --json, the document on stdout says how many were written, so it needs --output.
-    """
-    from ...engine.files import write_atomic
-    from ...engine.records.export import to_markdown, to_openai_line
-
-    if desk.as_json and output is None:
-        raise UsageError("--json and the export would share stdout; give --output FILE, or leave --json out.")
-    if output is not None and not output.absolute().parent.is_dir():
-        raise UsageError(f"There is no folder {output.absolute().parent}; make it first.")
-    named = await desk.slot_filter(slot)
-    if numbers:
-        chosen = [await conversation_of(desk, number) for number in dict.fromkeys(numbers)]
-    else:
-        chosen = [row async for row in all_conversations(desk, named)]
-    prompts = {row.name: row.system_prompt for row in await desk.ask(ListSlots())}
-    parts = []
-    for row in chosen:
-        messages = await all_messages(desk, row.id)
-        if form == "markdown":
-            parts.append(to_markdown(row, messages))
-        else:
-            parts.append(to_openai_line(messages, prompts.get(row.slot, "")) + "\n")
-    text = ("\n" if form == "markdown" else "").join(parts)
-    if output is None:
-        desk.write(text)
-        return
-    write_atomic(output.absolute(), text)
-    desk.give({"conversations": [row.id for row in chosen], "file": str(output.absolute())}, ())
-    desk.note(f"{len(chosen)} conversations are in {output}.")
 
 
 @conversations.command(epilog=examples('nightschool conversations rename 7 "Solar wind"'))

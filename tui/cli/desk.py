@@ -168,6 +168,10 @@ def talks(body: Body, *, wake: bool = True) -> Callable[..., int]:
     return json_option(command)
 
 
+talks_alone = functools.partial(talks, wake=False)
+"""The same for what needs no base."""
+
+
 async def _talk(body: Body, desk: Desk, values: dict[str, Any], *, wake: bool) -> int:
     task = asyncio.current_task()
     assert task is not None

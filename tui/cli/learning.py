@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from functools import partial
 
 import click
 
@@ -20,11 +19,10 @@ from ...schemas.messages import (
 )
 from ...schemas.records import Lesson, LessonState, Study, StudyState
 from ..report_markdown import report_markdown
-from .desk import Desk, talks
+from .desk import Desk, talks, talks_alone
 from .options import ListingGroup, any_slot_option, examples, slot_option
 from .output import study_lines, table, when
 
-talks_alone = partial(talks, wake=False)
 CANCEL_SECONDS = 15.0
 """How long a stopped study may take to end."""
 

@@ -13,11 +13,10 @@ from ...schemas.messages import Event, ListModels, PullEvent, PullModel, RemoveM
 from ...schemas.models import KnownBase
 from ..model_words import download, fits, licence, parameters, size, standing, suggestion
 from ..safe_text import one_line
-from .desk import Desk, talks
+from .desk import Desk, talks_alone
 from .options import ListingGroup, examples
 from .output import table
 
-talks_alone = partial(talks, wake=False)
 HEADS = ("MODEL", "SIZE", "MEMORY", "FITS", "DOWNLOAD", "LICENCE", "")
 OWN_HEADS = ("ON THIS MACHINE", "DISK", "FINGERPRINT", "LEARNED ON IT", "FROM")
 

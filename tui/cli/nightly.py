@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from functools import partial
 
 import click
 
@@ -15,13 +14,12 @@ from ...engine.nightly.task import night_task, task_name
 from ...schemas.errors import Locked, NightSchoolError
 from ...schemas.messages import CancelStudy, ListNights, ListSlots, ListStudies, RunNight
 from ...schemas.records import Night, Study, StudyState
-from .desk import Desk, Profile, talks
+from .desk import Desk, Profile, talks_alone
 from .learning import CANCEL_SECONDS
 from .options import examples, json_option
 from .output import document, study_lines, table, when
 
 DAY = 24 * 3600.0
-talks_alone = partial(talks, wake=False)
 
 
 @click.group(

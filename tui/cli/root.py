@@ -29,7 +29,7 @@ from .output import table
         "nightschool --home ~/other-profile conversations",
     )
     + "\n\nExit codes: 0 done, 2 wrong use, 3 not found, 10-16 model, 20-23 files (22: Night School is open already), "
-    "30-32 chat, 40-44 study, 50-52 engine, 60 plugin, 80 scheduler, 130 stopped with ctrl+c.",
+    "30-32 chat, 40-44 study, 50-52 engine, 60 plugin, 70-73 import and export, 80 scheduler, 130 stopped with ctrl+c.",
 )
 @click.option("--home", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", help="Another profile.")
 @click.option(

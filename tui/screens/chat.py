@@ -325,7 +325,8 @@ class ChatScreen(Screen[None]):
             self.session.slot_name = conversation.slot
             earlier = len(messages) > PAGE and message is None
             title = self.session.title_of(conversation.slot)
-            await self.transcript.show(messages[-PAGE:] if earlier else messages, title, earlier=earlier)
+            shown = messages[-PAGE:] if earlier else messages
+            await self.transcript.show(shown, title, earlier=earlier, origin=conversation.origin)
             await self._show_marks()
             if self.talk is not None:
                 await replies.attach(self, self.talk)
@@ -427,7 +428,8 @@ class ChatScreen(Screen[None]):
         with self.errors_told():
             messages = await self._before(conversation.id, views[0].message.id)
             title = self.session.title_of(conversation.slot)
-            await self.transcript.add_earlier(messages, title, earlier=len(messages) == PAGE)
+            more = len(messages) == PAGE
+            await self.transcript.add_earlier(messages, title, earlier=more, origin=conversation.origin)
             await self._show_marks()
 
     @on(MessageView.LinkAsked)

@@ -75,10 +75,12 @@ class MessageView(Vertical, can_focus=True):
             super().__init__()
             self.address = address
 
-    def __init__(self, message: Message, slot: str) -> None:
+    def __init__(self, message: Message, slot: str, origin: str = "") -> None:
         super().__init__(classes="-user" if message.role is Role.USER else "-reply")
         self.message = message
         self.slot = slot
+        self.origin = origin
+        """The chat that the conversation was imported from, whose replies have no generation."""
         self.marks: dict[int, tuple[Signal, Lesson | None]] = {}
         self.failure = ""
         self.doing = ""
@@ -117,7 +119,8 @@ class MessageView(Vertical, can_focus=True):
     def _facts(self) -> Content:
         if self._flushes is not None:
             return Content.styled(one_line(self.doing), "$primary")
-        facts = [self.slot]
+        foreign = self.origin and self.message.version is None
+        facts = [f"from {self.origin}" if foreign else self.slot]
         if self.message.version is not None:
             facts.append(f"generation {self.message.version}" if self.message.version else "base")
         facts.extend({1: ["▲"], -1: ["▼"]}.get(self.message.thumb, []))

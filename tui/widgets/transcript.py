@@ -90,14 +90,14 @@ class Transcript(VerticalScroll, can_focus=False):
             greeting.update(content)
             greeting.display = True
 
-    async def show(self, messages: Sequence[Message], slot: str, *, earlier: bool) -> None:
+    async def show(self, messages: Sequence[Message], slot: str, *, earlier: bool, origin: str = "") -> None:
         """Show a conversation from its end; ``earlier``: there are older messages to load."""
         async with self._turn:
             await self._empty()
             if earlier:
                 await self.mount(Earlier())
             for message in messages:
-                await self.mount(MessageView(message, slot))
+                await self.mount(MessageView(message, slot, origin))
                 await asyncio.sleep(0)
             self.anchor()
 
@@ -118,14 +118,14 @@ class Transcript(VerticalScroll, can_focus=False):
                 await self.mount(Earlier(), before=0)
             return view
 
-    async def add_earlier(self, messages: Sequence[Message], slot: str, *, earlier: bool) -> None:
+    async def add_earlier(self, messages: Sequence[Message], slot: str, *, earlier: bool, origin: str = "") -> None:
         """Show older messages above the first and keep the place the user was reading."""
         async with self._turn:
             first = self.views[0] if self.views else None
             await self.query(Earlier).remove()
             self.release_anchor()
             for place, message in enumerate(messages):
-                await self.mount(MessageView(message, slot), before=place)
+                await self.mount(MessageView(message, slot, origin), before=place)
                 await asyncio.sleep(0)
             if earlier:
                 await self.mount(Earlier(), before=0)

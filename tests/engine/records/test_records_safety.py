@@ -126,6 +126,18 @@ def test_migrations_go_forward_and_leave_a_backup(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_a_profile_from_before_imports_keeps_its_conversations(tmp_path: Path) -> None:
+    path = tmp_path / "night.db"
+    older = Database(path, MIGRATIONS[:2])
+    talk = older.insert("conversations", slot="science", title="Old", created=1.0, updated=2.0)
+    older.insert("messages", conversation=talk, role="user", text="kept", created=1.0)
+    older.close()
+    with Records(path) as records:
+        (row,) = records.list_conversations()
+        assert (row.title, row.origin, row.messages) == ("Old", "", 1)
+        assert records.transcript(row.id).turns[0].text == "kept"
+
+
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     path = filled(tmp_path / "night.db", 2)
     broken = (*MIGRATIONS, Migration("Broken", ("ALTER TABLE messages ADD COLUMN mood TEXT", "NONSENSE")))

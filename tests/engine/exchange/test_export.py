@@ -1,7 +1,7 @@
 import json
 
+from nightschool.engine.exchange.export import to_markdown, to_openai_line
 from nightschool.engine.records import Records
-from nightschool.engine.records.export import to_markdown, to_openai_line
 from nightschool.schemas.records import Role
 
 
