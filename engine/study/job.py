@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from ...schemas.records import Lesson, Record, StudyReport, StudyState
+from ..base.device import CPU
 from ..base.numbers import Numbers
 
 
@@ -20,6 +21,7 @@ class StudyJob(Record):
         base: The prepared folder of the base.
         cut: Blocks in the tail.
         numbers: What the base is computed in; dense, for it is differentiated.
+        device: Where it computes, as torch names it.
         lessons: To learn now.
         known: Learned before; they shall stay.
         adapter: Folder of the current version's adapter; None: the plain base.
@@ -33,6 +35,7 @@ class StudyJob(Record):
     base: Path
     cut: int
     numbers: Numbers = Numbers.FP32
+    device: str = CPU
     lessons: list[Lesson]
     known: list[Lesson] = Field(default_factory=list)
     adapter: Path | None = None
