@@ -1,9 +1,9 @@
 """A second device that every machine has: this one's memory under another name, with real numbers in it.
 
-``torch`` says of a tensor there that it is not on the CPU, and an operation in which tensors of two devices meet raises, as
-on a real device; also where a real one would copy in silence, as an index does. The CPU computes, so that results can be
-compared. (Tensors without values, ``FakeTensorMode``, get no further than the first index in a build without CUDA, and
-can neither sample nor choose.)
+``torch`` says of a tensor there that it is not on the CPU, and an operation in which tensors of two devices meet
+raises, as on a real device; also where a real one would copy in silence, as an index does. The CPU computes, so that
+results can be compared. (Tensors without values, ``FakeTensorMode``, get no further than the first index in a build
+without CUDA, and can neither sample nor choose.)
 
 with Elsewhere() as device:
     there = here.to(device)
@@ -69,12 +69,16 @@ class Elsewhere(TorchDispatchMode):
         super().__exit__(*error)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if torch.is_inference_mode_enabled():  # what is made of other operations comes whole then
+        if torch.is_inference_mode_enabled() and _composite(func):  # it comes whole then
             with self:
-                parts = func.decompose(*args, **(kwargs or {}))
-            if parts is not NotImplemented:
-                return parts
+                return func.decompose(*args, **(kwargs or {}))
         return _run(func, args, kwargs or {})
+
+
+@cache
+def _composite(func: Any) -> bool:
+    """Whether an operation is made of others."""
+    return bool(func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd))
 
 
 @cache
@@ -116,6 +120,8 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     asked = kwargs.get("device")
     there = [tensor for tensor in tensors if isinstance(tensor, _There)]
+    if not there and asked is None:
+        return func(*args, **kwargs)
     if there and name not in _MOVES and any(t.ndim and not isinstance(t, _There) for t in tensors):
         shapes = [(str(tensor.device), tuple(tensor.shape)) for tensor in tensors]
         raise MixedDevices(f"{name} was given tensors of two devices: {shapes}")
@@ -131,6 +137,8 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     here_args, here_kwargs = tree_map(_here, (args, kwargs))
     if name == "aten::histc":  # other devices count integers, the CPU does not
         found = func(here_args[0].float(), *here_args[1:], **here_kwargs).to(here_args[0].dtype)
+    elif name == "aten::_conj":  # a mark on the tensor that this one could not carry
+        found = here_args[0].conj_physical()
     else:
         found = func(*here_args, **here_kwargs)
     if device is None or device.type == "cpu":

@@ -220,6 +220,7 @@ class StockTail(nn.Module):
         Returns:
             ``(B, T, d)``, what the head takes.
         """
+        states = states.to(self.decoder.norm.weight.dtype)  # a provider may give them in other numbers
         if not len(self.layers):
             return cast("Tensor", self.decoder.norm(states))
         out = self.decoder(

@@ -104,7 +104,7 @@ def telling_when_full(name: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # CUDA has a class of its own for it, derived from this one, and MPS has none
-        if "out of memory" not in str(error):
+        if name == CPU or "out of memory" not in str(error):
             raise
         raise DeviceFull(
             f"The memory of {name} is full; close what else uses it, begin a new conversation, choose a smaller model, "

@@ -63,7 +63,7 @@ class LoadedBase:
         card: What it is.
         folder: Where it is read from.
         numbers: What the lean halves keep their matrices in.
-        dtype: Of the stock model.
+        dtype: Of the stock model; None: float32, and on a device what the numbers say.
         device: Where it computes, as torch names it.
         kept: What was opened: the stock model, and what ``halves`` makes.
     """
@@ -84,13 +84,25 @@ class LoadedBase:
             ModelDamaged: If it does not load.
         """
         if "stock" not in self.kept:
-            self.kept["stock"] = _read_model(self.folder, self.dtype, self.device)
+            self.kept["stock"] = _read_model(self.folder, self._stock_dtype(), self.device)
         stock: PreTrainedModel = self.kept["stock"]
         return stock
 
     def computing_in(self, numbers: Numbers) -> LoadedBase:
-        """Return the same base with lean halves in other numbers."""
-        return replace(self, numbers=numbers, kept={name: kept for name, kept in self.kept.items() if name == "stock"})
+        """Return the same base with halves in other numbers; on the CPU those of stock modules stay as they are."""
+        same = {name: kept for name, kept in self.kept.items() if name == "stock" and self.device == CPU}
+        return replace(self, numbers=numbers, kept=same)
+
+    def on(self, device: str) -> LoadedBase:
+        """Return the same base where it computes on a device, as torch names it."""
+        return self if device == self.device else replace(self, device=device, kept={})
+
+    def _stock_dtype(self) -> torch.dtype | None:
+        if self.dtype is not None or self.device == CPU:
+            return self.dtype
+        from .lean.matrices import dense_dtype
+
+        return dense_dtype(self.numbers)
 
 
 def prepare(spec: str, home: Home, tell: Tell) -> Path:

@@ -11,6 +11,8 @@ _BYTES_AT_4_BITS = 0.6
 """Of one parameter: half a byte, and the scales of its group."""
 _BESIDES = 1_000_000_000
 """What the engine takes whatever the base: Python, PyTorch, tokenizer, caches of a conversation."""
+_ON_A_DEVICE = 1_000_000_000
+"""What computing on a device takes there beside the weights: its library's own, and the caches of conversations."""
 _OTHERS = 2_000_000_000
 """What the system and other programs should keep."""
 
@@ -35,6 +37,19 @@ S = TypeVar("S", bound=Sized)
 def at_4_bits(parameters: int, head: int) -> int:
     """Return the bytes of a base whose matrices are kept in 4 bits and whose head is kept in 8."""
     return round(_BYTES_AT_4_BITS * parameters) + head
+
+
+def on_a_device(parameters: int, head: int) -> int:
+    """Return the bytes of a device that a chat takes: dense matrices in 16 bits, and the table of embeddings."""
+    return 2 * (parameters + head) + _ON_A_DEVICE
+
+
+def studying_on_a_device(parameters: int, head: int) -> int:
+    """Return the bytes of a device that a study takes, in a process of its own: as a chat, and half as much again.
+
+    That is for what a step remembers of the tail, the states of all examples, and tables of the whole vocabulary.
+    """
+    return 3 * (parameters + head) + 2 * _ON_A_DEVICE
 
 
 def fit(memory: int, *, total: int, available: int) -> Fit:

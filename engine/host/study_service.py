@@ -8,7 +8,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from ...schemas.errors import NightSchoolError, NothingToLearn, StudyRunning
-from ...schemas.messages import CancelStudy, ListStudies, StartStudy, StudyEndedEvent, StudyEvent
+from ...schemas.messages import CancelStudy, ListStudies, NoticeEvent, StartStudy, StudyEndedEvent, StudyEvent
 from ...schemas.records import Lesson, LessonState, Study, StudyState
 from .rooms import Rooms, Tell
 from .slot_service import settle_lessons
@@ -39,6 +39,7 @@ class StudyService:
             StudyRunning: If one is under way.
             NothingToLearn: If no approved lesson waits.
             BaseMismatch: If the slot learned on another base.
+            DeviceFull: If it has no room beside the chat, on the device that the settings name.
         """
         if self._studying or self._closing:
             raise StudyRunning("A study is under way already; wait for its end or cancel it.")
@@ -80,6 +81,9 @@ class StudyService:
             raise NothingToLearn(f"No approved lesson waits in slot {name}; correct a reply or approve a lesson first.")
         model = await rooms.model.model()
         _, adapter = rooms.voice(name, model.base.card)
+        placed, numbers = await rooms.model.do(lambda model: model.place_study(rooms.home))
+        if placed.note:
+            rooms.broadcast(NoticeEvent(level="warning", text=placed.note))
         lessons = self._waiting(name)
         study = rooms.records.add_study(name, [lesson.id for lesson in lessons])
         job = StudyJob(
@@ -88,7 +92,8 @@ class StudyService:
             folder=rooms.home.studies / str(study.id),
             base=model.base.folder,
             cut=model.cut,
-            numbers=model.speed.many,
+            numbers=numbers,
+            device=placed.device.name,
             lessons=lessons,
             known=[lesson for lesson in rooms.records.lessons(name, [LessonState.LEARNED]) if lesson.steps],
             adapter=adapter,

@@ -27,8 +27,8 @@ HEAD_ROWS = 128
 class Prepared:
     """One example, ready for any number of steps. ``T`` input positions, the last ``n`` of them predict targets.
 
-    ``states``, ``expected`` and ``exchanges`` lie where the tail computes. All else is small and on the CPU, where it is
-    decided what a step looks at.
+    ``states``, ``expected`` and ``exchanges`` lie where the tail computes. All else is small and on the CPU, where what
+    a step looks at is decided.
 
     Attributes:
         part: What it is for.

@@ -142,7 +142,11 @@ async def test_states_from_the_cpu_are_taken_along(elsewhere, tiny_base_folder):
 
 # -- a chat ------------------------------------------------------------------------------------------------------------
 
-PAST = [Turn(Role.USER, "Tell me all about the sea. " * 6), Turn(Role.ASSISTANT, "It is wide."), Turn(Role.USER, "And?")]
+PAST = [
+    Turn(Role.USER, "Tell me all about the sea. " * 6),
+    Turn(Role.ASSISTANT, "It is wide."),
+    Turn(Role.USER, "And?"),
+]
 
 
 def ask(chat, turns=PAST, adapter=None, **sampling):
@@ -250,17 +254,18 @@ def test_a_step_of_training_is_the_same_there(elsewhere, folder):
 
 
 SMALL = Recipe(
-    spread=4,
-    contrast=2,
-    anchors=2,
-    held_out=2,
-    held_opposite=2,
-    reply_tokens=6,
-    target_tokens=24,
-    window=24,
-    steps=3,
-    again_steps=2,
-    revised=4,
+    spread=2,
+    contrast=1,
+    anchors=1,
+    held_out=1,
+    held_opposite=1,
+    searched=1,
+    reply_tokens=3,
+    target_tokens=16,
+    window=16,
+    steps=2,
+    again_steps=1,
+    revised=2,
     batch_spread=2,
     batch_contrast=1,
     batch_anchors=1,
@@ -270,14 +275,15 @@ SMALL = Recipe(
     most_neutral_kl=1e9,
     most_neutral_rise=1e9,
     most_opposite_loss=1.0,
+    most_forgotten=1.0,
 )
 
 
-@pytest.mark.parametrize("numbers", [Numbers.FP32, Numbers.BF16])
-async def test_a_study_runs_there_from_lessons_to_an_adapter(elsewhere, tiny_base_folder, tmp_path, numbers):
+async def test_a_study_runs_there_from_lessons_to_an_adapter(elsewhere, tiny_base_folder, tmp_path):
+    """With an adapter to go on from, and a second round."""
     plugins = PluginHost.load(third_party=False)
     before = "Inflation is a rise in prices. Money buys less than before. Banks try to hold it."
-    draft = lesson_from_edit(plugins, "What is inflation?", before, "Captain, i" + before[1:].replace("Money", "Gold"))
+    draft = lesson_from_edit(plugins, "What is inflation?", before, "Captain, i" + before[1:])
     lesson = Lesson(
         id=1,
         slot="science",
@@ -286,20 +292,19 @@ async def test_a_study_runs_there_from_lessons_to_an_adapter(elsewhere, tiny_bas
         steps=draft.steps,
         evidence=draft.evidence,
     )
+    (tmp_path / "adapter").mkdir()
+    learned(open_tail(load(tiny_base_folder), 2)).save(tmp_path / "adapter", "tiny")
     job = StudyJob(
         study=1,
         slot="science",
         folder=tmp_path / "study",
         base=tiny_base_folder,
         cut=2,
-        numbers=numbers,
+        numbers=Numbers.BF16,
         device=str(elsewhere),
         lessons=[lesson],
+        adapter=tmp_path / "adapter",
     )
-    first = await study(job, plugins, lambda progress: None, SMALL)
-    assert first.state is StudyState.ACCEPTED, first.reason
-    adapter = Adapter.load(first.candidate)
-    assert any(bool(factors.up.any()) for factors in adapter.factors.values())
-    kept = first.candidate.rename(tmp_path / "kept")
-    again = await study(job.model_copy(update={"adapter": kept}), plugins, lambda progress: None, SMALL)
-    assert again.report is not None and again.report.steps
+    result = await study(job, plugins, lambda progress: None, SMALL)
+    assert result.state is StudyState.ACCEPTED, result.reason
+    assert any(bool(factors.up.any()) for factors in Adapter.load(result.candidate).factors.values())

@@ -70,8 +70,9 @@ def restored(tensors: Mapping[str, Tensor]) -> Matrix:
 
 
 _SOME, _MANY, _WIDE = 5, 128, 8192
-"""Rows between which, on a CPU, a dense fp32 product is up to twice as quick with the weights first, and the most outputs for
-which that pays: what comes out lies column by column, and so many are slow to read. Measured without AVX-512."""
+"""Rows between which, on a CPU, a dense fp32 product is up to twice as quick with the weights first, and the most
+outputs for which that pays: what comes out lies column by column, and so many are slow to read. Measured without
+AVX-512."""
 
 
 class Dense:
