@@ -126,8 +126,7 @@ def _cuda(number: int) -> Device:
     import torch
 
     facts = torch.cuda.get_device_properties(number)
-    with torch.cuda.device(number):
-        half = Numbers.BF16 if torch.cuda.is_bf16_supported(including_emulation=False) else Numbers.FP16
+    half = Numbers.BF16 if torch.version.hip or facts.major >= 8 else Numbers.FP16  # older ones only emulate it
     return Device(f"cuda:{number}", str(facts.name), (Numbers.FP32, half), int(facts.total_memory))
 
 

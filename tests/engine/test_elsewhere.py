@@ -16,8 +16,11 @@ from nightschool.engine.base.card import check_probe
 from nightschool.engine.base.halves import open_tail, open_trunk
 from nightschool.engine.base.library import load
 from nightschool.engine.base.numbers import Numbers
+from nightschool.engine.base.speed import Speed
+from nightschool.engine.base.supply import ProviderKind
 from nightschool.engine.chat.chat import Chat, Turn
 from nightschool.engine.chat.sampler import Sampler
+from nightschool.engine.host.model_thread import Model, quickest
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.slots.adapter import Adapter, Factors, attach, detach, new_adapter
 from nightschool.engine.study.examples import Example
@@ -30,6 +33,7 @@ from nightschool.engine.study.study import study
 from nightschool.engine.study.targets import prepare_examples
 from nightschool.plugins.providers.local import LocalProvider
 from nightschool.plugins.trainers.tail_lora import batch_loss
+from nightschool.schemas.errors import BaseMismatch
 from nightschool.schemas.messages import Sampling
 from nightschool.schemas.records import Lesson, LessonState, Role, StudyState
 from nightschool.tests.elsewhere import Elsewhere, MixedDevices
@@ -203,6 +207,36 @@ def test_the_same_seed_draws_the_same_whichever_device_the_logits_are_on(elsewhe
         return [sampler.choose(row, [1, 2]) for _ in range(20)]
 
     assert drawn(logits.to(elsewhere)) == drawn(logits)
+
+
+# -- which numbers -----------------------------------------------------------------------------------------------------
+
+SPEED = Speed(one=Numbers.BF16, many=Numbers.BF16, one_ms={"fp32": 2.0, "bf16": 1.0}, many_ms={}, machine="")
+
+
+async def test_the_quickest_numbers_that_compute_what_the_card_says_are_taken(elsewhere, folder):
+    """Those of a tiny random model in 16 bits are far from it, as no trained one's are."""
+    base = load(folder).on(str(elsewhere))
+    model = await quickest(base, ProviderKind("local", LocalProvider), SPEED)
+    assert model.base.device == str(elsewhere)
+    assert await model.check() < 0.1
+    assert model.base.numbers in (Numbers.BF16, Numbers.FP32)
+
+
+async def test_numbers_that_were_refused_leave_nothing_in_the_memory(elsewhere, tiny_base_folder, monkeypatch):
+    tried = []
+
+    async def check(model):
+        tried.append(model.base)
+        assert [bool(base.kept) for base in tried] == [False] * (len(tried) - 1) + [True]
+        if model.base.numbers is Numbers.BF16:
+            raise BaseMismatch("Too far.")
+        return 0.0
+
+    monkeypatch.setattr(Model, "check", check)
+    model = await quickest(load(tiny_base_folder, device=str(elsewhere)), ProviderKind("local", LocalProvider), SPEED)
+    assert model.base.numbers is Numbers.FP32
+    assert len(tried) == 2
 
 
 # -- a study -----------------------------------------------------------------------------------------------------------
