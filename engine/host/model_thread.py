@@ -68,8 +68,8 @@ class Model:
 
         return await check_probe(self.base.card, self.provider, open_tail(self.base, self.cut))
 
-    async def place_study(self, home: Home) -> tuple[Placement, Numbers]:
-        """Return where a study of this base computes beside this chat, and in which numbers.
+    def place_study(self, home: Home) -> tuple[Placement, Numbers]:
+        """Return where a study of this base computes beside this chat, and in which numbers. For any thread.
 
         Raises:
             DeviceFull: If the device that the settings name has not the room.

@@ -81,7 +81,7 @@ class StudyService:
             raise NothingToLearn(f"No approved lesson waits in slot {name}; correct a reply or approve a lesson first.")
         model = await rooms.model.model()
         _, adapter = rooms.voice(name, model.base.card)
-        placed, numbers = await rooms.model.do(lambda model: model.place_study(rooms.home))
+        placed, numbers = await asyncio.to_thread(model.place_study, rooms.home)
         if placed.note:
             rooms.broadcast(NoticeEvent(level="warning", text=placed.note))
         lessons = self._waiting(name)
