@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
 from ...schemas.models import Fit
@@ -65,9 +65,7 @@ def fit(memory: int, *, total: int, available: int) -> Fit:
     return Fit.TIGHTLY
 
 
-def largest_that_fits(sizes: Iterable[S], *, total: int, available: int) -> S | None:
-    """Return the largest of those that fit well, None where none does."""
-    fitting = [
-        row for row in sizes if fit(at_4_bits(row.parameters, row.head), total=total, available=available) is Fit.WELL
-    ]
+def largest_that_fits(sizes: Iterable[S], fits: Callable[[int, int], Fit]) -> S | None:
+    """Return the largest of those that fit well, None where none does; ``fits`` is given parameters and head."""
+    fitting = [row for row in sizes if fits(row.parameters, row.head) is Fit.WELL]
     return max(fitting, key=lambda row: row.parameters, default=None)

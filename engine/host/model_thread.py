@@ -68,6 +68,11 @@ class Model:
 
         return await check_probe(self.base.card, self.provider, open_tail(self.base, self.cut))
 
+    def room(self) -> int:
+        """Return the bytes that another base might take of the device in place of this one; 0 on the CPU."""
+        device = self.placement.device
+        return 0 if device.is_cpu else device.free() + on_a_device(*sizes(self.base.folder))
+
     def place_study(self, home: Home) -> tuple[Placement, Numbers]:
         """Return where a study of this base computes beside this chat, and in which numbers. For any thread.
 
