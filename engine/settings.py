@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from ..schemas.errors import Damaged
 from .files import storage_errors, write_atomic
@@ -15,6 +15,8 @@ from .paths import Home
 _TABLE = re.compile(r"^\s*\[", re.MULTILINE)
 _BASE = re.compile(r"^[ \t]*(base|\"base\"|'base')[ \t]*=.*\n?", re.MULTILINE)
 
+_DEVICE = re.compile(r"(cpu|mps|cuda(:[0-9]{1,3})?)?")
+
 
 class Settings(BaseModel):
     """What a profile is set to.
@@ -22,12 +24,21 @@ class Settings(BaseModel):
     Attributes:
         base: What the engine starts with where nobody names another, as ``library.prepare`` takes it; empty: default.
         rollback_when_worse: Whether a slot goes back by itself where its new generation is corrected more often.
+        device: What computes: ``cpu``, ``mps``, ``cuda``, or with a number ``cuda:1``; empty: the best that has room.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base: str = ""
     rollback_when_worse: bool = False
+    device: str = ""
+
+    @field_validator("device")
+    @classmethod
+    def _known(cls, device: str) -> str:
+        if not _DEVICE.fullmatch(device):
+            raise ValueError(f"{device!r} is none of cpu, mps, cuda, cuda:0, cuda:1 ...")
+        return device
 
 
 def read_settings(home: Home) -> Settings:

@@ -12,7 +12,9 @@ the class name travels over the engine pipe, so that the other side raises the s
     │   ├── UnsupportedFamily      13   the cut is not proven exact for this architecture
     │   ├── BaseMismatch           14   the base is not the one the card or the adapter names
     │   ├── ModelInUse             15   the base is needed, or is being fetched
-    │   └── PullCancelled          16
+    │   ├── PullCancelled          16
+    │   ├── DeviceMissing          17   the machine lacks the device that the settings name
+    │   └── DeviceFull             18   the device's memory does not hold what shall compute there
     ├── StorageError               20
     │   ├── DiskFull               21
     │   ├── Locked                 22   another Night School uses the profile
@@ -99,6 +101,18 @@ class PullCancelled(ModelError):
     """The user stopped the fetching of a base; the next pull goes on from there."""
 
     exit_code = 16
+
+
+class DeviceMissing(ModelError):
+    """The device that the settings name is not in this machine."""
+
+    exit_code = 17
+
+
+class DeviceFull(ModelError):
+    """The memory of the device does not hold what shall compute there."""
+
+    exit_code = 18
 
 
 class StorageError(NightSchoolError):

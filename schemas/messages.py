@@ -62,6 +62,7 @@ class Request(BaseModel, Generic[R]):
 class EngineStatus(Record):
     """How far the engine is: ``waking`` (with a stage and, where known, a share done), ``ready`` or ``failed``.
 
+    When it is ready, ``device`` is what computes, and ``note`` what the user must know of that, if anything.
     An engine that was started to do without a base is ``asleep`` and stays so.
     """
 
@@ -69,6 +70,8 @@ class EngineStatus(Record):
     stage: str = ""
     fraction: float | None = None
     base: BaseCard | None = None
+    device: str = ""
+    note: str = ""
     error: str = ""
     error_code: str = ""
 

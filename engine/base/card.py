@@ -125,7 +125,7 @@ def end_of_turn(model: Any, tokenizer: Any) -> list[int]:
 def make_probe(model: Any, tokenizer: Any) -> Probe:
     """Record what a base predicts after every prefix of the probe text."""
     tokens = tokenizer.encode(PROBE_TEXT, add_special_tokens=False)
-    logits = model(input_ids=torch.tensor([tokens]), use_cache=False).logits[0]
+    logits = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0]
     top = logits.float().log_softmax(dim=-1).topk(min(PROBE_TOP, logits.shape[-1]))
     return Probe(tokens=tokens, top_ids=top.indices.tolist(), top_logprobs=top.values.tolist())
 
@@ -150,7 +150,7 @@ async def check_probe(card: BaseCard, provider: Provider, tail: Tail, *, limit: 
             f"The provider gives states of shape {tuple(states.rows.shape)} where {card.name} has width {card.width}; "
             "use the provider of the same base."
         )
-    distance = probe_distance(card.probe, tail.head(tail.sequences([states.rows])[0]))
+    distance = probe_distance(card.probe, tail.head(tail.sequences([states.rows.to(tail.device)])[0]))
     if not distance <= limit:  # also when it is not a number
         raise BaseMismatch(
             f"The base that answers is not {card.name} ({card.short}): its predictions lie {distance:.2g} nats "

@@ -59,6 +59,11 @@ class StockTrunk(nn.Module):
         self.eval()
 
     @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return cast("torch.device", self.decoder.embed_tokens.weight.device)
+
+    @property
     def layers(self) -> nn.ModuleList:
         """The blocks, bottom first."""
         return cast("nn.ModuleList", self.decoder.layers)
@@ -71,7 +76,7 @@ class StockTrunk(nn.Module):
         """Return the states ``(T, d)`` of whole sequences; alike lengths are computed together."""
         found: dict[int, Tensor] = {}
         for group in _groups([len(tokens) for tokens in batch]):
-            ids, mask = _pad([batch[index] for index in group], self.decoder.embed_tokens.weight.device)
+            ids, mask = _pad([batch[index] for index in group], self.device)
             rows = self.states(ids, mask)
             found.update((index, row[: len(batch[index])]) for index, row in zip(group, rows, strict=True))
         return [found[index] for index in range(len(batch))]
@@ -112,11 +117,10 @@ class StockTrunk(nn.Module):
 
     def fill(self, rows: StockRows, numbers: Sequence[int], batch: Sequence[Sequence[int]]) -> list[Tensor]:
         """Begin the rows anew with whole sequences and return their states ``(T, d)``."""
-        device = self.decoder.embed_tokens.weight.device
         found = []
         for number, tokens in zip(numbers, batch, strict=True):
             rows.caches[number] = self.new_cache()
-            found.append(self.extend(torch.tensor([list(tokens)], device=device), rows.caches[number])[0])
+            found.append(self.extend(torch.tensor([list(tokens)], device=self.device), rows.caches[number])[0])
         return found
 
     def step(self, rows: StockRows, tokens: Tensor) -> Tensor:
@@ -138,6 +142,11 @@ class StockTail(nn.Module):
         self.head = head
         self.first_layer = first_layer
         self.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return cast("torch.device", self.decoder.norm.weight.device)
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -168,7 +177,7 @@ class StockTail(nn.Module):
         for (layer, path), lora in loras.items():
             block = self.layers[layer - self.first_layer]
             linear = cast("nn.Linear", block.get_submodule(path))
-            _put(block, path, LoraLinear(linear, lora.to(linear.weight.device)))
+            _put(block, path, LoraLinear(linear, lora))
 
     def sequences(self, batch: Sequence[Tensor], tokens: Sequence[Sequence[int]] | None = None) -> list[Tensor]:
         """Return rows after the final norm, ``(T, d)``, for states ``(T, d)`` of whole sequences; no use of tokens."""
@@ -211,6 +220,7 @@ class StockTail(nn.Module):
         Returns:
             ``(B, T, d)``, what the head takes.
         """
+        states = states.to(self.decoder.norm.weight.dtype)  # a provider may give them in other numbers
         if not len(self.layers):
             return cast("Tensor", self.decoder.norm(states))
         out = self.decoder(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .device import CPU
 from .lean.halves import LeanTail, LeanTrunk
 from .lean.model import EMBEDDINGS, LeanModel
 from .lean.model import FAMILIES as LEAN
@@ -15,6 +16,7 @@ from .size import check_cut
 from .weights import Tensors, read_config
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from .library import LoadedBase
@@ -33,7 +35,14 @@ class ManyRows(Protocol):
 
 
 class Trunk(Protocol):
-    """Embeddings and the lower blocks: from token ids to states. Never differentiated."""
+    """Embeddings and the lower blocks: from token ids to states. Never differentiated.
+
+    Attributes:
+        device: Where ids that are tensors must be, and states are.
+    """
+
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
 
     def sequences(self, batch: Sequence[Sequence[int]]) -> list[Tensor]:
         """Return the states ``(T, d)`` of whole sequences, none of them empty."""
@@ -61,9 +70,17 @@ class Trunk(Protocol):
 
 
 class Tail(Protocol):
-    """The upper blocks, final norm and head: from states to logits. Carries the LoRA."""
+    """The upper blocks, final norm and head: from states to logits. Carries the LoRA.
+
+    Attributes:
+        first_layer: Number, in the whole model, of its lowest block.
+        device: Where states and updates must be, and rows are.
+    """
 
     first_layer: int
+
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
 
     def shapes(self) -> dict[Place, tuple[int, int]]:
         """Return ``(out, in)`` of every projection that can carry an update."""
@@ -162,7 +179,7 @@ def _split(base: LoadedBase, cut: int) -> tuple[Trunk, Tail]:
 
 def _lean(base: LoadedBase) -> LeanModel:
     if "lean" not in base.kept:
-        tensors = Tensors(base.folder)
+        tensors = Tensors(base.folder, base.device)
         base.kept["lean"] = _packed(base, tensors) or _unpacked(base, tensors)
     model: LeanModel = base.kept["lean"]
     return model
@@ -179,7 +196,7 @@ def _unpacked(base: LoadedBase, tensors: Tensors) -> LeanModel:
 
     config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False, local_files_only=True)
     model = LeanModel.of(config, tensors, base.numbers)
-    if base.numbers is not Numbers.BF16:
+    if base.numbers is not Numbers.BF16 or base.device != CPU:
         return model
     # All else was copied: a mapping of its own lets go of the pages that were read for that.
     return replace(model, table=Tensors(base.folder)[EMBEDDINGS])

@@ -64,15 +64,20 @@ class Installed:
         return source in known or str(path) in known or path == self.folder.resolve()
 
     def sizes(self) -> tuple[int, int]:
-        """Return its parameters, and those of its head, from what its files say of themselves.
+        """Return its parameters, and those of its head; see :func:`sizes`."""
+        return sizes(self.folder)
 
-        Raises:
-            ModelDamaged: If they do not say.
-        """
-        config = read_config(self.folder)
-        tied = bool(config.get("tie_word_embeddings"))
-        parameters = sum(count for name, count in _counts(self.folder) if not (tied and name == "lm_head.weight"))
-        return parameters, int(config.get("vocab_size", 0)) * int(config.get("hidden_size", 0))
+
+def sizes(folder: Path) -> tuple[int, int]:
+    """Return the parameters of the base in a folder, and those of its head, from what its files say of themselves.
+
+    Raises:
+        ModelDamaged: If they do not say.
+    """
+    config = read_config(folder)
+    tied = bool(config.get("tie_word_embeddings"))
+    parameters = sum(count for name, count in _counts(folder) if not (tied and name == "lm_head.weight"))
+    return parameters, int(config.get("vocab_size", 0)) * int(config.get("hidden_size", 0))
 
 
 def installed(home: Home) -> list[Installed]:

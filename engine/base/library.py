@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ...schemas.cards import BaseCard
-from ...schemas.errors import ModelDamaged
+from ...schemas.errors import DeviceFull, ModelDamaged
 from ..files import storage_errors, sync_folder, write_atomic
 from ..paths import Home
 from . import default_model, hub
 from .catalog import DEFAULT, source_of
+from .device import CPU, telling_when_full
 from .families import check_family
 from .gguf_file import is_gguf, unpack
 from .installed import HUB, find_installed
@@ -62,7 +63,8 @@ class LoadedBase:
         card: What it is.
         folder: Where it is read from.
         numbers: What the lean halves keep their matrices in.
-        dtype: Of the stock model.
+        dtype: Of the stock model; None: float32, and on a device what the numbers say.
+        device: Where it computes, as torch names it.
         kept: What was opened: the stock model, and what ``halves`` makes.
     """
 
@@ -71,6 +73,7 @@ class LoadedBase:
     folder: Path
     numbers: Numbers = Numbers.FP32
     dtype: torch.dtype | None = None
+    device: str = CPU
     kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -81,13 +84,25 @@ class LoadedBase:
             ModelDamaged: If it does not load.
         """
         if "stock" not in self.kept:
-            self.kept["stock"] = _read_model(self.folder, self.dtype)
+            self.kept["stock"] = _read_model(self.folder, self._stock_dtype(), self.device)
         stock: PreTrainedModel = self.kept["stock"]
         return stock
 
     def computing_in(self, numbers: Numbers) -> LoadedBase:
-        """Return the same base with lean halves in other numbers."""
-        return replace(self, numbers=numbers, kept={name: kept for name, kept in self.kept.items() if name == "stock"})
+        """Return the same base with halves in other numbers; on the CPU those of stock modules stay as they are."""
+        same = {name: kept for name, kept in self.kept.items() if name == "stock" and self.device == CPU}
+        return replace(self, numbers=numbers, kept=same)
+
+    def on(self, device: str) -> LoadedBase:
+        """Return the same base where it computes on a device, as torch names it."""
+        return self if device == self.device else replace(self, device=device, kept={})
+
+    def _stock_dtype(self) -> torch.dtype | None:
+        if self.dtype is not None or self.device == CPU:
+            return self.dtype
+        from .lean.matrices import dense_dtype
+
+        return dense_dtype(self.numbers)
 
 
 def prepare(spec: str, home: Home, tell: Tell) -> Path:
@@ -122,13 +137,16 @@ def prepare(spec: str, home: Home, tell: Tell) -> Path:
         return _prepare_from_hub(source, home, tell)
 
 
-def load(folder: Path, dtype: torch.dtype | None = None, numbers: Numbers = Numbers.FP32) -> LoadedBase:
+def load(
+    folder: Path, dtype: torch.dtype | None = None, numbers: Numbers = Numbers.FP32, device: str = CPU
+) -> LoadedBase:
     """Read a base from a prepared folder, or from any folder with a model in Hugging Face's format.
 
     Args:
         folder: What :func:`prepare` returned. In a folder without a card one is computed, which takes a moment.
         dtype: Of the stock model's weights in memory; None: float32.
         numbers: What the lean halves of it will keep their matrices in.
+        device: Where it will compute, as torch names it; see :func:`device.find_device`.
 
     Raises:
         ModelNotFound: If the folder holds no model.
@@ -143,12 +161,12 @@ def load(folder: Path, dtype: torch.dtype | None = None, numbers: Numbers = Numb
     check_family(read_config(folder))
     card = _read_card(folder) if manifest is not None else None
     if card is not None:
-        return LoadedBase(_known_tokenizer(folder, card), card, folder, numbers, dtype)
+        return LoadedBase(_known_tokenizer(folder, card), card, folder, numbers, dtype, device)
     from .card import make_card
 
     model, tokenizer = _read_model(folder, dtype), _read_tokenizer(folder)
     card = make_card(folder, model, tokenizer, name=folder.name, source=str(folder))
-    return LoadedBase(tokenizer, card, folder, numbers, dtype, {"stock": model})
+    return LoadedBase(tokenizer, card, folder, numbers, dtype, device, {"stock": model} if device == CPU else {})
 
 
 def _checked(source: str, home: Home) -> Path | None:
@@ -292,14 +310,15 @@ def _is_ready(folder: Path) -> bool:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _read_model(folder: Path, dtype: torch.dtype | None) -> PreTrainedModel:
+def _read_model(folder: Path, dtype: torch.dtype | None, device: str = CPU) -> PreTrainedModel:
     import torch
     from transformers import AutoModelForCausalLM
 
-    with _library_errors(folder):
+    with _library_errors(folder), telling_when_full(device):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype or torch.float32,
+            device_map=None if device == CPU else device,  # each tensor goes there as it is read
             trust_remote_code=False,
             use_safetensors=True,
             local_files_only=True,
@@ -351,7 +370,7 @@ def _library_errors(folder: Path) -> Iterator[None]:
     try:
         with quiet_transformers():
             yield
-    except MemoryError:
+    except (MemoryError, DeviceFull):
         raise
     except Exception as error:
         # What a spoilt file makes these libraries raise has no common root; the tokenizers even raise bare Exception.

@@ -1,4 +1,4 @@
-"""What this machine computes fastest in, found by a short probe at the first start and kept beside the models.
+"""What a device computes fastest in, found by a short probe at the first start and kept beside the models.
 
 Processors differ by more than any code: one multiplies bf16 three times faster than fp32, the next emulates it. One
 token at a time is bound by reading the weights, many at once by arithmetic, so each has an answer of its own.
@@ -17,14 +17,19 @@ from torch import Tensor
 
 from ...schemas.records import Record
 from ..files import storage_errors, write_atomic
+from .device import CPU, Device, wait_for
 from .lean.matrices import Matrix, matrix
 from .numbers import Numbers
 
 _ROWS, _COLUMNS = 1536, 576
 _COPIES = 24  # distinct matrices, so that none waits in a cache
+_LARGE, _LARGE_COPIES = 4096, 6  # elsewhere than on a CPU, where small ones take the time of asking for them
 _ROUNDS = 5
 _MANY = 128  # rows that stand for a study's batch
 _CLEARLY = 0.8  # a coarser kind must take at most this share of the finer one's time
+_STUDIED = (Numbers.FP32, Numbers.BF16)
+"""What can be differentiated in; the range of fp16 is too short for it."""
+_HERE = Device(CPU)
 
 
 class Speed(Record):
@@ -34,7 +39,7 @@ class Speed(Record):
         one: For one token at a time: a chat.
         many: For many rows at once: a study; always dense.
         one_ms, many_ms: By numbers.
-        machine: What was measured; another one is measured anew.
+        machine: What was measured; another device, processor or release is measured anew.
     """
 
     one: Numbers
@@ -50,32 +55,33 @@ class Speed(Record):
         return order[: order.index(Numbers.FP32) + 1]
 
 
-def find_speed(folder: Path) -> Speed:
-    """Return what was found before on this machine, else probe it (under a second) and keep the answer in ``folder``.
+def find_speed(folder: Path, device: Device = _HERE) -> Speed:
+    """Return what was found before of a device, else probe it (under a second) and keep the answer in ``folder``.
 
     Raises:
         StorageError: If it cannot be kept.
     """
-    path = folder / "speed.json"
-    machine = f"{platform.machine()} {_processor()} {torch.get_num_threads()} threads, torch {torch.__version__}"
+    path = folder / ("speed.json" if device.is_cpu else f"speed-{device.name.replace(':', '-')}.json")
+    machine = f"{_described(device)}, torch {torch.__version__}"
     try:
         known = Speed.model_validate_json(path.read_bytes())
         if known.machine == machine:
             return known
     except (OSError, ValidationError):
         pass  # not probed yet, or by another release: it costs under a second
-    found = probe(machine)
+    found = probe(machine, device)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_atomic(path, found.model_dump_json(indent=2))
     return found
 
 
-def probe(machine: str = "") -> Speed:
-    """Time one row and many rows through matrices of a small base, in every kind of numbers."""
-    weight = torch.randn(_ROWS, _COLUMNS, generator=torch.Generator().manual_seed(0)) * 0.05
-    one = {numbers.value: _time(weight, numbers, 1) for numbers in Numbers}
-    many = {numbers.value: _time(weight, numbers, _MANY) for numbers in (Numbers.FP32, Numbers.BF16)}
+def probe(machine: str = "", device: Device = _HERE) -> Speed:
+    """Time one row and many rows through matrices of a base, in every kind of numbers that the device has."""
+    size = (_ROWS, _COLUMNS) if device.is_cpu else (_LARGE, _LARGE)
+    weight = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(device.name) * 0.05
+    one = {numbers.value: _time(weight, numbers, 1) for numbers in device.numbers}
+    many = {numbers.value: _time(weight, numbers, _MANY) for numbers in device.numbers if numbers in _STUDIED}
     return Speed(one=_choose(one), many=_choose(many), one_ms=one, many_ms=many, machine=machine)
 
 
@@ -90,21 +96,32 @@ def _choose(times: dict[str, float]) -> Numbers:
 
 def _time(weight: Tensor, numbers: Numbers, rows: int) -> float:
     """Return the best milliseconds of several rounds over some matrices."""
-    copies: Sequence[Matrix] = [matrix(weight, None, numbers) for _ in range(_COPIES if rows == 1 else 2)]
-    inputs = torch.randn(rows, _COLUMNS).to(copies[0].dtype)
+    several = _COPIES if weight.is_cpu else _LARGE_COPIES
+    copies: Sequence[Matrix] = [matrix(weight.clone(), None, numbers) for _ in range(several if rows == 1 else 2)]
+    inputs = torch.randn(rows, weight.shape[1]).to(weight.device, copies[0].dtype)
 
     def work() -> None:
         for one in copies:
             one(inputs)
 
     with torch.inference_mode():
-        return min(_seconds(work) for _ in range(_ROUNDS)) * 1000
+        return min(_seconds(work, str(weight.device)) for _ in range(_ROUNDS)) * 1000
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _seconds(work: Callable[[], None], device: str) -> float:
+    wait_for(device)
     began = time.perf_counter()
     work()
+    wait_for(device)
     return time.perf_counter() - began
+
+
+def _described(device: Device) -> str:
+    """Return what the speed of a device depends on; one name of a processor stands for several with other units."""
+    if not device.is_cpu:
+        return f"{device.name} {device.title} {device.numbers[-1]}"
+    units = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} {_processor()} {units} {torch.get_num_threads()} threads"
 
 
 def _processor() -> str:

@@ -86,15 +86,16 @@ def shard_files(folder: Path) -> list[Path]:
 
 
 class Tensors(Mapping[str, "Tensor"]):
-    """The tensors of a model folder, mapped into memory: each is read as it is used.
+    """The tensors of a model folder, mapped into memory: each is read as it is used, and copied to ``device``.
 
     Raises:
         ModelNotFound, ModelDamaged: As :func:`shard_files`, and if a file does not read.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: str = "cpu") -> None:
         from safetensors import SafetensorError, safe_open
 
+        self._device = device
         self._file_of: dict[str, Any] = {}
         for path in shard_files(folder):
             try:
@@ -105,7 +106,7 @@ class Tensors(Mapping[str, "Tensor"]):
 
     def __getitem__(self, name: str) -> Tensor:
         tensor: Tensor = self._file_of[name].get_tensor(name)
-        return tensor
+        return tensor.to(self._device)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._file_of)

@@ -193,7 +193,7 @@ class Chat:
 
     async def _extend(self, stream: _Stream, tokens: list[int]) -> Tensor:
         """Append tokens and return their rows after the final norm, ``(T, d)``."""
-        states = (await stream.session.extend(len(stream.tokens), tokens)).rows
+        states = (await stream.session.extend(len(stream.tokens), tokens)).rows.to(self._tail.device)
         hidden = self._tail.extend(states[None], stream.cache)[0]
         stream.tokens += tokens
         stream.states.append(states)
@@ -236,9 +236,9 @@ class Chat:
         if kept is None:
             return None
         session.restore(list(kept.tokens), kept.trunk)
-        cache = LeanCache.of(empty.layers, len(kept.tokens), kept.tail)
+        cache = LeanCache.of(empty.layers, len(kept.tokens), kept.tail, self._tail.device)
         voice = Path(kept.voice) if kept.voice else None
-        return _Stream(session, cache, voice, list(kept.tokens), [kept.states], kept.text)
+        return _Stream(session, cache, voice, list(kept.tokens), [kept.states.to(self._tail.device)], kept.text)
 
     def _fill(self, stream: _Stream) -> None:
         """Send the kept states through the tail into its empty cache."""

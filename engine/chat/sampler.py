@@ -50,13 +50,13 @@ class Sampler:
         """Return the next token.
 
         Args:
-            logits: ``(V,)`` of the last position.
+            logits: ``(V,)`` of the last position, on any device; chosen is on the CPU, whose generator repeats itself.
             history: Prompt and reply so far; the repetition penalty looks at it.
         """
-        row = logits[None]
+        row = logits[None].cpu()
         if len(self._processors):
-            row = self._processors(torch.tensor([history], device=logits.device), row.float())  # type: ignore[arg-type]
+            row = self._processors(torch.tensor([history]), row.float())  # type: ignore[arg-type]
         if self._greedy:
             return int(row.argmax())
-        chances = torch.softmax(row.float().cpu(), dim=-1)
+        chances = torch.softmax(row.float(), dim=-1)
         return int(torch.multinomial(chances, 1, generator=self._generator))

@@ -33,6 +33,8 @@ class Kept:
         voice: The adapter's folder that ``tail`` was computed with; empty: the plain base.
         states: ``(T, d)``, of the trunk.
         trunk, tail: Keys and values, by name; empty if they cannot be kept.
+
+    Tensors may come from any device; they are given back on the CPU.
     """
 
     tokens: Sequence[int]
@@ -62,12 +64,13 @@ class Shelf:
         tensors = {"tokens": torch.tensor(kept.tokens, dtype=torch.int32), "states": kept.states}
         tensors |= {f"trunk.{name}": tensor for name, tensor in kept.trunk.items()}
         tensors |= {f"tail.{name}": tensor for name, tensor in kept.tail.items()}
+        flat = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
         header = json.dumps({"base": self._base, "text": kept.text, "voice": kept.voice})
         try:
             with storage_errors(self._folder):
                 self._folder.mkdir(parents=True, exist_ok=True)
             with replacing(self._path(conversation)) as path:
-                save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, {"header": header})
+                save_file(flat, path, {"header": header})
         except (StorageError, SafetensorError):
             return  # it only spares time, and a full disk is told by what must be written
         self._make_room()

@@ -15,6 +15,7 @@ import psutil
 
 from ...schemas.errors import NightSchoolError
 from ...schemas.messages import Check
+from ..base.device import Placement
 from .rooms import Rooms
 
 LEAST_DISK = 1_000_000_000
@@ -24,22 +25,32 @@ LEAST_MEMORY = 1_500_000_000
 async def look(rooms: Rooms) -> list[Check]:
     """Return one line for each thing looked at; looking never fails."""
     model = await _model(rooms)
-    return [model, *await asyncio.to_thread(_rest, rooms)]
+    return [*model, *await asyncio.to_thread(_rest, rooms)]
 
 
-async def _model(rooms: Rooms) -> Check:
+async def _model(rooms: Rooms) -> list[Check]:
+    """Return a line on the model and one on what computes it, as far as that is known."""
     status = rooms.status()
     if status.state == "waking":
-        return Check(name="model", ok=True, text=f"It is still waking: {status.stage}.")
+        return [Check(name="model", ok=True, text=f"It is still waking: {status.stage}.")]
     try:
         distance = await rooms.model.do(lambda model: model.check())
         model = await rooms.model.model()
         base, speed = model.base, model.speed
     except NightSchoolError as error:
-        return Check(name="model", ok=False, text=str(error))
+        return [Check(name="model", ok=False, text=str(error))]
     text = f"{base.card.name} ({base.card.short}) in {base.folder} computes what its card says: "
     text += f"{distance:.2g} nats away in {base.numbers} for a chat; a study computes in {speed.many}."
-    return Check(name="model", ok=True, text=text)
+    return [Check(name="model", ok=True, text=text), Check(name="device", ok=True, text=_device(model.placement))]
+
+
+def _device(placed: Placement) -> str:
+    device = placed.device
+    if device.is_cpu:
+        return placed.note or "The CPU computes."
+    return (
+        f"{device.name} computes ({device.title}): {device.free() / 1e9:.1f} of {device.total / 1e9:.1f} GB are free."
+    )
 
 
 def _rest(rooms: Rooms) -> list[Check]:

@@ -10,19 +10,22 @@ from ...schemas.errors import NightSchoolError
 from ...schemas.models import CatalogBase, Fit, KnownBase, KnownBases
 from ..base.catalog import DEFAULT, catalogue, source_of
 from ..base.installed import Installed
-from ..base.memory import at_4_bits, fit, largest_that_fits
+from ..base.memory import at_4_bits, fit, largest_that_fits, on_a_device
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The memory of this machine, in bytes."""
+    """The memory of this machine, in bytes; ``device``: what a base may take of another device's that computes here."""
 
     total: int
     available: int
+    device: int = 0
 
-    def fit(self, memory: int) -> Fit:
-        """Return whether a base of this size fits."""
-        return fit(memory, total=self.total, available=self.available)
+    def fit(self, parameters: int, head: int) -> Fit:
+        """Return whether a base of this size fits: well, if the device has room for it; else as the machine has."""
+        if on_a_device(parameters, head) <= self.device:
+            return Fit.WELL
+        return fit(at_4_bits(parameters, head), total=self.total, available=self.available)
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def _known(known: CatalogBase, machine: Machine) -> KnownBase:
         parameters=known.parameters,
         download=known.download,
         memory=memory,
-        fit=machine.fit(memory),
+        fit=machine.fit(known.parameters, known.head),
         licence=known.licence,
         languages=known.languages,
         gated=known.gated,
@@ -100,7 +103,7 @@ def _own(one: Installed, use: Use, machine: Machine) -> KnownBase:
         facts["trouble"] = str(error)
     else:
         memory = at_4_bits(parameters, head)
-        facts |= {"parameters": parameters, "memory": memory, "fit": machine.fit(memory)}
+        facts |= {"parameters": parameters, "memory": memory, "fit": machine.fit(parameters, head)}
     return row.model_copy(update=facts)
 
 
@@ -125,5 +128,5 @@ def _suggestion(default: KnownBase, machine: Machine, *, alone: bool) -> str:
     if not (default.loaded or (alone and default.chosen)):
         return ""
     offers = [row for row in catalogue() if not (row.gated or row.thinks or row.licence.startswith("LicenseRef-"))]
-    best = largest_that_fits(offers, total=machine.total, available=machine.available)
+    best = largest_that_fits(offers, machine.fit)
     return best.name if best is not None and best.name != DEFAULT else ""

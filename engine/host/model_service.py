@@ -36,7 +36,8 @@ class ModelService:
         found = await asyncio.to_thread(installed.installed, home)
         partial = {name: size for name, (_, size) in (await asyncio.to_thread(leftovers, home)).items()}
         use = Use(read_settings(home).base, await self._loaded(), self._learned())
-        return list_bases(found, partial, use, Machine(memory.total, memory.available))
+        device = await asyncio.to_thread((await self._rooms.model.model()).room) if self._rooms.model.ready else 0
+        return list_bases(found, partial, use, Machine(memory.total, memory.available, device))
 
     async def pull(self, request: PullModel, tell: Tell) -> KnownBase:
         """Fetch a base in a process of its own and return its row.

@@ -12,12 +12,16 @@ import queue
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...schemas.errors import BaseMismatch, EngineError, ModelError, NightSchoolError
 from ...schemas.messages import EngineStatus
+from ..base.device import CPU, Device, Placement, place, telling_when_full
+from ..base.installed import sizes
+from ..base.memory import on_a_device, studying_on_a_device
+from ..base.numbers import Numbers
 from ..base.size import default_cut
 from ..paths import Home
 from ..settings import read_settings
@@ -39,13 +43,19 @@ PROVIDER = "local"
 
 @dataclass(frozen=True)
 class Model:
-    """What is loaded. Used in the model thread only, but for the fields that never change."""
+    """What is loaded. Used in the model thread only, but for the fields that never change.
+
+    Attributes:
+        speed: Of the device that computes.
+        placement: Which that is, and why where that must be told.
+    """
 
     base: LoadedBase
     provider: Provider
     chat: Chat
     cut: int
     speed: Speed
+    placement: Placement = field(default_factory=lambda: Placement(Device(CPU)))
 
     async def check(self) -> float:
         """Run the card's probe and return the measured distance in nats.
@@ -57,6 +67,27 @@ class Model:
         from ..base.halves import open_tail
 
         return await check_probe(self.base.card, self.provider, open_tail(self.base, self.cut))
+
+    def room(self) -> int:
+        """Return the bytes that another base might take of the device in place of this one; 0 on the CPU."""
+        device = self.placement.device
+        return 0 if device.is_cpu else device.free() + on_a_device(*sizes(self.base.folder))
+
+    def place_study(self, home: Home) -> tuple[Placement, Numbers]:
+        """Return where a study of this base computes beside this chat, and in which numbers. For any thread.
+
+        Raises:
+            DeviceFull: If the device that the settings name has not the room.
+        """
+        if self.placement.device.is_cpu:
+            return Placement(self.placement.device), self.speed.many
+        from ..base.speed import find_speed
+
+        needed = studying_on_a_device(*sizes(self.base.folder))
+        placement = place(read_settings(home).device, needed, f"A study of {self.base.card.name} beside the chat")
+        if placement.device == self.placement.device:
+            return placement, self.speed.many
+        return placement, find_speed(home.models, placement.device).many
 
 
 class ModelThread:
@@ -115,7 +146,8 @@ class ModelThread:
 
         def job(runner: asyncio.Runner) -> None:
             try:
-                done.set_result(runner.run(work(model)))
+                with telling_when_full(model.placement.device.name):
+                    done.set_result(runner.run(work(model)))
             except BaseException as error:  # noqa: BLE001 (it is raised again where the work was asked for)
                 done.set_exception(error)
 
@@ -146,7 +178,8 @@ class ModelThread:
                 reason = " ".join(str(error).split())[:200] or type(error).__name__
                 self._fail(EngineError(f"The base cannot be loaded ({reason}); see {self._home.logs / 'engine.log'}."))
                 return
-            self._say(EngineStatus(state="ready", base=model.base.card))
+            placed = model.placement
+            self._say(EngineStatus(state="ready", base=model.base.card, device=placed.device.name, note=placed.note))
             self._loaded.set_result(model)
             while True:
                 self._jobs.get()(runner)
@@ -160,13 +193,17 @@ class ModelThread:
         folder = prepare(self.spec, self._home, self._stage)
         use_all_cores()
         self._stage("Loading the model", None)
-        base, speed = load(folder), find_speed(self._home.models)
+        base = load(folder)
+        placed = place(read_settings(self._home).device, on_a_device(*sizes(folder)), base.card.name)
         kinds: list[ProviderKind] = self._plugins.collect("nightschool_providers")
         kind = next((kind for kind in kinds if kind.name == PROVIDER), None)
         if kind is None:
             raise ModelError(f"No plugin supplies the provider {PROVIDER!r}; reinstall Night School.")
         self._stage("Checking the model", None)
-        return await quickest(base, kind, speed, self._home.cache / "conversations")
+        with telling_when_full(placed.device.name):
+            speed = find_speed(self._home.models, placed.device)
+            shelf = self._home.cache / "conversations"
+            return replace(await quickest(base.on(placed.device.name), kind, speed, shelf), placement=placed)
 
     def _stage(self, stage: str, fraction: float | None) -> None:
         self._say(EngineStatus(state="waking", stage=stage, fraction=fraction))
@@ -189,21 +226,32 @@ async def quickest(base: LoadedBase, kind: ProviderKind, speed: Speed, shelf: Pa
         BaseMismatch: If not even the finest ones do: base and card do not belong together.
     """
     from ..base.halves import is_lean, is_packed, pack
-    from ..base.numbers import Numbers
-    from ..chat.chat import Chat
 
-    cut = default_cut(base.card.layers)
-    order = [base.computing_in(numbers) for numbers in (speed.order() if is_lean(base) else [Numbers.FP32])]
-    for kept in sorted(order, key=is_packed, reverse=True):
-        provider = kind.open(kept)
-        model = Model(kept, provider, Chat(kept, provider, cut, shelf), cut, speed)
+    # Stock modules are quick on a CPU in fp32 alone.
+    order = speed.order() if is_lean(base) or base.device != CPU else [Numbers.FP32]
+    for kept in sorted((base.computing_in(numbers) for numbers in order), key=is_packed, reverse=True):
         try:
-            await model.check()
+            model = await _checked(kept, kind, speed, shelf)
         except BaseMismatch as error:
             if kept.numbers is Numbers.FP32:
                 raise
             _log.info("%s in %s: %s", base.card.name, kept.numbers, error)
+            kept.kept.clear()  # there may be no room for both
         else:
             pack(kept)
             return model
     raise AssertionError("the order ends with the finest numbers")
+
+
+async def _checked(base: LoadedBase, kind: ProviderKind, speed: Speed, shelf: Path | None) -> Model:
+    """Return the model that computes in the numbers of ``base``.
+
+    Raises:
+        BaseMismatch: If that is not what the card says.
+    """
+    from ..chat.chat import Chat
+
+    cut, provider = default_cut(base.card.layers), kind.open(base)
+    model = Model(base, provider, Chat(base, provider, cut, shelf), cut, speed)
+    await model.check()
+    return model

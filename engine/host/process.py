@@ -17,7 +17,7 @@ import sys
 from typing import Any
 
 from ...schemas.errors import EngineError, NightSchoolError, ProtocolError
-from ...schemas.messages import EngineStatus, Event, GetStatus, Request, Shutdown, StateEvent
+from ...schemas.messages import EngineStatus, Event, GetStatus, NoticeEvent, Request, Shutdown, StateEvent
 from ..paths import Home, find_home
 from ..threads import share_cores
 from . import pipe
@@ -171,6 +171,8 @@ class Engine:
     def _set_status(self, status: EngineStatus) -> None:
         self._status = status
         self._tell(None, StateEvent(status=status))
+        if status.note:
+            self._tell(None, NoticeEvent(level="warning", text=status.note))
 
     def _tell(self, number: int | None, event: Event) -> None:
         self._write(pipe.dump_event(number, event))

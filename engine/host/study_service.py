@@ -9,7 +9,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ...schemas.errors import NightSchoolError, NothingToLearn, StudyRunning, UsageError
-from ...schemas.messages import CancelStudy, ForgetLesson, ListStudies, StartStudy, StudyEndedEvent, StudyEvent
+from ...schemas.messages import (
+    CancelStudy,
+    ForgetLesson,
+    ListStudies,
+    NoticeEvent,
+    StartStudy,
+    StudyEndedEvent,
+    StudyEvent,
+)
 from ...schemas.records import Lesson, LessonState, Study, StudyState, Version
 from .rooms import Rooms, Tell
 from .slot_service import settle_lessons
@@ -40,6 +48,7 @@ class StudyService:
             StudyRunning: If one is under way.
             NothingToLearn: If no approved lesson waits.
             BaseMismatch: If the slot learned on another base.
+            DeviceFull: If it has no room beside the chat, on the device that the settings name.
         """
         return await self._begin(lambda: self._prepare(request.slot))
 
@@ -119,6 +128,9 @@ class StudyService:
         rooms = self._rooms
         model = await rooms.model.model()
         _, adapter = rooms.voice(name, model.base.card)
+        placed, numbers = await asyncio.to_thread(model.place_study, rooms.home)
+        if placed.note:
+            rooms.broadcast(NoticeEvent(level="warning", text=placed.note))
         study = rooms.records.add_study(name, [lesson.id for lesson in (lessons or known)])
         job = StudyJob(
             study=study.id,
@@ -126,7 +138,8 @@ class StudyService:
             folder=rooms.home.studies / str(study.id),
             base=model.base.folder,
             cut=model.cut,
-            numbers=model.speed.many,
+            numbers=numbers,
+            device=placed.device.name,
             lessons=lessons,
             known=known,
             forgotten=list(forgotten),

@@ -20,6 +20,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ...schemas.errors import BaseMismatch, Damaged
+from ..base.device import CPU
 from ..base.halves import Tail
 from ..base.lora import Lora, Place
 from ..files import storage_errors, write_atomic
@@ -46,7 +47,7 @@ class Factors:
 
 @dataclass(frozen=True)
 class Adapter:
-    """Factors by place: ``(block of the whole model, "self_attn.q_proj")``; all of one rank."""
+    """Factors by place: ``(block of the whole model, "self_attn.q_proj")``; all of one rank, on the CPU."""
 
     factors: dict[Place, Factors]
 
@@ -135,7 +136,7 @@ def attach(tail: Tail, adapter: Adapter | None) -> dict[Place, Lora]:
     """Make a tail speak with an adapter (None: plainly), in place of what it spoke with before.
 
     Returns:
-        The updates that carry it, by place.
+        The updates that carry it, by place, on the tail's device.
 
     Raises:
         BaseMismatch: If the tail lacks a projection that the adapter is for; the tail is plain then.
@@ -150,16 +151,16 @@ def attach(tail: Tail, adapter: Adapter | None) -> dict[Place, Lora]:
                 f"The adapter is for a projection ({place[1]} of block {place[0]}) that this base does not have at "
                 "this cut; use the base it was learned on, or roll the slot back."
             )
-    loras = {place: Lora(factors.down, factors.up) for place, factors in adapter.factors.items()}
+    loras = {place: Lora(f.down, f.up).to(tail.device) for place, f in adapter.factors.items()}
     tail.carry(loras)
     return loras
 
 
 def detach(loras: dict[Place, Lora]) -> Adapter:
-    """Return what the updates have learned, scaled as they are, as an adapter of its own in fp32."""
+    """Return what the updates have learned, scaled as they are, as an adapter of its own."""
     return Adapter(
         {
-            place: Factors(lora.down.detach().float().clone(), lora.up.detach().float() * lora.scale)
+            place: Factors(lora.down.detach().to(CPU, copy=True), (lora.up.detach() * lora.scale).to(CPU))
             for place, lora in loras.items()
         }
     )

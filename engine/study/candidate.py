@@ -233,12 +233,13 @@ class Candidate:
         with torch.inference_mode():
             whole = self.tail.sequences([text.states for text in texts], [text.tokens for text in texts])
             for text, hidden in zip(texts, whole, strict=True):
-                mask = text.surprise < (self.recipe.taught_above if unsurprising else math.inf)
+                some = text.surprise < (self.recipe.taught_above if unsurprising else math.inf)
+                mask = some.to(self.tail.device)
                 kept.append(hidden[len(text.states) - len(text.targets) :][mask])
                 expected.append(text.expected[mask])
-                targets.append(text.targets[mask])
+                targets.append(text.targets[some].to(self.tail.device))
             distances, rises = [], []
-            stacked = (torch.split(torch.cat(some), HEAD_ROWS) for some in (kept, expected, targets))
+            stacked = (torch.split(torch.cat(rows), HEAD_ROWS) for rows in (kept, expected, targets))
             for now, then, wanted in zip(*stacked, strict=True):
                 ratio = log_softmax(self.tail.head(then).float(), dim=-1)
                 base = ratio.exp()

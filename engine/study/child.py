@@ -15,6 +15,7 @@ def main(job_file: str) -> int:
     """Run the study that a file describes and return the exit code."""
 
     def work(tell: Tell) -> Any:
+        from ..base.device import find_device, telling_when_full
         from ..host.plugins import PluginHost
         from ..threads import use_all_cores
         from .study import study
@@ -24,7 +25,9 @@ def main(job_file: str) -> int:
 
         use_all_cores()
         job = StudyJob.model_validate_json(Path(job_file).read_bytes())
-        return asyncio.run(study(job, PluginHost.load(), told)).model_dump(mode="json")
+        find_device(job.device)  # it was there when the study was asked for
+        with telling_when_full(job.device):
+            return asyncio.run(study(job, PluginHost.load(), told)).model_dump(mode="json")
 
     return be_child(work)
 

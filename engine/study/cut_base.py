@@ -36,6 +36,6 @@ class CutBase:
         local = next((kind for kind in kinds if kind.name == "local"), None)
         if local is None:
             raise PluginError("No plugin supplies the local provider; install Night School again.")
-        base = load(job.base, numbers=job.numbers)
+        base = load(job.base, numbers=job.numbers, device=job.device)
         trunk, tail = open_trunk(base, job.cut), open_tail(base, job.cut)
         return CutBase(base, local.open(base), trunk, tail, job.cut, job.system)

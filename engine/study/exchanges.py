@@ -28,11 +28,14 @@ class Exchanges:
         self._vocabulary: dict[int, str] = {}
 
     def of(self, steps: Sequence[Step]) -> Tensor | None:
-        """Return pairs ``(k, 2)`` of old and new tokens, -1: any other; equal steps give the very same tensor."""
+        """Return pairs ``(k, 2)`` of old and new tokens, -1: any other; equal steps give the very same tensor.
+
+        It lies where the base computes.
+        """
         key = "\n".join(step.model_dump_json() for step in steps)
         if key not in self._known:
             pairs = {**self._respelled(steps), **self._replaced(steps)}
-            self._known[key] = torch.tensor(list(pairs.items())) if pairs else None
+            self._known[key] = torch.tensor(list(pairs.items()), device=self._base.device) if pairs else None
         return self._known[key]
 
     def _replaced(self, steps: Sequence[Step]) -> dict[int, int]:

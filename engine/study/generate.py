@@ -74,7 +74,7 @@ class _Writer:
             self._begin()
             if not self._open:
                 continue
-            last = torch.tensor([reply.tokens[-1] for reply in self._open])
+            last = torch.tensor([reply.tokens[-1] for reply in self._open], device=self._trunk.device)
             hidden = self._tail.step(self._upper, self._trunk.step(self._lower, last))
             chosen: list[int] = self._tail.head(hidden).argmax(dim=-1).tolist()
             for row in reversed(range(len(chosen))):

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from ...schemas.records import Lesson, Record, StudyReport, StudyState
+from ..base.device import CPU
 from ..base.numbers import Numbers
 
 
@@ -20,6 +21,7 @@ class StudyJob(Record):
         base: The prepared folder of the base.
         cut: Blocks in the tail.
         numbers: What the base is computed in; dense, for it is differentiated.
+        device: Where it computes, as torch names it.
         lessons: To learn now.
         known: Learned before; they shall stay.
         forgotten: Learned before, and to be forgotten: the slot is trained anew, from nothing, on ``known`` alone.
@@ -34,6 +36,7 @@ class StudyJob(Record):
     base: Path
     cut: int
     numbers: Numbers = Numbers.FP32
+    device: str = CPU
     lessons: list[Lesson]
     known: list[Lesson] = Field(default_factory=list)
     forgotten: list[Lesson] = Field(default_factory=list)

@@ -18,7 +18,8 @@ from torch import Tensor
 from ..base.halves import Tail
 
 _PRODUCT = 256  # rows that pass the head at once
-_SLICE = 16  # rows whose losses are worked out at once: 3 MB of logits for 49,000 words
+_SLICE = 16  # rows whose losses are worked out at once on a CPU: 3 MB of logits for 49,000 words
+_WIDE_SLICE = 64  # elsewhere, where a step costs its launch
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ def _over_slices(tail: Tail, rows: Tensor, expected: Tensor | None, slice_loss: 
     ``slice_loss`` is given the numbers of the rows, their logits in fp32 and those at ``expected``; it gives loss and
     shown figure of each row, and the gradient of its logits.
     """
-    total, shown = rows.new_zeros(()), 0.0
+    total, shown = rows.new_zeros(()), [rows.new_zeros(())]
+    several = _SLICE if rows.is_cpu else _WIDE_SLICE
     gradients: list[Tensor] = []
     for start in range(0, len(rows), _PRODUCT):
         leaf = rows[start : start + _PRODUCT].detach().requires_grad_()
@@ -127,15 +129,16 @@ def _over_slices(tail: Tail, rows: Tensor, expected: Tensor | None, slice_loss: 
         with torch.no_grad():
             base = logits if expected is None else tail.head(expected[start : start + _PRODUCT])
             gradient = torch.empty_like(logits)
-            for first in range(0, len(leaf), _SLICE):
-                inner = slice(first, min(first + _SLICE, len(leaf)))
+            for first in range(0, len(leaf), several):
+                inner = slice(first, min(first + several, len(leaf)))
                 part = slice(start + inner.start, start + inner.stop)
                 loss, figure, gradient[inner] = slice_loss(part, logits[inner].float(), base[inner].float())
                 total += loss.sum()
-                shown += float(figure.sum())
+                shown.append(figure.sum())
         gradients += torch.autograd.grad(logits, leaf, gradient)
     gradient = torch.cat(gradients) if gradients else torch.zeros_like(rows)
-    return Loss(_Known.apply(rows, total, gradient), shown / max(1, len(rows)))  # type: ignore[no-untyped-call]
+    mean = sum(torch.stack(shown).tolist()) / max(1, len(rows))  # fetched once: a device is waited for at each look
+    return Loss(_Known.apply(rows, total, gradient), mean)  # type: ignore[no-untyped-call]
 
 
 class _Known(torch.autograd.Function):

@@ -27,6 +27,9 @@ HEAD_ROWS = 128
 class Prepared:
     """One example, ready for any number of steps. ``T`` input positions, the last ``n`` of them predict targets.
 
+    ``states``, ``expected`` and ``exchanges`` lie where the tail computes. All else is small and on the CPU, where what
+    a step looks at is decided.
+
     Attributes:
         part: What it is for.
         tokens: The ``T`` input tokens.
@@ -68,12 +71,10 @@ async def prepare_examples(
     tokens = [example.tokens[:-1] for example in examples]
     states = await provider.states(tokens, cut)
     with torch.no_grad():
-        hidden = tail.sequences([given.rows for given in states], tokens)
+        fed = [given.rows.to(tail.device) for given in states]
+        hidden = tail.sequences(fed, tokens)
         expected = [rows[example.start - 1 :] for example, rows in zip(examples, hidden, strict=True)]
-        targets = [
-            torch.tensor(example.tokens[example.start :], device=rows.device)
-            for example, rows in zip(examples, expected, strict=True)
-        ]
+        targets = [torch.tensor(example.tokens[example.start :]) for example in examples]
         surprises, unlikely = _judged(tail, expected, targets)
     taught = [
         _taught(example, surprise, other, taught_above)
@@ -84,32 +85,35 @@ async def prepare_examples(
         Prepared(
             part=example.part,
             tokens=example.tokens[:-1],
-            states=given.rows,
+            states=rows,
             targets=wanted,
-            expected=rows,
+            expected=wanted_rows,
             surprise=surprise,
             taught=mask,
             leads=_leads(mask),
             risky=_risky(example, triggers) & ~mask,
             exchanges=exchanges.of(example.steps) if exchanges is not None else None,
         )
-        for example, given, wanted, rows, surprise, mask in zip(
-            examples, states, targets, expected, surprises, taught, strict=True
+        for example, rows, wanted, wanted_rows, surprise, mask in zip(
+            examples, fed, targets, expected, surprises, taught, strict=True
         )
     ]
 
 
 def _judged(tail: Tail, rows: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    """Return for each example the negative log-probabilities of its targets, and which are not the likeliest."""
+    """Return for each example the negative log-probabilities of its targets, and which are not the likeliest.
+
+    Both, like the targets, on the CPU.
+    """
     lengths = [len(some) for some in targets]
     surprises, unlikely = [], []
     # Examples alone are too few rows for the head to be quick, and all at once too many for the memory.
     parts = (torch.split(torch.cat(list(some)), HEAD_ROWS) for some in (rows, targets))
     for part, wanted in zip(*parts, strict=True):
-        logits = tail.head(part).float()
+        logits, wanted = tail.head(part).float(), wanted.to(tail.device)
         surprises.append(torch.nn.functional.cross_entropy(logits, wanted, reduction="none"))
         unlikely.append(logits.argmax(dim=-1) != wanted)
-    return torch.split(torch.cat(surprises), lengths), torch.split(torch.cat(unlikely), lengths)
+    return torch.split(torch.cat(surprises).cpu(), lengths), torch.split(torch.cat(unlikely).cpu(), lengths)
 
 
 def _taught(example: Example, surprise: Tensor, unlikely: Tensor, taught_above: float) -> Tensor:

@@ -55,7 +55,7 @@ class LocalProvider:
         spoken = [index for index, tokens in enumerate(batch) if tokens]
         rows = trunk.sequences([batch[index] for index in spoken]) if spoken else []
         found = dict(zip(spoken, rows, strict=True))
-        like = rows[0] if rows else torch.empty(0)
+        like = rows[0] if rows else torch.empty(0, device=trunk.device)
         return [States(0, found.get(index, like.new_empty(0, self.base.width))) for index in range(len(batch))]
 
     def open(self, cut: int) -> Session:
@@ -123,7 +123,8 @@ class LocalSession:
         """Go on from tokens whose keys and values were held."""
         from ...engine.base.lean.stream import LeanCache
 
-        self._tokens, self._cache = list(tokens), LeanCache.of(self._cache.layers, len(tokens), held)
+        self._tokens = list(tokens)
+        self._cache = LeanCache.of(self._cache.layers, len(tokens), held, self._trunk.device)
 
     async def close(self) -> None:
         """Free the cache. Closing twice is harmless."""
@@ -135,8 +136,8 @@ class LocalSession:
         import torch
 
         if not tokens:
-            return torch.empty(0, self._card.width)
-        return self._trunk.extend(torch.tensor([tokens]), self._cache)[0]
+            return torch.empty(0, self._card.width, device=self._trunk.device)
+        return self._trunk.extend(torch.tensor([tokens], device=self._trunk.device), self._cache)[0]
 
 
 def _check(tokens: Sequence[int], position: int, card: BaseCard) -> None:

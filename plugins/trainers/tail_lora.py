@@ -118,11 +118,14 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], rows: Sequence[Tensor], re
 
     from ...engine.study.losses import Exchange, kept_loss, taught_loss
 
+    # What counts is decided on the CPU, and moved to where the tail computes at once.
+    device = tail.device
+    there = [row.to(device) for row in rows]
     hidden = tail.sequences([example.states for example in batch], [example.tokens for example in batch])
     chosen = torch.cat(
         [
             output[len(example.states) - len(example.targets) :][row]
-            for output, example, row in zip(hidden, batch, rows, strict=True)
+            for output, example, row in zip(hidden, batch, there, strict=True)
         ]
     )
 
@@ -130,21 +133,31 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], rows: Sequence[Tensor], re
         return torch.cat([values(example)[row] for example, row in zip(batch, rows, strict=True)])
 
     taught = gather(lambda e: e.taught)
+    teaching, keeping = taught.to(device), (~taught).to(device)
+    wanted = gather(lambda e: e.targets)[taught]
     weights = gather(lambda e: e.leads)[taught].float() * (1 - recipe.within) + recipe.within
-    teach = taught_loss(tail, chosen[taught], gather(lambda e: e.targets)[taught], weights, recipe.enough)
+    teach = taught_loss(tail, chosen[teaching], wanted.to(device), weights.to(device), recipe.enough)
     weights = gather(lambda e: _weights(e, recipe))[~taught]
     owner = torch.repeat_interleave(torch.arange(len(batch)), torch.tensor([len(row) for row in rows]))[~taught]
     owners: dict[int, list[int]] = {}
     for number, example in enumerate(batch):
         owners.setdefault(id(example.exchanges), []).append(number)
     exchanges = [
-        Exchange(pairs, torch.isin(owner, torch.tensor(numbers)))
+        Exchange(pairs, torch.isin(owner, torch.tensor(numbers)).to(device))
         for numbers in owners.values()
         if (pairs := batch[numbers[0]].exchanges) is not None
     ]
-    expected = gather(lambda e: e.expected)[~taught]
+    expected = torch.cat([example.expected[row] for example, row in zip(batch, there, strict=True)])
     near = torch.tensor([recipe.contrast_slack if e.part is Part.CONTRAST else 0.0 for e in batch])[owner]
-    keep = kept_loss(tail, chosen[~taught], expected, weights, reverse=recipe.reverse, slack=near, exchanges=exchanges)
+    keep = kept_loss(
+        tail,
+        chosen[keeping],
+        expected[keeping],
+        weights.to(device),
+        reverse=recipe.reverse,
+        slack=near.to(device),
+        exchanges=exchanges,
+    )
     return BatchLoss((teach.total + keep.total) / len(batch), teach.mean, keep.mean)
 
 

@@ -37,9 +37,23 @@ def test_what_the_user_wrote_beside_it_stays(home):
     assert home.config.read_text() == 'base = "new"\n# mine\n# more\n'
 
 
+@pytest.mark.parametrize("device", ["", "cpu", "mps", "cuda", "cuda:1"])
+def test_a_device_is_named_and_stays_when_the_base_is_changed(home, device):
+    home.root.mkdir()
+    home.config.write_text(f'device = "{device}"\n')
+    choose_base(home, "new")
+    assert read_settings(home) == Settings(base="new", device=device)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("base = ", "not TOML"), ("base = 3", "base: "), ("bse = 'x'", "bse: "), ("[base]\nx = 1", "base: ")],
+    [
+        ("base = ", "not TOML"),
+        ("base = 3", "base: "),
+        ("bse = 'x'", "bse: "),
+        ("[base]\nx = 1", "base: "),
+        ("device = 'gpu'", "none of cpu, mps, cuda"),
+    ],
 )
 def test_a_file_that_does_not_read_is_named_and_left_alone(home, text, said):
     home.root.mkdir()

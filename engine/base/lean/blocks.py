@@ -62,8 +62,8 @@ class Fused:
         plain = self.matrix(inputs.to(self.matrix.dtype))
         if not self._loras:
             return plain
-        if len(inputs) <= _FEW and not torch.is_grad_enabled():
-            # On a CPU small products cost 3 us each in fp32 and 18 in bf16, which at one token is most of their time.
+        if inputs.is_cpu and len(inputs) <= _FEW and not torch.is_grad_enabled():
+            # There small products cost 3 us each in fp32 and 18 in bf16, which at one token is most of their time.
             down, up = self._factors(torch.float32)
             return torch.addmm(plain.float(), linear(inputs.float(), down), up.t())
         down, up = self._factors(self.matrix.dtype)
@@ -144,6 +144,11 @@ class Blocks:
         for block in self.blocks:
             rows = block(rows, attention)
         return rows
+
+    @property
+    def device(self) -> torch.device:
+        """Where they compute."""
+        return self.rotary.device
 
     @property
     def nbytes(self) -> int:

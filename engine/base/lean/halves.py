@@ -27,6 +27,11 @@ class LeanTrunk:
         self._table = model.table
         self._blocks = model.part(0, len(model.blocks.blocks) - cut)
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._table.device
+
     @torch.no_grad()
     def sequences(self, batch: Sequence[Sequence[int]]) -> list[Tensor]:
         """Return the states ``(T, d)`` of whole sequences."""
@@ -61,7 +66,7 @@ class LeanTrunk:
         return self._blocks.nbytes
 
     def _embed(self, tokens: Sequence[int] | Tensor) -> Tensor:
-        return embedding(torch.as_tensor(tokens), self._table).float()
+        return embedding(torch.as_tensor(tokens, device=self.device), self._table).float()
 
 
 class LeanTail:
@@ -76,6 +81,11 @@ class LeanTail:
         self.first_layer = layers - cut
         self._blocks = model.part(layers - cut, layers)
         self._norm, self._head = model.norm, model.head
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._blocks.device
 
     def shapes(self) -> dict[Place, tuple[int, int]]:
         """Return ``(out, in)`` of every projection that can carry an update."""
@@ -165,7 +175,7 @@ def _groups(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]
 def _packed(
     blocks: Blocks, batch: Sequence[Tensor], tokens: Tokens | None, keep: Keep | None = None
 ) -> tuple[Tensor, Packing]:
-    packing = pack([len(rows) for rows in batch], tokens)
+    packing = pack([len(rows) for rows in batch], tokens, blocks.device)
     return blocks(packing.rows(batch), PackedAttention(blocks.shape, blocks.rotary, packing, keep)), packing
 
 
@@ -177,7 +187,7 @@ def _stream(blocks: Blocks, rows: Tensor, cache: LeanCache) -> Tensor:
 
 
 def _new_rows(blocks: Blocks, count: int, room: int) -> Rows:
-    return Rows.make(blocks.shape, len(blocks.blocks), count, room, blocks.dtype)
+    return Rows.make(blocks.shape, len(blocks.blocks), count, room, dtype=blocks.dtype, device=blocks.device)
 
 
 def _fill(

@@ -47,7 +47,12 @@ def matrix(weight: Tensor, bias: Tensor | None, numbers: Numbers) -> Matrix:
         return Int4.of(weight, bias)
     if numbers is Numbers.INT8 and fits8(weight):
         return Int8.of(weight, bias)
-    return Dense.of(weight, bias, torch.float32 if numbers is Numbers.FP32 else torch.bfloat16)
+    return Dense.of(weight, bias, dense_dtype(numbers))
+
+
+def dense_dtype(numbers: Numbers) -> torch.dtype:
+    """Return what is computed in between matrices of these numbers, and what those are kept in if they are dense."""
+    return {Numbers.FP32: torch.float32, Numbers.FP16: torch.float16}.get(numbers, torch.bfloat16)
 
 
 def restored(tensors: Mapping[str, Tensor]) -> Matrix:
@@ -65,8 +70,9 @@ def restored(tensors: Mapping[str, Tensor]) -> Matrix:
 
 
 _SOME, _MANY, _WIDE = 5, 128, 8192
-"""Rows between which a dense fp32 product is up to twice as quick with the weights first, and the most outputs for
-which that pays: what comes out lies column by column, and so many are slow to read. Measured without AVX-512."""
+"""Rows between which, on a CPU, a dense fp32 product is up to twice as quick with the weights first, and the most
+outputs for which that pays: what comes out lies column by column, and so many are slow to read. Measured without
+AVX-512."""
 
 
 class Dense:
@@ -76,6 +82,7 @@ class Dense:
         self._weight, self._bias = weight, bias
         self.dtype = weight.dtype
         self.nbytes = weight.nbytes
+        self._turns = weight.is_cpu and weight.dtype == torch.float32 and len(weight) <= _WIDE
 
     @staticmethod
     def of(weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Dense:
@@ -88,7 +95,7 @@ class Dense:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return ``(N, out)`` from ``(N, in)``."""
-        if self.dtype == torch.float32 and _SOME <= len(inputs) <= _MANY and len(self._weight) <= _WIDE:
+        if self._turns and _SOME <= len(inputs) <= _MANY:
             product = torch.mm(self._weight, inputs.t()).t()
             return product if self._bias is None else product + self._bias
         return torch.nn.functional.linear(inputs, self._weight, self._bias)

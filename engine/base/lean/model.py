@@ -13,7 +13,7 @@ from ....schemas.errors import ModelDamaged
 from ..numbers import Numbers
 from .attention import Rotary, Shape
 from .blocks import Block, Blocks
-from .matrices import Matrix, head_matrix
+from .matrices import Matrix, dense_dtype, head_matrix
 from .norm import Norm
 
 FAMILIES = frozenset({"llama", "qwen2", "qwen3", "mistral"})
@@ -42,21 +42,24 @@ class LeanModel:
     def of(config: Any, tensors: Mapping[str, Tensor], numbers: Numbers) -> LeanModel:
         """Build it from a transformers configuration and the tensors of a checkpoint, by their usual names.
 
+        It computes on the device of the tensors.
+
         Raises:
             ModelDamaged: If a tensor is missing.
         """
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         shape = Shape(config.num_attention_heads, config.num_key_value_heads, width, config.rms_norm_eps)
         try:
+            table = tensors[EMBEDDINGS]
             blocks = [
                 Block.of(tensors, number, _window(config, number), shape.eps, numbers)
                 for number in range(config.num_hidden_layers)
             ]
             return LeanModel(
-                Blocks(blocks, shape, _rotary(config), torch.float32 if numbers is Numbers.FP32 else torch.bfloat16),
-                tensors[EMBEDDINGS],
+                Blocks(blocks, shape, _rotary(config, table.device), dense_dtype(numbers)),
+                table,
                 Norm(tensors["model.norm.weight"], shape.eps),
-                head_matrix(head_weight(tensors), tensors.get("lm_head.bias"), numbers),
+                head_matrix(tensors.get(HEAD, table), tensors.get("lm_head.bias"), numbers),
             )
         except KeyError as error:
             raise ModelDamaged(f"The model lacks the tensor {error}; fetch or copy it again.") from error
@@ -72,11 +75,11 @@ def head_weight(tensors: Mapping[str, Tensor]) -> Tensor:
     return tensors[HEAD] if HEAD in tensors else tensors[EMBEDDINGS]
 
 
-def _rotary(config: Any) -> Rotary:
+def _rotary(config: Any, device: torch.device) -> Rotary:
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
     stock: Any = LlamaRotaryEmbedding(config)
-    return Rotary(stock.inv_freq, stock.attention_scaling)
+    return Rotary(stock.inv_freq.to(device), stock.attention_scaling)
 
 
 def _window(config: Any, number: int) -> int | None:

@@ -12,7 +12,7 @@ class Norm:
 
     def __init__(self, weight: Tensor, eps: float) -> None:
         self.weight, self.eps = weight.detach().float().clone(), eps  # a copy lets go of the file it was read from
-        self._eps = torch.full((1, 1), eps)
+        self._eps = torch.full((1, 1), eps, device=weight.device)
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Return ``(N, d)`` from ``(N, d)``, fp32."""

@@ -37,7 +37,7 @@ class Packing:
 
     @property
     def positions(self) -> Tensor:
-        """Position of each row in its sequence, ``(N,)`` int64."""
+        """Position of each row in its sequence, ``(N,)`` int64, on the CPU."""
         return torch.cat([torch.arange(self.starts[number], self.lengths[number]) for number in self.order])
 
     def rows(self, batch: Sequence[Tensor]) -> Tensor:
@@ -52,8 +52,13 @@ class Packing:
         return [rows.index_select(0, path) for path in self.paths]
 
 
-def pack(lengths: Sequence[int], tokens: Sequence[Sequence[int]] | None = None) -> Packing:
-    """Lay out sequences; with their ``tokens``, those that begin alike share the rows of that beginning."""
+def pack(
+    lengths: Sequence[int], tokens: Sequence[Sequence[int]] | None = None, device: torch.device | None = None
+) -> Packing:
+    """Lay out sequences; with their ``tokens``, those that begin alike share the rows of that beginning.
+
+    ``device``: where the rows are, and so the paths; None: on the CPU.
+    """
     order = in_order(len(lengths), tokens)
     starts, paths = [0] * len(order), [torch.empty(0, dtype=torch.int64)] * len(order)
     before, count = -1, 0
@@ -66,6 +71,8 @@ def pack(lengths: Sequence[int], tokens: Sequence[Sequence[int]] | None = None) 
         paths[number] = torch.cat([paths[before][:start], own]) if start else own
         count += len(own)
         before = number
+    if device is not None and any(starts):  # nobody else asks for them
+        paths = [path.to(device) for path in paths]
     return Packing(order, starts, list(lengths), paths)
 
 

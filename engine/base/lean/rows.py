@@ -7,23 +7,27 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from .attention import Keep, Layer, Rotary, Shape, prepared
 
 
 @dataclass
 class Rows:
-    """Keys and values of many streams of different lengths, ``(rows, key_heads, room, width)`` a block."""
+    """Keys and values of many streams of different lengths, ``(rows, key_heads, room, width)`` a block.
+
+    ``lengths`` are on the CPU, which plans by them.
+    """
 
     keys: list[Tensor]
     values: list[Tensor]
     lengths: Tensor
 
     @staticmethod
-    def make(shape: Shape, layers: int, rows: int, room: int, dtype: torch.dtype) -> Rows:
+    def make(shape: Shape, layers: int, rows: int, room: int, *, dtype: torch.dtype, device: torch.device) -> Rows:
         """Return empty streams with room for ``room`` tokens each."""
         size = (rows, shape.key_heads, room, shape.width)
-        keys, values = ([torch.zeros(size, dtype=dtype) for _ in range(layers)] for _ in range(2))
+        keys, values = ([torch.zeros(size, dtype=dtype, device=device) for _ in range(layers)] for _ in range(2))
         return Rows(keys, values, torch.zeros(rows, dtype=torch.int64))
 
     def move(self, source: int, target: int) -> None:
@@ -49,11 +53,13 @@ class RowsAttention:
 
     def __init__(self, shape: Shape, rotary: Rotary, rows: Rows, count: int) -> None:
         self._shape, self._rows = shape, rows
-        self._places = rows.lengths[:count]
-        self._turn = rotary.at(self._places, shape)
-        self._index = torch.arange(count)
-        self._total = int(self._places.max()) + 1
-        ahead = self._places[:, None] - torch.arange(self._total)[None]  # how far back a key lies
+        lengths, device = rows.lengths[:count], rotary.device
+        self._turn = rotary.at(lengths, shape)
+        self._total = int(lengths.max()) + 1
+        self._places = lengths.to(device)
+        self._index = torch.arange(count, device=device)
+        # How far back a key lies.
+        ahead = self._places[:, None] - torch.arange(self._total, device=device)[None]
         self._ahead = ahead[:, None, None]
 
     def __call__(self, layer: Layer, qkv: Tensor) -> Tensor:
@@ -64,10 +70,14 @@ class RowsAttention:
         keys, values = self._rows.keys[layer.number], self._rows.values[layer.number]
         keys[self._index, :, self._places] = key
         values[self._index, :, self._places] = value
-        grouped = query.reshape(count, self._shape.key_heads, -1, self._shape.width) * self._shape.width**-0.5
-        scores = torch.matmul(grouped, keys[:count, :, : self._total].transpose(-1, -2)).float()
         hidden = self._ahead < 0
         if layer.window is not None:
             hidden = hidden | (self._ahead >= layer.window)
+        grouped = query.reshape(count, self._shape.key_heads, -1, self._shape.width)
+        if not grouped.is_cpu:
+            held = keys[:count, :, : self._total], values[:count, :, : self._total]
+            return scaled_dot_product_attention(grouped, *held, attn_mask=~hidden).reshape(count, -1)
+        grouped = grouped * self._shape.width**-0.5
+        scores = torch.matmul(grouped, keys[:count, :, : self._total].transpose(-1, -2)).float()
         weights = scores.masked_fill_(hidden, float("-inf")).softmax(dim=-1).to(dtype)
         return torch.matmul(weights, values[:count, :, : self._total]).view(count, -1)

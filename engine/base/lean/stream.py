@@ -23,7 +23,7 @@ class LeanCache:
     length: int = 0
     pairs: list[Tensor] = field(default_factory=list)
 
-    def make_room(self, shape: Shape, tokens: int, dtype: torch.dtype) -> None:
+    def make_room(self, shape: Shape, tokens: int, dtype: torch.dtype, device: torch.device) -> None:
         """See to it that ``tokens`` more fit."""
         needed = self.length + tokens
         room = self.pairs[0].shape[2] if self.pairs else 0
@@ -32,7 +32,7 @@ class LeanCache:
         size = (2, shape.key_heads, max(needed, 2 * room, _ROOM), shape.width)
         # A tensor made in inference mode could not be written to outside of it, where the next turn may be computed.
         with torch.inference_mode(mode=False):
-            larger = [torch.empty(size, dtype=dtype) for _ in range(self.layers)]
+            larger = [torch.empty(size, dtype=dtype, device=device) for _ in range(self.layers)]
             for new, old in zip(larger, self.pairs, strict=False):
                 new[:, :, : self.length] = old[:, :, : self.length]
         self.pairs = larger
@@ -42,9 +42,9 @@ class LeanCache:
         return {"pairs": torch.stack([pair[:, :, : self.length] for pair in self.pairs])} if self.pairs else {}
 
     @staticmethod
-    def of(layers: int, length: int, held: Mapping[str, Tensor]) -> LeanCache:
-        """Return a cache that holds what another one of that length held."""
-        return LeanCache(layers, length, list(held["pairs"].unbind()) if held else [])
+    def of(layers: int, length: int, held: Mapping[str, Tensor], device: torch.device) -> LeanCache:
+        """Return a cache that holds on a device what another one of that length held, on whichever."""
+        return LeanCache(layers, length, list(held["pairs"].to(device).unbind()) if held else [])
 
     def get_seq_length(self) -> int:
         """Return how many tokens are held, as the stock caches say it."""
@@ -59,7 +59,7 @@ class StreamAttention:
     """The next tokens of one stream, appended to its cache. Call :meth:`done` after the last block."""
 
     def __init__(self, shape: Shape, rotary: Rotary, cache: LeanCache, tokens: int, dtype: torch.dtype) -> None:
-        cache.make_room(shape, tokens, dtype)
+        cache.make_room(shape, tokens, dtype, rotary.device)
         self._shape, self._cache, self._dtype, self._tokens = shape, cache, dtype, tokens
         self._start, self._stop = cache.length, cache.length + tokens
         self._turn = rotary.at(slice(self._start, self._stop), shape)
@@ -93,6 +93,6 @@ class StreamAttention:
         if self._tokens == 1:
             return None
         if window not in self._masks:
-            seen = seen_near(self._start - first, self._stop - first, window)
+            seen = seen_near(self._start - first, self._stop - first, window, self._turn.cos.device)
             self._masks[window] = seen.repeat(self._shape.heads // self._shape.key_heads, 1)
         return self._masks[window]

@@ -9,7 +9,8 @@ import pytest
 
 from nightschool.engine.base.catalog import DEFAULT, catalogue, source_of
 from nightschool.engine.base.families import FAMILIES
-from nightschool.engine.base.memory import at_4_bits, fit, largest_that_fits
+from nightschool.engine.base.memory import at_4_bits, fit, largest_that_fits, on_a_device
+from nightschool.engine.host.model_list import Machine
 from nightschool.schemas.models import Fit
 
 GB = 1_000_000_000
@@ -81,8 +82,15 @@ def test_whether_it_fits_follows_the_machine(memory, total, available, expected)
 
 def test_the_largest_that_fits_well_is_picked():
     open_ones = [row for row in catalogue() if not row.gated]
-    sixteen = largest_that_fits(open_ones, total=16 * GB, available=12 * GB)
+    sixteen = largest_that_fits(open_ones, Machine(16 * GB, 12 * GB).fit)
     assert sixteen is not None and sixteen.parameters > 7e9
-    small = largest_that_fits(open_ones, total=4 * GB, available=3 * GB)
+    small = largest_that_fits(open_ones, Machine(4 * GB, 3 * GB).fit)
     assert small is not None and 3e8 < small.parameters < 6e8
-    assert largest_that_fits(open_ones, total=1 * GB, available=1 * GB) is None
+    assert largest_that_fits(open_ones, Machine(1 * GB, 1 * GB).fit) is None
+
+
+def test_a_base_fits_well_where_a_device_has_room_for_it_whatever_the_machine_has():
+    eight = {"parameters": 8 * GB, "head": GB // 2}
+    needed = on_a_device(**eight)
+    assert Machine(8 * GB, 4 * GB, device=needed).fit(**eight) is Fit.WELL
+    assert Machine(8 * GB, 4 * GB, device=needed - 1).fit(**eight) is not Fit.WELL

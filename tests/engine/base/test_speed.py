@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from nightschool.engine.base import speed as speed_module
+from nightschool.engine.base.device import Device
 from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.base.speed import find_speed, probe
+from nightschool.tests.elsewhere import Elsewhere
 
 
 @pytest.mark.parametrize(
@@ -27,8 +30,28 @@ def test_what_many_rows_are_computed_in_is_dense():
 
 def test_it_is_found_once_for_a_machine(tmp_path, monkeypatch):
     found = find_speed(tmp_path)
-    monkeypatch.setattr(speed_module, "probe", lambda machine: pytest.fail("probed again"))
+    monkeypatch.setattr(speed_module, "probe", lambda machine, device: pytest.fail("probed again"))
     assert find_speed(tmp_path) == found
+
+
+@pytest.mark.parametrize(("numbers", "many"), [(Numbers.BF16, {"fp32", "bf16"}), (Numbers.FP16, {"fp32"})])
+def test_a_device_is_measured_in_what_it_offers_and_kept_beside_the_cpu(tmp_path, monkeypatch, numbers, many):
+    monkeypatch.setattr(speed_module, "_LARGE", 32)
+    here = find_speed(tmp_path)
+    with Elsewhere() as place:
+        device = Device(str(place), "Other", (Numbers.FP32, numbers), 10**9)
+        there = find_speed(tmp_path, device)
+        assert set(there.one_ms) == {"fp32", numbers}
+        assert set(there.many_ms) == many
+        monkeypatch.setattr(speed_module, "probe", lambda machine, device: pytest.fail("probed again"))
+        assert find_speed(tmp_path, device) == there
+    assert find_speed(tmp_path) == here
+
+
+def test_processors_of_one_name_with_other_units_are_two_machines(tmp_path, monkeypatch):
+    found = find_speed(tmp_path)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "OTHER")
+    assert find_speed(tmp_path).machine != found.machine
 
 
 @pytest.mark.parametrize("spoilt", ["", "{}", "not json"])

@@ -6,6 +6,9 @@ import asyncio
 
 import pytest
 
+from nightschool.engine.base.device import Device, Placement
+from nightschool.engine.base.numbers import Numbers
+from nightschool.engine.host.model_thread import Model
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import BaseMismatch, DiskFull, NothingToLearn, StudyRunning, UsageError
 from nightschool.schemas.records import LessonState, StudyReport, StudyState
@@ -226,6 +229,15 @@ async def test_a_study_rests_while_anybody_is_answered(desk, runner, wait_until)
     assert not runner.pace.resting
     runner.hold.set()
     await studying
+
+
+async def test_where_a_study_computes_is_said_where_it_is_not_where_the_chat_does(desk, runner, monkeypatch):
+    placed = Placement(Device("cpu"), "There is no room beside the chat, so the CPU computes.")
+    monkeypatch.setattr(Model, "place_study", lambda model, home: (placed, Numbers.BF16))
+    await teach(desk)
+    await study(desk)
+    assert (runner.jobs[-1].device, runner.jobs[-1].numbers) == ("cpu", Numbers.BF16)
+    assert [event.text for event in desk.events("notice")] == [placed.note]
 
 
 async def test_the_doctor_looks_at_everything(desk, runner):
