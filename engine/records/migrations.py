@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...schemas.errors import StorageError
 from ..files import sync_folder
-from .schema import CONVERSATIONS_OF_SLOT, FIRST_TABLES
+from .schema import CONVERSATIONS_OF_SLOT, FIRST_TABLES, REACH_OF_LESSONS
 
 APPLICATION_ID = 0x4E534348  # "NSCH" in the header of the file: this database is ours
 
@@ -31,6 +31,7 @@ class Migration:
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("The first tables", FIRST_TABLES),
     Migration("The conversations of a slot by time", CONVERSATIONS_OF_SLOT),
+    Migration("How far a lesson reaches, and whose evidence it rests on", REACH_OF_LESSONS),
 )
 
 
