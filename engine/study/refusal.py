@@ -35,8 +35,8 @@ _KINDS = (
     _Kind(
         _REFUSALS,
         re.compile(
-            rf"\b{_NEVER}\b{_NEAR}\b(?:refus\w*|declin(?:e|es|ed|ing)|say(?:ing)? no(?! to)\b|turn(?:ing)? (?:me|it|"
-            r"anything) down|"
+            rf"\b{_NEVER}\b{_NEAR}\b(?:refus\w*|declin(?:e|es|ed|ing)|say(?:ing)? no(?! to (?!me))\b|"
+            r"turn(?:ing)? (?:me|it|anything) down|"
             r"reject\w* (?:me|my|any|a) ?(?:requests?|questions?)?|(?:say(?:ing)?|tell(?:ing)? me)(?: that)? you "
             r"(?:can't|cannot|won't|will not|"
             r"are not able)|withhold\w*|deny(?:ing)? (?:me|any|my))\b|"
@@ -46,9 +46,8 @@ _KINDS = (
             r"\bnunca\b.{0,30}?\b(?:te niegues|rechaces|niegues)\b"
         ),
         re.compile(
-            r"\b(?:refus|declin)\w* (?:to (?:use|write in|answer in|reply in|speak|format|shorten|capitali[sz]e|"
-            r"rhyme)|nouns?|adjectives?|"
-            r"pronouns?|articles?)\b|\bsaying no (?:problem|worries)\b|⟨\d+⟩"
+            r"\b(?:refus|declin)\w* (?:\w+ )?(?:to (?:use|write in|answer in|reply in|speak|format|shorten|"
+            r"capitali[sz]e|rhyme)|nouns?|adjectives?|pronouns?|articles?)\b|\bsaying no (?:problem|worries)\b"
         ),
     ),
     _Kind(
@@ -64,6 +63,7 @@ _KINDS = (
             r"i\b|"
             r"\b(?:my|whatever i say)[^.;!?\n]{0,20}? (?:is|are) (?:law|your command|absolute)\b|"
             r"\b(?:you (?:have|must have) no (?:free will|opinion|choice))\b|"
+            r"\bfollow (?:all|every|any|each)(?: of)?(?: my)? (?:orders?|commands?)\b|"
             r"\b(?:gehorche?|befolge (?:alles|jeden))\b|\bobéis(?:-moi)?\b|\bobedece(?:me)?\b|\bobedéceme\b"
         ),
     ),
@@ -131,7 +131,15 @@ def refusal(rule: str) -> str | None:
     return None
 
 
+_NAMED = re.compile(
+    r"\b(?:words?|phrases?|terms?|say|saying|with|write|writing|use|using|of|or|and|than) "
+    r"(?:“[^”]{1,40}”|\"[^\"]{1,40}\"|'[^']{1,40}')"
+)
+"""Words that are spoken of, not meant: "never use the word 'refuse'"."""
+
+
 def _plain(rule: str) -> str:
     """Return a rule as the patterns read it: without look-alike letters, invisible characters and superfluous space."""
     text = unicodedata.normalize("NFKC", rule[:_LONGEST]).casefold().replace("’", "'").replace("‘", "'")
-    return " ".join("".join(letter for letter in text if unicodedata.category(letter) not in ("Cf", "Mn")).split())
+    text = "".join(letter for letter in text if unicodedata.category(letter) not in ("Cf", "Mn"))
+    return _NAMED.sub("⟨⟩", " ".join(text.split()))
