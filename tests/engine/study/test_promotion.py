@@ -4,6 +4,7 @@ import pytest
 
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.study import lessons
+from nightschool.engine.study.contracts import Finding
 from nightschool.engine.study.promotion import AGAIN, promoted, said_again, same_rule
 from nightschool.schemas.records import LessonState, Provenance, Scope, SignalKind
 
@@ -28,6 +29,25 @@ def test_only_what_is_meant_for_good_is_approved_unasked(said):
     ]
     assert all(draft.steps for draft in (good, here, once))
     assert here.reason != once.reason
+
+
+class Eager:
+    """A detector of somebody else that is sure of everything."""
+
+    name = "eager"
+
+    def find(self, prompt, reply, said):
+        return [Finding(SignalKind.RULE, "Answer in exactly two sentences.", 0.99)]
+
+
+def test_what_a_detector_does_not_say_is_for_good_waits_however_sure_it_is():
+    plugins = PluginHost()
+    for name in ("length", "layout"):
+        plugins.add_built_in(f"nightschool.plugins.rewriters.{name}")
+    plugins.collect = lambda hook: [Eager()] if "detectors" in hook else PluginHost.collect(plugins, hook)
+    (draft,) = lessons.find_corrections(plugins, "", "", "whatever")
+    assert draft.steps
+    assert (draft.scope, draft.state) == (Scope.REPLY, LessonState.PROPOSED)
 
 
 def test_what_only_says_how_a_reply_was_received_is_noted_and_no_lesson(said):
