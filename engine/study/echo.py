@@ -16,6 +16,8 @@ _AGAIN = re.compile(
     r"again)|"
     r"(?:again|once more) ?[,:]|i repeat\b|anders gefragt|je reformule|me explico)"
 )
+_GO_ON = re.compile(r"^(?:please )?(?:continue|go on|keep going|more|next|carry on)\b")
+_ANOTHER = frozenset({"another", "new", "additional", "next", "other", "further"})
 _MEAN = re.compile(r"\bi mean\b")
 _TALK = re.compile(r"\bi(?:'m| am) (?:talking|asking) about\b")
 _OPENING_WORDS = 2
@@ -49,6 +51,8 @@ def restates(turn: Turn) -> bool:
     first = turn.sentences[0].plain
     if _AGAIN.match(first) and not (turn.asked and _TALK.search(first)):
         return True
+    if _GO_ON.match(first):
+        return False
     whole = " ".join(sentence.text for sentence in turn.sentences)
     if _plain(whole) == _plain(turn.prompt) and len(_plain(whole).split()) >= 3:
         return True
@@ -62,13 +66,13 @@ def _narrows(prompt: str, sentence: str) -> bool:
     before, now = content_words(prompt), content_words(sentence)
     if not before or not before <= now or len(_plain(prompt).split()) < 3:
         return False
-    same_start = _frame(prompt) == _frame(sentence)
     added = now - before
+    if added & _ANOTHER or (len(before) < 2 and not _MEAN.search(sentence.lower()) and len(_plain(prompt).split()) < 4):
+        return False
+    same_start = _frame(prompt) == _frame(sentence)
     if not added:
         return same_start or len(before) >= 3
-    return (same_start or bool(_MEAN.search(sentence.lower())) or len(before) >= 3) and len(added) <= max(
-        4, 2 * len(before)
-    )
+    return (same_start or bool(_MEAN.search(sentence.lower()))) and len(added) <= max(4, 2 * len(before))
 
 
 def _frame(text: str) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ PREAMBLE = re.compile(
 
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _QUOTED_LINE = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
+_SCENE = re.compile(r"\bwrite (?:that|this|the|another) (?:scene|chapter)\b", re.IGNORECASE)
+_SHORT = 8
 _BREAK = re.compile(r":(?=\s)|\n[ \t]*\n")
 _NARRATION = re.compile(r"\*[^*\n]{3,200}\*")
 _WORK_ON = re.compile(
@@ -120,6 +122,12 @@ class Turn:
         return bool(self.reply.strip())
 
     @property
+    def first(self) -> tuple[Sentence, ...]:
+        """The sentences that speak of the reply, if any do: the first, and the second where the first is short."""
+        short = bool(self.sentences) and len(self.sentences[0].plain.split()) <= _SHORT
+        return tuple(s for s in self.sentences[: 2 if short else 1] if not s.after_task)
+
+    @property
     def words(self) -> int:
         """Number of words that the user says himself."""
         return sum(len(sentence.plain.split()) for sentence in self.sentences)
@@ -138,7 +146,7 @@ def read_turn(prompt: str, reply: str, said: str) -> Turn:
         sentences=_sentences(cut),
         pasted=pasted or len(said) > OWN_WORDS,
         asked=bool(re.search(r"\?[\s\"'”’)*_]*(?:[^.!?\n]{0,80}[.!]?)?\s*$", reply[-300:])),
-        role_play=bool(_ROLE_PLAY.search(text)) or bool(_ROLE_PLAY.search(prompt[:OWN_WORDS])),
+        role_play=bool(_ROLE_PLAY.search(text) or _SCENE.search(text)) or bool(_ROLE_PLAY.search(prompt[:OWN_WORDS])),
     )
 
 

@@ -12,7 +12,8 @@ from ...schemas.records import SignalKind
 _DOUBT = re.compile(
     r"^(?:are|r) (?:you|u) (?:really |quite |absolutely |100% )?(?:sure|certain|positive|serious)\b|^(?:really|"
     r"seriously|for real) ?[?!]|"
-    r"^is (?:that|this|it) (?:actually |really |even )?(?:true|right|correct|so|accurate|real|legit)\b|^is that "
+    r"^is (?:that|this|it) (?:actually |really |even )?(?:true|right|correct|so|accurate|real|"
+    r"legit)\b(?! (?:that|if|to|when|in|for|:|-))|^is that "
     r"(?:really|actually)\b|"
     r"^(?:where|how) (?:did|do) (?:you|u) (?:get|find|know|come up|read|arrive|figure|take)\b|"
     r"^(?:what(?:'s| is| are)|do you have|can you (?:give|name|show|cite)|any|got) (?:me )?(?:(?:a|the|your) "

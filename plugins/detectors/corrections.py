@@ -100,9 +100,10 @@ _FAULT = re.compile(
     r"give|list|translate|write)|forget|misquoted|reversed|inverted)\b"
 )
 _SHOULD = re.compile(
-    r"^(?:i think |i believe )?(?:it|they|there|he|she|that|this|its \w+|their \w+|the (?:\w++ ){1,3}|(?:\w++ "
+    r"^(?:i think |i believe )?(?:it|he|she|that|this|its \w+|their \w+|the (?:\w++ ){1,3}|(?:\w++ "
     r"){0,2}(?:format|name|title|answer|result|date|number)"
-    r"(?: \w+)?) ?(?:should(?:n't| not)?|must(?:n't| not)?|has to|have to|needs? to|is supposed to|are supposed to|"
+    r"(?: \w+)?) ?(?:should(?:n't| not)?|must(?:n't| not)?(?! be (?:some|a|around|in|the))|has to|have to|"
+    r"needs? to|is supposed to|are supposed to|"
     r"ought to) "
     r"(?:be|have|say|start|end|come|go|return|read|use|include|contain|look|take|show|not)\b"
 )
@@ -144,7 +145,7 @@ _NO_WISH = re.compile(
 _STYLE = re.compile(r"\btoo (?:long|short|wordy|formal|verbose|technical|complicated)\b")
 
 
-_OF_IT = re.compile(r"^(?:i think |i believe )?(?:it|they|there|its|that|this)\b")
+_OF_IT = re.compile(r"^(?:i think |i believe )?(?:it|its|that|this)\b")
 _LEAD = re.compile(r"^(?i:actually|but|well|no)\b[\s,]*")
 
 
@@ -158,13 +159,13 @@ class Corrections:
         turn = read_turn(prompt, reply, said)
         if not turn.answered or turn.role_play or restates(turn):
             return []
-        near = [sentence for sentence in turn.sentences[:3] if not sentence.after_task]
+        near = turn.first
         for sentence in near:
             if _NO_WISH.match(sentence.plain) or sentence.question or _STYLE.search(sentence.plain):
                 continue
             if _corrects(turn, sentence):
                 return [Finding(_WITH, sentence.text, 0.45)]
-        for sentence in near[:2]:
+        for sentence in near:
             if not sentence.question and _objects(turn, sentence):
                 beside = any(_ASKED_ELSE.search(other.plain) for other in near if other is not sentence)
                 return [Finding(_WITH if beside else _BARE, sentence.text, 0.45)]

@@ -66,7 +66,8 @@ _BARE_BETTER = re.compile(
     rf"\w+))?{_PLEASE}"
 )
 _LESS_THINGS = re.compile(
-    r"^(?:less|fewer|more|not so many|without (?:the|so many)) \w+(?: \w++){0,2}(?:[,.;] ?(?:less|more|fewer) \w+(?: "
+    r"^(?!more (?:like|of|on|about|with|ideas|examples|please)|\w+ \d)(?:less|fewer|more|not so many|without "
+    r"(?:the|so many)) \w+(?: \w++){0,2}(?:[,.;] ?(?:less|more|fewer) \w+(?: "
     r"\w++){0,2})?[\s.!]*$"
 )
 _AS_FORMAT = re.compile(
@@ -79,8 +80,8 @@ _AS_FORMAT = re.compile(
 )
 _SHORTHAND = re.compile(
     r"^(?:can you |could you |please |pls |just |give me (?:a |the )?|now )*(?:tl;?dr|eli\s?5|in a nutshell|"
-    r"elaborate|simplify|shorten|"
-    r"condense|expand|rephrase|reword|rewrite|paraphrase|dumb it down|be (?:more )?(?:concise|brief|specific|precise|"
+    r"elaborate(?=\W*$)|simplify(?=\W*$)|shorten(?=\W*$)|"
+    r"dumb it down|be (?:more )?(?:concise|brief|specific|precise|"
     r"detailed)|"
     r"explain (?:it )?like|keep it (?:short|simple|brief)|tone it down|try again but|explain (?:that |it |this "
     r")?(?:more |again|better|further|"
@@ -98,13 +99,15 @@ _FORMAL_REST = re.compile(
     r"rhymes?|like (?:i|you|a|an)\b|as if|simple|simply|short|brief\w*|"
     r"concise\w*|formal\w*|casual\w*|professional\w*|friendly|polite\w*|funny|terms|english|words?|emojis?|tone|"
     r"style|british|"
-    r"american|up to|a bit|a little|nice\w*|flow|detail\w*|into|out of it|so (?:that )?(?:a|my|it)|exciting|"
+    r"american|up to|a bit|a little|nice\w*|flow|detail\w*|into|out of it|exciting|"
     r"interesting|"
     rf"plain|natural\w*|catchy|personal|lower|first person|third person|present tense|past tense|active voice)\b"
 )
 _ALONE = re.compile(
     r"^(?:shorten|simplify|condense|rewrite|rephrase|reword|elaborate|re-?do|paraphrase|trim|tone|compress|reformat|"
-    r"restructure|soften|shrink|tighten|lengthen|expand)\b"
+    r"restructure|soften|shrink|tighten|lengthen|expand)\b(?=\W*$| (?:it|that|this|your|as|in|to|with|without|"
+    r"so|and|please|a bit|again|more|by|using|the (?:\w+ )?(?:sentence|paragraph|reply|answer|text|tone|"
+    r"ending|intro|introduction|response|part))\b)"
 )
 _SOUND = re.compile(
     r"^(?:(?:it|that|this|the \w+|your \w+|good but it|but it) )?(?:(?:needs?|has|have|should|must|ought|could) "
@@ -154,12 +157,29 @@ class Style:
     def find(self, prompt: str, reply: str, said: str) -> list[Finding]:
         """Return at most one finding: the first sentence that wants the reply in another form."""
         turn = read_turn(prompt, reply, said)
-        if not turn.answered or turn.role_play or turn.pasted or any(_stays(sentence) for sentence in turn.sentences):
+        if not turn.answered or turn.role_play or turn.pasted or turn.words > _LONG or _in_series(turn):
             return []
-        for sentence in turn.sentences[:3]:
-            if not sentence.after_task and _wants_form(turn, sentence):
+        if any(_stays(sentence) for sentence in turn.sentences):
+            return []
+        for sentence in turn.first:
+            if _wants_form(turn, sentence):
                 return [Finding(SignalKind.STYLE, sentence.text, 0.4)]
         return []
+
+
+_LONG = 30
+"""Words of a message beyond which it is more than a wish about form."""
+_MORE_ABOUT = re.compile(
+    r"\b(?:(?:details?|information|info|context|explanation|examples|depth|background) "
+    r"(?:on|about|of|for|related|regarding)|(?:elaborate|expand) (?:more )?on (?!that|this|it\b))\b"
+)
+"""Asks for more of the matter, which is the next question."""
+
+
+def _in_series(turn: Turn) -> bool:
+    """Whether the prompt began likewise: one text after another is worked on."""
+    begins = turn.sentences[0].plain.split()[:3] if turn.sentences else []
+    return len(begins) == 3 and turn.prompt.lower().split()[:3] == begins
 
 
 def _stays(sentence: Sentence) -> bool:
@@ -177,7 +197,7 @@ def _wants_form(turn: Turn, sentence: Sentence) -> bool:
     """Whether a sentence is about the form of the reply."""
     if _TOO.search(sentence.plain) or _OVER.search(sentence.plain):
         return not sentence.question
-    if sentence.question and _ASKS_WHAT.match(sentence.body):
+    if (sentence.question and _ASKS_WHAT.match(sentence.body)) or _MORE_ABOUT.search(sentence.body):
         return False
     clauses = [sentence.body, *re.split(r"[,;:] |\.\.+|\bbut\b", sentence.body)[1:3]]
     return any(_is_wish(turn, sentence, _asked(clause.strip())) for clause in clauses)
