@@ -207,7 +207,7 @@ def _left_alone(sentence: Sentence, bare: str, *, certain: bool, opens: bool) ->
     """Whether a sentence is a question or a quotation, or about something or somebody else."""
     plain = sentence.plain
     return bool(
-        re.fullmatch(r"⟨\d+⟩[.!?]*", plain)
+        re.fullmatch(r"⟨\d+⟩[.!?]*|\(.*\)", plain)  # a quotation, a stage direction
         or sentence.question
         or (plain.endswith("?") and not _lasting(plain))
         or (is_task(sentence) and not certain)

@@ -191,6 +191,7 @@ Rewrite this description and use the word "designed" whenever you make a claim.
 Include the correct answer for each question, as well as explanations for each answer.
 Stop using the double underscore in the css names!
 From now on, I will explain the project I have to do.
+(Remember: always respond with what YOU do, in the first person)
 Thank you for all your answers, I appreciate the information.
 Going forward, rule 5 is "item means all words in that list".
 Remember that Hope speaks very formally.
