@@ -26,8 +26,9 @@ from nightschool.engine.base.size import default_cut
 from nightschool.engine.chat.prompt import prompt_tokens
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.paths import find_home
+from nightschool.engine.study.draft import LessonDraft
 from nightschool.engine.study.job import StudyJob, StudyResult
-from nightschool.engine.study.lessons import LessonDraft, combine, find_corrections, lesson_from_edit
+from nightschool.engine.study.lessons import combine, find_corrections, lesson_from_edit
 from nightschool.engine.study.recipe import Recipe
 from nightschool.engine.study.study import study
 from nightschool.schemas.records import Lesson, LessonState, StudyState
@@ -97,7 +98,7 @@ def _correct(case: Case, scale: Scale, plugins: PluginHost) -> tuple[Lesson | No
         if case.mode in ("edit", "both"):
             found.append(lesson_from_edit(plugins, prompt, reply, rewrite(case.rewrite, reply)))
         if case.mode in ("say", "both"):
-            said = find_corrections(plugins, prompt, reply, case.say)
+            said = [draft for draft in find_corrections(plugins, prompt, reply, case.say) if draft.rule]
             together = combine(found[0], said[0]) if found and said else None
             found = [together] if together else [*found, *said]
         drafts += found

@@ -78,14 +78,41 @@ class SearchHit(Record):
 
 
 class SignalKind(StrEnum):
-    """A raw event in a chat (DESIGN section 1)."""
+    """A raw event in a chat (DESIGN section 1).
+
+    What the user says next is one of: ``CORRECTION`` (says what is wrong, or what it should be), ``CORRECT_BARE``
+    (only that it is wrong), ``REPHRASE`` (asks the same again), ``CLARIFY`` (doubts it), ``STYLE`` (wants this reply
+    in another form), ``RULE`` (says how replies shall be), ``PRAISE`` (is content), ``ACCEPT`` (wants it to go on).
+    """
 
     EDIT = "edit"
     CORRECTION = "correction"
+    CORRECT_BARE = "correct_bare"
+    REPHRASE = "rephrase"
+    CLARIFY = "clarify"
+    STYLE = "style"
     RULE = "rule"
+    PRAISE = "praise"
+    ACCEPT = "accept"
     REGENERATE = "regenerate"
     THUMB_UP = "thumb_up"
     THUMB_DOWN = "thumb_down"
+
+
+class Scope(StrEnum):
+    """How far a wish reaches: this reply, this conversation, or every conversation of the slot."""
+
+    REPLY = "reply"
+    CONVERSATION = "conversation"
+    SLOT = "slot"
+
+
+class Provenance(StrEnum):
+    """Whose evidence a lesson rests on: the user's words, the user's edit, or what was inferred from either."""
+
+    SAID = "said"
+    EDITED = "edited"
+    INFERRED = "inferred"
 
 
 class Signal(Record):
@@ -96,6 +123,7 @@ class Signal(Record):
     message: int
     kind: SignalKind
     text: str = Field(default="", description="The user's words, where there are any.")
+    scope: Scope | None = Field(default=None, description="How far the words reach; None where that was not asked.")
     lesson: int | None = None
     undone: bool = False
     created: float = 0.0
@@ -137,6 +165,8 @@ class Lesson(Record):
     steps: list[Step] = Field(default_factory=list, description="What to do to a reply; empty: not learnable yet.")
     when: str = Field(default="", description="Condition in the user's words; empty: every reply of the slot.")
     evidence: list[Evidence] = Field(default_factory=list)
+    scope: Scope = Field(default=Scope.SLOT, description="How far the user means it; only ``slot`` is studied unasked.")
+    provenance: Provenance = Field(default=Provenance.SAID, description="Whose evidence it rests on.")
     confidence: float = Field(default=1.0, ge=0.0, le=1.0)
     created: float = 0.0
     version: int | None = Field(default=None, description="Generation that first knew it.")

@@ -65,6 +65,8 @@ class Lessons:
                     steps=steps,
                     when=found.when,
                     evidence=found.evidence,
+                    scope=found.scope,
+                    provenance=found.provenance,
                     confidence=found.confidence,
                     reason=reason,
                     created=moment(found.created),

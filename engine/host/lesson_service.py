@@ -7,7 +7,7 @@ from typing import Any
 
 from ...schemas.errors import NotLearnable, UsageError
 from ...schemas.messages import ListLessons, UpdateLesson
-from ...schemas.records import Lesson, LessonState
+from ...schemas.records import Lesson, LessonState, Scope
 from ..study.lessons import lesson_from_rule
 from .rooms import Rooms, Tell
 
@@ -48,7 +48,7 @@ class LessonService:
             if not changes.get("steps", lesson.steps):
                 reason = changes.get("reason", lesson.reason)
                 raise NotLearnable(reason or f"This lesson has no form that can be taught; {_WAY_OUT}")
-            changes |= {"state": LessonState.APPROVED, "reason": "", "confidence": 1.0}
+            changes |= {"state": LessonState.APPROVED, "reason": "", "confidence": 1.0, "scope": Scope.SLOT}
         self._rooms.leave_studied(lesson.id)
         return self._rooms.records.update_lesson(lesson.id, **changes) if changes else lesson
 
@@ -66,6 +66,8 @@ class LessonService:
             "steps": draft.steps,
             "when": draft.when,
             "evidence": evidence,
+            "scope": draft.scope,
+            "provenance": draft.provenance,
             "confidence": draft.confidence,
             "state": state,
             "reason": draft.reason,

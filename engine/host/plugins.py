@@ -28,7 +28,13 @@ CHOOSE = "NIGHTSCHOOL_LOAD_PLUGINS"
 
 BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.providers.local",
-    "nightschool.plugins.detectors.explicit",
+    "nightschool.plugins.detectors.rules",
+    "nightschool.plugins.detectors.corrections",
+    "nightschool.plugins.detectors.rephrase",
+    "nightschool.plugins.detectors.style",
+    "nightschool.plugins.detectors.clarify",
+    "nightschool.plugins.detectors.praise",
+    "nightschool.plugins.detectors.other_languages",
     "nightschool.plugins.rewriters.opening",
     "nightschool.plugins.rewriters.closing",
     "nightschool.plugins.rewriters.ending",

@@ -14,7 +14,7 @@ from .slot_service import SlotService
 
 _log = logging.getLogger(__name__)
 
-CORRECTING = frozenset({SignalKind.EDIT, SignalKind.CORRECTION, SignalKind.THUMB_DOWN})
+CORRECTING = frozenset({SignalKind.EDIT, SignalKind.CORRECTION, SignalKind.CORRECT_BARE, SignalKind.THUMB_DOWN})
 LEAST_REPLIES = 12
 """Of each of the two generations that are compared."""
 CLEARLY = 1.5

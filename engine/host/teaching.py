@@ -1,7 +1,8 @@
 """From what happens in a chat to lessons in the database, also where the user edits a reply and says it as well.
 
 An edit and the words about it that ask for one thing become one lesson, supported by both signals: the words give rule
-and condition, the edit gives the exact form. Once one of the two is taken back, it is read again from the other.
+and condition, the edit gives the exact form. Once one of the two is taken back, it is read again from the other. What
+is said again, in this conversation or in another of the slot, supports the lesson that is there already.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 
 from ...schemas.messages import NoticeEvent
 from ...schemas.records import Lesson, LessonState, Message, Role, Signal, SignalKind
-from ..study.lessons import LessonDraft, combine, find_corrections, lesson_from_edit
+from ..study.draft import LessonDraft, settled
+from ..study.lessons import combine, find_corrections, lesson_from_edit
+from ..study.promotion import promoted, said_again, same_rule
 from .rooms import Rooms
 
 _log = logging.getLogger(__name__)
@@ -21,7 +24,7 @@ _log = logging.getLogger(__name__)
 OPEN = frozenset({LessonState.PROPOSED, LessonState.APPROVED})
 """States in which a lesson is not part of any version yet."""
 EVERY_MESSAGE = 100_000
-WORDS = frozenset({SignalKind.CORRECTION, SignalKind.RULE})
+WORDS = frozenset({SignalKind.CORRECTION, SignalKind.STYLE, SignalKind.RULE})
 
 
 # -- what the user says -----------------------------------------------------------------------------------------------
@@ -42,14 +45,33 @@ async def read_words(rooms: Rooms, history: Sequence[Message], text: str) -> lis
 
 def note_words(
     rooms: Rooms, slot: str, history: Sequence[Message], said: Message, drafts: Sequence[LessonDraft]
-) -> list[tuple[Signal, Lesson]]:
-    """Store what a message teaches, joined with the edit of the reply before it where both ask for one thing."""
-    noted = []
+) -> list[tuple[Signal, Lesson | None]]:
+    """Store what a message teaches, joined with the edit of the reply before it, or with what was said before."""
+    noted: list[tuple[Signal, Lesson | None]] = []
     for draft in drafts:
-        lesson = _join_edit(rooms, history, draft) or add_lesson(rooms, slot, draft)
-        signal = rooms.records.add_signal(said.id, draft.kind, draft.text, lesson.id)
+        lesson: Lesson | None = None
+        if draft.rule:
+            lesson = _join_edit(rooms, history, draft) or _join_said(rooms, slot, said, draft)
+            lesson = lesson or add_lesson(rooms, slot, draft)
+        number = None if lesson is None else lesson.id
+        signal = rooms.records.add_signal(said.id, draft.kind, draft.text, number, draft.scope)
         noted.append((signal, lesson))
     return noted
+
+
+def _join_said(rooms: Rooms, slot: str, said: Message, draft: LessonDraft) -> Lesson | None:
+    """Let a draft support an open lesson of the slot that asks for the same, if there is one."""
+    records, studied = rooms.records, rooms.studied()
+    for lesson in records.lessons(slot, OPEN):
+        if lesson.id in studied or not same_rule(lesson, draft):
+            continue
+        signals = records.signals_of_lesson(lesson.id)
+        if not signals or any(signal.kind is SignalKind.EDIT for signal in signals):
+            continue
+        elsewhere = any(signal.conversation != said.conversation for signal in signals)
+        again = said_again(_draft_of(signals[0], lesson), draft, elsewhere=elsewhere)
+        return records.update_lesson(lesson.id, **_fields(again))
+    return None
 
 
 def _join_edit(rooms: Rooms, history: Sequence[Message], said: LessonDraft) -> Lesson | None:
@@ -111,7 +133,7 @@ def take_back(rooms: Rooms, signal: Signal) -> Signal:
     with records.transaction():
         undone = records.undo_signal(signal.id)
         if signal.lesson is not None and not signal.undone:
-            reread(rooms, signal.conversation, signal.lesson)
+            reread(rooms, signal.lesson)
     return undone
 
 
@@ -122,36 +144,46 @@ def withdraw(rooms: Rooms, said: Message) -> None:
         taught = [s.lesson for s in records.signals(said.conversation) if s.message == said.id and s.lesson is not None]
         records.withdraw_message(said.id)
         for number in taught:
-            reread(rooms, said.conversation, number)
+            reread(rooms, number)
 
 
-def reread(rooms: Rooms, conversation: int, number: int) -> None:
+def reread(rooms: Rooms, number: int) -> None:
     """Read an open lesson again from the signals that still support it."""
     records = rooms.records
-    left = [s for s in records.signals(conversation) if s.lesson == number and not s.undone]
+    left = records.signals_of_lesson(number)
     if not left or records.lesson(number).state not in OPEN:
         return
-    history = records.messages(conversation, limit=EVERY_MESSAGE)
-    words = [_reread_words(rooms, history, signal) for signal in left if signal.kind in WORDS]
-    edits = [_reread_edit(rooms, history, signal) for signal in left if signal.kind is SignalKind.EDIT]
-    said = next((draft for draft in words if draft is not None), None)
-    draft = edits[-1] if edits else said
-    if edits and said is not None:
-        draft = combine(edits[-1], said) or said
+    words = [_reread_words(rooms, signal) for signal in left if signal.kind in WORDS]
+    edits = [_reread_edit(rooms, signal) for signal in left if signal.kind is SignalKind.EDIT]
+    draft = _said_in_all([draft for draft in words if draft is not None], len({s.conversation for s in left}) > 1)
+    if edits:
+        draft = (draft and combine(edits[-1], draft)) or draft or edits[-1]
     if draft is not None:
         shown = [evidence for edit in edits[:-1] for evidence in edit.evidence]
         records.update_lesson(number, **{**_fields(draft), "evidence": [*shown, *draft.evidence]})
 
 
-def _reread_words(rooms: Rooms, history: Sequence[Message], signal: Signal) -> LessonDraft | None:
+def _said_in_all(drafts: Sequence[LessonDraft], in_two_conversations: bool) -> LessonDraft | None:
+    """Return the one lesson of what was said several times."""
+    if not drafts:
+        return None
+    first, *others = drafts
+    for other in others:
+        first = said_again(first, other, elsewhere=False)
+    return promoted(first) if in_two_conversations else settled(first)
+
+
+def _reread_words(rooms: Rooms, signal: Signal) -> LessonDraft | None:
     message = rooms.records.message(signal.message)
+    history = rooms.records.messages(signal.conversation, limit=EVERY_MESSAGE)
     prompt, reply = last_exchange([other for other in history if other.id < message.id])
     drafts = find_corrections(rooms.plugins, prompt, reply, message.text)
-    return next((draft for draft in drafts if draft.text == signal.text), None)
+    return next((draft for draft in drafts if draft.rule and draft.text == signal.text), None)
 
 
-def _reread_edit(rooms: Rooms, history: Sequence[Message], signal: Signal) -> LessonDraft:
+def _reread_edit(rooms: Rooms, signal: Signal) -> LessonDraft:
     message = rooms.records.message(signal.message)
+    history = rooms.records.messages(signal.conversation, limit=EVERY_MESSAGE)
     return lesson_from_edit(rooms.plugins, _prompt_of(history, message), model_text(message), signal.text)
 
 
@@ -201,6 +233,8 @@ def _draft_of(signal: Signal, lesson: Lesson) -> LessonDraft:
         steps=lesson.steps,
         when=lesson.when,
         evidence=lesson.evidence,
+        scope=lesson.scope,
+        provenance=lesson.provenance,
         confidence=lesson.confidence,
         state=lesson.state,
         reason=lesson.reason,
@@ -213,6 +247,8 @@ def _fields(draft: LessonDraft) -> dict[str, Any]:
         "steps": draft.steps,
         "when": draft.when,
         "evidence": draft.evidence,
+        "scope": draft.scope,
+        "provenance": draft.provenance,
         "confidence": draft.confidence,
         "state": draft.state,
         "reason": draft.reason,

@@ -22,7 +22,9 @@ from ...schemas.records import (
     LessonState,
     Message,
     Night,
+    Provenance,
     Role,
+    Scope,
     SearchHit,
     Signal,
     SignalKind,
@@ -202,13 +204,24 @@ class Records:
 
     # -- signals ------------------------------------------------------------------------------------------------------
 
-    def add_signal(self, message: int, kind: SignalKind, text: str = "", lesson: int | None = None) -> Signal:
-        """Note an event on or in a message, with the lesson it gave, if any."""
-        return lessons.add_signal(self._db, message, kind, text, lesson)
+    def add_signal(
+        self,
+        message: int,
+        kind: SignalKind,
+        text: str = "",
+        lesson: int | None = None,
+        scope: Scope | None = None,
+    ) -> Signal:
+        """Note an event on or in a message, with the lesson it gave, if any, and how far the words reach."""
+        return lessons.add_signal(self._db, message, kind, text, lesson_number=lesson, scope=scope)
 
     def signals(self, conversation: int) -> list[Signal]:
         """Return the signals of a conversation, undone ones too, in order."""
         return lessons.signals(self._db, conversation)
+
+    def signals_of_lesson(self, lesson: int) -> list[Signal]:
+        """Return the signals that support a lesson, of all conversations that are not deleted, in order."""
+        return lessons.signals_of_lesson(self._db, lesson)
 
     def signal(self, signal: int) -> Signal:
         """Return one signal."""
@@ -240,6 +253,8 @@ class Records:
         steps: Sequence[Step] = (),
         when: str = "",
         evidence: Sequence[Evidence] = (),
+        scope: Scope = Scope.SLOT,
+        provenance: Provenance = Provenance.SAID,
         confidence: float = 1.0,
         reason: str = "",
         created: float | None = None,
@@ -257,6 +272,8 @@ class Records:
             steps=steps,
             when=when,
             evidence=evidence,
+            scope=scope,
+            provenance=provenance,
             confidence=confidence,
             reason=reason,
             created=created,

@@ -11,12 +11,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...schemas.errors import NotFound, UsageError
-from ...schemas.records import Evidence, Lesson, LessonState, Signal, SignalKind, Step
+from ...schemas.records import Evidence, Lesson, LessonState, Provenance, Scope, Signal, SignalKind, Step
 from . import conversations
 from .database import Database
 
-_SIGNALS = "SELECT id, conversation, message, kind, text, lesson, undone, created FROM signals"
-_LESSONS = 'SELECT id, slot, state, rule, steps, "when", evidence, confidence, created, version, reason FROM lessons'
+_SIGNALS = "SELECT id, conversation, message, kind, text, scope, lesson, undone, created FROM signals"
+_LESSONS = (
+    'SELECT id, slot, state, rule, steps, "when", evidence, scope, provenance, confidence, created, version, reason '
+    "FROM lessons"
+)
+_SUPPORT = (
+    f"{_SIGNALS} WHERE lesson = ? AND undone = 0 "  # noqa: S608 (the columns are ours)
+    "AND conversation IN (SELECT id FROM conversations WHERE deleted IS NULL)"
+)
 _THUMBS = {SignalKind.THUMB_UP: 1, SignalKind.THUMB_DOWN: -1}
 _FIXED = frozenset({"id", "slot", "created"})
 
@@ -24,7 +31,9 @@ _FIXED = frozenset({"id", "slot", "created"})
 # -- signals ----------------------------------------------------------------------------------------------------------
 
 
-def add_signal(db: Database, message: int, kind: SignalKind, text: str, lesson_number: int | None) -> Signal:
+def add_signal(
+    db: Database, message: int, kind: SignalKind, text: str, *, lesson_number: int | None, scope: Scope | None
+) -> Signal:
     """Note an event on or in a message."""
     with db.transaction():
         found = conversations.message(db, message)
@@ -36,6 +45,7 @@ def add_signal(db: Database, message: int, kind: SignalKind, text: str, lesson_n
             message=message,
             kind=kind.value,
             text=text,
+            scope=scope and scope.value,
             lesson=lesson_number,
             created=time.time(),
         )
@@ -46,6 +56,11 @@ def signals(db: Database, conversation: int) -> list[Signal]:
     """Return the signals of a conversation, undone ones too, in order."""
     conversations.conversation(db, conversation)
     return [_signal(db, row) for row in db.rows(f"{_SIGNALS} WHERE conversation = ? ORDER BY id", conversation)]
+
+
+def signals_of_lesson(db: Database, number: int) -> list[Signal]:
+    """Return the signals that support a lesson, in order: not undone, and of conversations that are not deleted."""
+    return [_signal(db, row) for row in db.rows(f"{_SUPPORT} ORDER BY id", number)]
 
 
 def signal(db: Database, number: int) -> Signal:
@@ -130,6 +145,8 @@ def add_lesson(
     steps: Sequence[Step],
     when: str,
     evidence: Sequence[Evidence],
+    scope: Scope,
+    provenance: Provenance,
     confidence: float,
     reason: str,
     created: float | None,
@@ -144,6 +161,8 @@ def add_lesson(
             "steps": list(steps),
             "when": when,
             "evidence": list(evidence),
+            "scope": scope,
+            "provenance": provenance,
             "confidence": confidence,
             "created": time.time() if created is None else created,
             "reason": reason,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...schemas.errors import StorageError
 from ..files import sync_folder
-from .schema import CONVERSATIONS_OF_SLOT, FIRST_TABLES, NIGHTS, ORIGINS
+from .schema import CONVERSATIONS_OF_SLOT, FIRST_TABLES, NIGHTS, ORIGINS, REACH_OF_LESSONS
 
 APPLICATION_ID = 0x4E534348  # "NSCH" in the header of the file: this database is ours
 
@@ -33,6 +33,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("The conversations of a slot by time", CONVERSATIONS_OF_SLOT),
     Migration("The nights", NIGHTS),
     Migration("Where conversations were imported from", ORIGINS),
+    Migration("How far a lesson reaches, and whose evidence it rests on", REACH_OF_LESSONS),
 )
 
 

@@ -15,17 +15,19 @@ _USE = """
         SELECT (
             SELECT max(before.id) FROM messages AS before
             WHERE before.conversation = signals.conversation AND before.id < signals.message AND before.role = ?
-        ) FROM signals WHERE undone = 0 AND kind = ?
+        ) FROM signals WHERE undone = 0 AND kind IN (?, ?)
     ) AS corrected ON corrected.reply = messages.id
     WHERE conversations.slot = ? AND messages.role = ? AND messages.version IS NOT NULL
     GROUP BY messages.version ORDER BY messages.version
 """
 _ON_REPLY = (SignalKind.EDIT, SignalKind.REGENERATE, SignalKind.THUMB_DOWN)
-"""Made on the reply itself; a correction in words is made on what the user says next."""
+_IN_WORDS = (SignalKind.CORRECTION, SignalKind.CORRECT_BARE)
+"""Made not on the reply itself but on what the user says next."""
 
 
 def use(db: Database, slot: str) -> list[GenerationUse]:
     """Return for each generation that answered how many replies it gave, and how many of them were corrected."""
-    kinds = (kind.value for kind in _ON_REPLY)
-    rows = db.rows(_USE, *kinds, Role.ASSISTANT.value, SignalKind.CORRECTION.value, slot, Role.ASSISTANT.value)
+    assistant = Role.ASSISTANT.value
+    on_reply, in_words = ([kind.value for kind in kinds] for kinds in (_ON_REPLY, _IN_WORDS))
+    rows = db.rows(_USE, *on_reply, assistant, *in_words, slot, assistant)
     return [db.record(GenerationUse, dict(row)) for row in rows]

@@ -101,6 +101,21 @@ ORIGINS: tuple[str, ...] = (
     "ALTER TABLE messages ADD COLUMN source_id TEXT",
 )
 
+# Where a lesson came from a correction of one reply and was not approved, nobody said that it was meant for more.
+REACH_OF_LESSONS: tuple[str, ...] = (
+    "ALTER TABLE lessons ADD COLUMN scope TEXT NOT NULL DEFAULT 'slot'",
+    "ALTER TABLE lessons ADD COLUMN provenance TEXT NOT NULL DEFAULT 'said'",
+    "ALTER TABLE signals ADD COLUMN scope TEXT",
+    """
+    UPDATE lessons SET provenance = 'edited'
+    WHERE id IN (SELECT lesson FROM signals WHERE kind = 'edit' AND undone = 0)
+    """,
+    """
+    UPDATE lessons SET scope = 'reply'
+    WHERE state = 'proposed' AND id IN (SELECT lesson FROM signals WHERE kind = 'correction' AND undone = 0)
+    """,
+)
+
 # A slot that was seldom used, and long ago, is listed without looking at every conversation since.
 CONVERSATIONS_OF_SLOT: tuple[str, ...] = (
     "CREATE INDEX conversations_of_slot ON conversations (slot, updated DESC, id DESC) WHERE deleted IS NULL",

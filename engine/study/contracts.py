@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from ...schemas.records import CurvePoint, GateResult, SignalKind
+from ...schemas.records import CurvePoint, GateResult, Provenance, Scope, SignalKind
 
 if TYPE_CHECKING:
     from ..slots.adapter import Adapter
@@ -19,17 +19,23 @@ Args = dict[str, Any]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in the user's words that may teach.
+    """Something in the user's words that may teach, or that says how the reply before was received.
 
     Attributes:
-        kind: ``CORRECTION`` (of the reply before) or ``RULE`` (for every reply from now on).
+        kind: One of those that are said: ``RULE``, ``STYLE``, ``CORRECTION``, ``CORRECT_BARE``, ``REPHRASE``,
+            ``CLARIFY``, ``PRAISE``, ``ACCEPT``. The first three may become lessons, the others are only noted.
         rule: What is asked, as a sentence in the user's own words.
-        confidence: 0..1 that the user wants it for good; below 0.5 it is only proposed, never studied unasked.
+        confidence: 0..1 that this is what the user means; below 0.5 a lesson is only proposed, never studied unasked.
+        scope: How far the user means it to reach. Only ``SLOT`` is studied unasked; what reaches less far is proposed
+            until it is said again in another conversation, or approved.
+        provenance: ``SAID``, or ``INFERRED`` where a detector concludes it from something else than a request.
     """
 
     kind: SignalKind
     rule: str
     confidence: float
+    scope: Scope = Scope.REPLY
+    provenance: Provenance = Provenance.SAID
 
 
 class Detector(Protocol):

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...schemas.records import Evidence, LessonState, SignalKind, Step
+from ...schemas.records import Evidence, LessonState, Provenance, Scope, SignalKind, Step
 from . import compose
-from .contracts import Detector, Rewriter
+from .contracts import Detector, Finding, Rewriter
+from .draft import MAYBE_HERE, MAYBE_ONCE, SURE, TEACHING, LessonDraft, settled
 from .prose import WORD
+from .refusal import refusal
 from .wording import FILLER, split_condition
 
 if TYPE_CHECKING:
     from ..host.plugins import PluginHost
-
-SURE = 0.5
-"""From this confidence on a lesson is studied without being asked for."""
 
 _NO_FORM = "Night School can't teach this yet: edit a reply the way you want it, and it learns from that."
 _NOT_STYLE = (
@@ -30,41 +29,40 @@ _NOT_STYLE = (
 _UNCLEAR = "This edit rewords too much to find a rule in it: say the rule in a sentence, or edit less of the reply."
 _LOOKS_LIKE_CONTENT = "This may be about this one reply: approve it if every reply should be so."
 _GUESSED = "Night School reads it as: {rule} Approve it if that is right, or edit the rule."
-_MAYBE_ONCE = "This may have been meant for one reply: approve it if it is for good."
-_UNSAFE = "Rules that take away judgement or safety are not taught; say how to answer, not what to allow."
-
-
-@dataclass(frozen=True)
-class LessonDraft:
-    """A lesson before it has a number and a slot. ``text`` is the user's own words or edited reply."""
-
-    kind: SignalKind
-    text: str
-    rule: str
-    steps: list[Step] = field(default_factory=list)
-    when: str = ""
-    evidence: list[Evidence] = field(default_factory=list)
-    confidence: float = 0.0
-    state: LessonState = LessonState.PROPOSED
-    reason: str = ""
 
 
 def find_corrections(plugins: PluginHost, prompt: str, reply: str, said: str) -> list[LessonDraft]:
-    """Return what the user's next message teaches; ``prompt`` and ``reply`` are empty at the first turn."""
+    """Return what the user's next message teaches or says of the reply; both are empty at the first turn.
+
+    A draft without a rule is a signal to be noted: praise, doubt, or a correction of content, which is about one reply.
+    """
     drafts: list[LessonDraft] = []
     detectors: list[Detector] = plugins.collect("nightschool_detectors")
     for detector in detectors:
         for finding in detector.find(prompt, reply, said):
-            draft = lesson_from_rule(plugins, finding.rule)
-            evidence = [Evidence(prompt=prompt, before=reply, said=said)]
-            draft = replace(draft, kind=finding.kind, text=finding.rule, evidence=evidence)
-            if draft.state is not LessonState.REJECTED:
-                sure = min(finding.confidence, draft.confidence) if draft.steps else finding.confidence
-                once = draft.steps and not draft.reason and finding.confidence < SURE
-                draft = _settled(replace(draft, confidence=sure, reason=_MAYBE_ONCE if once else draft.reason))
-            if all(draft.rule != other.rule for other in drafts):
+            draft = _draft_of(plugins, finding, Evidence(prompt=prompt, before=reply, said=said))
+            if all((draft.text, bool(draft.rule)) != (other.text, bool(other.rule)) for other in drafts):
                 drafts.append(draft)
     return drafts
+
+
+def _draft_of(plugins: PluginHost, finding: Finding, evidence: Evidence) -> LessonDraft:
+    """Return what one finding teaches: for good, for once, or nothing by itself."""
+    noted = LessonDraft(finding.kind, finding.rule, "", scope=finding.scope, confidence=finding.confidence)
+    if finding.kind not in TEACHING:
+        return noted
+    draft = lesson_from_rule(plugins, finding.rule)
+    draft = replace(draft, kind=finding.kind, text=finding.rule, evidence=[evidence], scope=finding.scope)
+    draft = replace(draft, provenance=finding.provenance)
+    if draft.state is LessonState.REJECTED:
+        return draft
+    if not draft.steps and finding.kind is not SignalKind.RULE:
+        return noted
+    sure = min(finding.confidence, draft.confidence) if draft.steps else finding.confidence
+    reason = draft.reason
+    if draft.steps and not reason and (finding.scope is not Scope.SLOT or finding.confidence < SURE):
+        reason = MAYBE_HERE if finding.scope is Scope.CONVERSATION else MAYBE_ONCE
+    return settled(replace(draft, confidence=sure, reason=reason))
 
 
 def lesson_from_edit(plugins: PluginHost, prompt: str, before: str, after: str) -> LessonDraft:
@@ -76,11 +74,11 @@ def lesson_from_edits(plugins: PluginHost, edits: Sequence[tuple[str, str, str]]
     """Return what several edits made for one rule teach; each is (prompt, before, after)."""
     rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
     evidence = [Evidence(prompt=prompt, before=before, after=after) for prompt, before, after in edits]
-    draft = LessonDraft(SignalKind.EDIT, edits[-1][2], "", evidence=evidence)
+    draft = LessonDraft(SignalKind.EDIT, edits[-1][2], "", evidence=evidence, provenance=Provenance.EDITED)
     found = compose.explain_all(rewriters, [(before, after) for _, before, after in edits])
     if found is None and (guess := compose.guess(rewriters, edits[-1][1], edits[-1][2])):
         rule = compose.say(rewriters, guess)
-        return replace(draft, rule=rule, steps=guess, confidence=0.4, reason=_LOOKS_LIKE_CONTENT)
+        return replace(draft, rule=rule, steps=guess, scope=Scope.REPLY, confidence=0.4, reason=_LOOKS_LIKE_CONTENT)
     if found is None:
         return replace(draft, rule="Answer as in the edited reply.", reason=_UNCLEAR)
     if not found.steps:
@@ -91,15 +89,17 @@ def lesson_from_edits(plugins: PluginHost, edits: Sequence[tuple[str, str, str]]
         return replace(draft, rule=compose.say(rewriters, found.steps), reason=_NOT_STYLE)
     draft = replace(draft, rule=compose.say(rewriters, steps), steps=steps, confidence=found.confidence)
     if len(edits) == 1 and any(_about_this_reply(step, edits[0][0], edits[0][1]) for step in steps):
-        draft = replace(draft, confidence=min(draft.confidence, 0.4), reason=_LOOKS_LIKE_CONTENT)
-    return _settled(draft)
+        sure = min(draft.confidence, 0.4)
+        draft = replace(draft, scope=Scope.REPLY, confidence=sure, reason=_LOOKS_LIKE_CONTENT)
+    return settled(draft)
 
 
 def lesson_from_rule(plugins: PluginHost, rule: str) -> LessonDraft:
     """Return what a rule in words asks for."""
     draft = LessonDraft(SignalKind.RULE, rule, rule.strip())
-    if _UNSAFE_RULE.search(" ".join(rule.lower().replace("’", "'").split())):
-        return replace(draft, state=LessonState.REJECTED, reason=_UNSAFE)
+    refused = refusal(rule)
+    if refused is not None:
+        return replace(draft, state=LessonState.REJECTED, reason=refused)
     when, rest = split_condition(rule)
     rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
     steps: list[Step] = []
@@ -115,7 +115,7 @@ def lesson_from_rule(plugins: PluginHost, rule: str) -> LessonDraft:
     said = compose.say(rewriters, steps)
     if guessed or _names_no_words(steps, rest):
         draft = replace(draft, reason=_GUESSED.format(rule=said))
-    return _settled(draft)
+    return settled(draft)
 
 
 def combine(edit: LessonDraft, said: LessonDraft) -> LessonDraft | None:
@@ -133,22 +133,11 @@ def combine(edit: LessonDraft, said: LessonDraft) -> LessonDraft | None:
     steps = [*edit.steps, *(step for step in said.steps if step.rewriter not in shown)]
     evidence = [Evidence(prompt=e.prompt, before=e.before, after=e.after, said=said.text) for e in edit.evidence]
     confidence = max(edit.confidence, said.confidence)
-    return _settled(replace(said, steps=steps, evidence=evidence, confidence=confidence, reason=""))
+    scope = Scope.SLOT if Scope.SLOT in (edit.scope, said.scope) else said.scope
+    both_say = replace(said, steps=steps, evidence=evidence, confidence=confidence, reason="")
+    return settled(replace(both_say, scope=scope, provenance=Provenance.EDITED))
 
 
-_UNSAFE_RULE = re.compile(
-    r"\b(?:never|don't|do not|stop|no longer|no|without)\b[^.;]{0,25}\b(?:refus\w*|declin\w*|warn\w* "
-    r"(?:me )?about|(?:safety|ethical|moral) \w+|disclaimers? about safety)\b"
-    r"|\b(?:always|never fail to|must|blindly)\b[^.;]{0,15}\b(?:obey|comply|do (?:whatever|anything|"
-    r"everything)|agree with (?:me|everything))\b"
-    r"|\bobey\b[^.;]{0,20}\b(?:everything|all|any|whatever|me|every)\b"
-    r"|\b(?:ignore|disregard|forget|bypass|disable|turn off|override|drop)\b[^.;]{0,30}\b(?:safety|"
-    r"guidelines|safeguards|ethic\w*|moral\w*|restrictions|polic(?:y|ies)|filters?|limitations|rules|"
-    r"instructions)\b"
-    r"|\b(?:no|without(?: any)?|zero) (?:restrictions|safeguards|censorship|filters?|ethics|moral\w*)\b|"
-    r"\buncensored\b|\bjailbr\w+\b|\banswer (?:any|every|all)thing[^.;]{0,20}(?:illegal|harmful|"
-    r"dangerous)\b|\bdo anything now\b"
-)
 _COMMON = (
     "the and for you your that this with are was not but what how why who when where can could would from "
     "about into have has had will its it's is to of in on at a an or as by be do does i me my we they more "
@@ -163,13 +152,6 @@ def _general(rewriters: Sequence[Rewriter], step: Step) -> Step:
     rewriter = next(rewriter for rewriter in rewriters if rewriter.name == step.rewriter)
     args = rewriter.common([step.args])
     return step if args is None else Step(rewriter=step.rewriter, args=args)
-
-
-def _settled(draft: LessonDraft) -> LessonDraft:
-    """Return the draft approved where it is sure and has a form, else proposed."""
-    if draft.steps and draft.confidence >= SURE:
-        return replace(draft, state=LessonState.APPROVED)
-    return replace(draft, state=LessonState.PROPOSED)
 
 
 def _swaps_content(step: Step, before: str, after: str) -> bool:

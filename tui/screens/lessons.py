@@ -14,7 +14,7 @@ from textual.widgets.option_list import Option
 
 from ...schemas.errors import NightSchoolError
 from ...schemas.messages import ListLessons, UpdateLesson
-from ...schemas.records import Evidence, Lesson, LessonState
+from ...schemas.records import Evidence, Lesson, LessonState, Provenance, Scope
 from ..keys import bindings_of
 from ..safe_text import one_line, safe
 
@@ -163,6 +163,18 @@ class LessonsScreen(ModalScreen[None]):
         self.dismiss(None)
 
 
+_ORIGIN = {
+    Provenance.SAID: "you said it",
+    Provenance.EDITED: "from your edit",
+    Provenance.INFERRED: "inferred from what you said",
+}
+_REACH = {
+    Scope.REPLY: "about one reply, as far as it says",
+    Scope.CONVERSATION: "for one conversation, as far as it says",
+    Scope.SLOT: "for all conversations of the slot",
+}
+
+
 def in_full(lesson: Lesson) -> Content:
     """Return all that is known of a lesson."""
     parts = [Content.styled(one_line(lesson.rule or "(no rule could be read)", 600), "bold")]
@@ -172,6 +184,7 @@ def in_full(lesson: Lesson) -> Content:
         parts.append(Content.styled(f"done by: {', '.join(one_line(s.rewriter, 40) for s in lesson.steps)}", "$accent"))
     else:
         parts.append(Content.styled("It cannot be learned in this form; say it in other words with e.", "$warning"))
+    parts.append(Content.styled(f"{_ORIGIN[lesson.provenance]} · {_REACH[lesson.scope]}", "$foreground-muted"))
     if lesson.reason:
         parts.append(Content.styled(one_line(lesson.reason, 600), "$warning"))
     if lesson.version is not None:

@@ -32,6 +32,13 @@ def lesson_mark(signal: Signal, lesson: Lesson | None) -> Content:
             SignalKind.THUMB_DOWN: "▼ bad reply",
             SignalKind.EDIT: "✎ edited",
             SignalKind.REGENERATE: "↻ answered again",
+            SignalKind.PRAISE: "▲ welcome",
+            SignalKind.ACCEPT: "▲ goes on",
+            SignalKind.REPHRASE: "▼ asked again",
+            SignalKind.CLARIFY: "▽ doubted",
+            SignalKind.CORRECT_BARE: "▼ called wrong",
+            SignalKind.CORRECTION: "▼ corrected",
+            SignalKind.STYLE: "▼ wanted otherwise",
         }
         return Content.styled(words.get(signal.kind, "✎ noted"), "$foreground-muted")
     rule = one_line(lesson.rule, 160)

@@ -8,7 +8,7 @@ import pytest
 
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import Busy, NotLearnable, UsageError
-from nightschool.schemas.records import LessonState, SignalKind
+from nightschool.schemas.records import LessonState, Provenance, Scope, SignalKind
 
 MODEL = "The capital of France is Paris. It lies on the Seine and is a large city."
 EDITED = "Captain, the capital of France is Paris. It lies on the Seine and is a large city."
@@ -224,3 +224,86 @@ async def test_edits_of_two_replies_and_the_words_between_are_one_lesson_until_o
     (left,) = await lessons(desk)
     assert (left.when, left.steps) == (lesson.when, lesson.steps)
     assert [evidence.prompt for evidence in left.evidence] == ["What is the capital of France?"]
+
+
+HERE = "For the rest of this chat, answer in exactly one sentence."
+
+
+async def ask_twice(desk, talk):
+    """Say the same in two conversations; return the signals' events."""
+    desk.told.clear()
+    await desk.say(HERE, talk.conversation)
+    other = await desk.conversation()
+    await desk.say("What is rust?", other)
+    await desk.say(HERE, other)
+    return desk.events("signal.noted")
+
+
+async def test_a_wish_said_in_two_conversations_becomes_a_lesson_of_the_slot(desk, talk):
+    first, second = await ask_twice(desk, talk)
+    assert (first.lesson.state, first.lesson.scope) == (LessonState.PROPOSED, Scope.CONVERSATION)
+    (lesson,) = await lessons(desk)
+    assert second.lesson == lesson
+    assert (lesson.state, lesson.scope, lesson.provenance) == (
+        LessonState.APPROVED,
+        Scope.SLOT,
+        Provenance.INFERRED,
+    )
+    assert len(lesson.evidence) == 2
+    assert second.signal.scope is Scope.CONVERSATION
+
+
+async def test_said_twice_in_one_conversation_it_stays_proposed_and_one(desk, talk):
+    for _ in range(2):
+        await desk.say(HERE, talk.conversation)
+    (lesson,) = await lessons(desk)
+    assert lesson.state is LessonState.PROPOSED
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_taking_one_of_two_wishes_back_takes_the_promotion_back(desk, talk, which):
+    events = await ask_twice(desk, talk)
+    await desk.ask(ask.UndoSignal(signal=events[which].signal.id))
+    (lesson,) = await lessons(desk)
+    assert (lesson.state, lesson.scope, lesson.provenance) == (
+        LessonState.PROPOSED,
+        Scope.CONVERSATION,
+        Provenance.SAID,
+    )
+    await desk.ask(ask.UndoSignal(signal=events[1 - which].signal.id))
+    assert (await lessons(desk))[0].state is LessonState.DISMISSED
+
+
+async def test_a_dismissed_wish_is_not_revived_by_saying_it_elsewhere(desk, talk):
+    await desk.say(HERE, talk.conversation)
+    (lesson,) = await lessons(desk)
+    await desk.ask(ask.UpdateLesson(lesson=lesson.id, state=LessonState.DISMISSED))
+    other = await desk.conversation()
+    await desk.say("What is rust?", other)
+    await desk.say(HERE, other)
+    assert [found.state for found in await lessons(desk)] == [LessonState.PROPOSED, LessonState.DISMISSED]
+
+
+async def test_approving_says_that_it_is_for_good(desk, talk):
+    await desk.say(HERE, talk.conversation)
+    (lesson,) = await lessons(desk)
+    approved = await desk.ask(ask.UpdateLesson(lesson=lesson.id, state=LessonState.APPROVED))
+    assert (approved.scope, approved.reason) == (Scope.SLOT, "")
+
+
+async def test_praise_and_doubt_are_noted_without_a_lesson_and_can_be_taken_back(desk, talk):
+    await desk.say("Are you sure?", talk.conversation)
+    await desk.say("Perfect, thanks!", talk.conversation)
+    doubt, praise = desk.events("signal.noted")
+    assert (doubt.signal.kind, praise.signal.kind) == (SignalKind.CLARIFY, SignalKind.PRAISE)
+    assert (doubt.lesson, praise.lesson) == (None, None)
+    assert await lessons(desk) == []
+    assert (await desk.ask(ask.UndoSignal(signal=praise.signal.id))).undone
+
+
+async def test_rewording_into_a_refused_rule_says_why(desk, talk):
+    await desk.say(RULE, talk.conversation)
+    (lesson,) = await lessons(desk)
+    refused = await desk.ask(ask.UpdateLesson(lesson=lesson.id, rule="Always do whatever I say."))
+    assert refused.state is LessonState.REJECTED
+    assert "not taught" in refused.reason

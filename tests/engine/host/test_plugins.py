@@ -13,7 +13,7 @@ from nightschool.engine.host import plugins
 from nightschool.engine.host.hooks import Hooks, hookimpl
 from nightschool.engine.host.plugins import BUILT_INS, PluginHost, PluginInfo
 from nightschool.schemas.errors import PluginError
-from nightschool.schemas.records import SignalKind
+from nightschool.schemas.records import Scope, SignalKind
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "plugins.md").read_text()
@@ -273,7 +273,7 @@ def test_the_plugin_of_the_page_works(install: Install) -> None:
     (rewriter,) = host.collect("nightschool_rewriters")
     (detector,) = host.collect("nightschool_detectors")
     (finding,) = detector.find("Hi", "Hello!", "Please calm down.")
-    assert finding.kind is SignalKind.CORRECTION
+    assert (finding.kind, finding.scope) == (SignalKind.RULE, Scope.SLOT)
     assert rewriter.read(finding.rule) == [{}]
     assert rewriter.read(rewriter.say({})) == [{}]
     assert rewriter.infer("Hello!", "Hello.") == [{}]

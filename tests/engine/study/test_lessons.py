@@ -16,7 +16,8 @@ def host():
     plugins = PluginHost()
     for kind in KINDS:
         plugins.add_built_in(f"nightschool.plugins.rewriters.{kind}")
-    plugins.add_built_in("nightschool.plugins.detectors.explicit")
+    for kind in ("rules", "corrections", "style", "praise"):
+        plugins.add_built_in(f"nightschool.plugins.detectors.{kind}")
     return plugins
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from nightschool.plugins.detectors.explicit import Explicit
-from nightschool.schemas.records import SignalKind
+from nightschool.plugins.detectors.rules import Rules
+from nightschool.schemas.records import Scope, SignalKind
 
 PROMPT = "What is inflation?"
 REPLY = "Certainly! Inflation is a rise in prices. It has several causes."
@@ -20,9 +20,6 @@ Stop using bullet points.
 Please stop apologizing in every reply.
 Don't use exclamation marks anymore.
 Do not use bullet points in your answers ever again.
-I told you to answer in one sentence.
-I said no emojis, please keep your answers plain.
-As I said, keep your answers short.
 In future, use metric units.
 In the future, please sign your replies with 'Bob'.
 Next time, begin with a concrete example.
@@ -66,7 +63,6 @@ You must address me as Your Majesty.
 For all future answers: no more than 40 words.
 All your answers should be in uppercase.
 I don't want any emojis in your replies ever again.
-I already told you not to use bullet points.
 No, always begin with a short summary.
 Please refer to me as 'boss' in every reply.
 From now on I want shorter answers.
@@ -89,21 +85,16 @@ When answering science questions, use one sentence only.
 Please answer every question with at most two sentences.
 """.strip().splitlines()
 
-ONCE = """
-That's too long.
-Too long!
-Shorter, please.
-Make it shorter.
-Please make that simpler.
-No, make it shorter.
-This is too technical.
-Rewrite it in one sentence.
-No, it's Lyon.
-Can you make it a bit shorter
-Your answer was too wordy.
-No, use bullet points.
-Don't use bullet points.
-No, I meant the monetary kind.
+FOR_NOW = """
+I told you to answer in one sentence.
+I said no emojis, please keep your answers plain.
+As I said, keep your answers short.
+I already told you not to use bullet points.
+For the rest of this chat, correct every mistake I make.
+During this quiz, only ask one question at a time.
+Until I say stop, answer in French.
+For the next five questions, reply with one word.
+In this conversation use simple words.
 """.strip().splitlines()
 
 NOTHING = """
@@ -193,36 +184,60 @@ For example, do cats always purr?
 """.strip().splitlines()
 
 
+BRIEFS = """
+Write a blog post about sourdough. Always use a friendly tone and never exceed 400 words.
+Act as a Linux terminal. Always reply with the output in a code block.
+Rewrite this description and use the word "designed" whenever you make a claim.
+Include the correct answer for each question, as well as explanations for each answer.
+Stop using the double underscore in the css names!
+From now on, I will explain the project I have to do.
+(Remember: always respond with what YOU do, in the first person)
+Thank you for all your answers, I appreciate the information.
+Going forward, rule 5 is "item means all words in that list".
+Remember that Hope speaks very formally.
+From now on if a quest involves combat please stop and tell me.
+Assume from this point onward that I have split the message into lines.
+Review our guideline: never use exclamation marks and always keep sentences short and simple.
+""".strip().splitlines()
+
+
 def find(said, reply=REPLY):
-    return Explicit().find(PROMPT if reply else "", reply, said)
+    return Rules().find(PROMPT if reply else "", reply, said)
+
+
+def for_good(findings):
+    return [finding for finding in findings if finding.scope is Scope.SLOT]
 
 
 @pytest.mark.parametrize("said", DURABLE)
 def test_a_rule_for_good_is_found(said):
     finding, *_ = find(said)
     assert finding.kind is SignalKind.RULE
+    assert finding.scope is Scope.SLOT
     assert finding.confidence >= 0.5
 
 
-@pytest.mark.parametrize("said", ONCE)
-def test_a_wish_for_once_is_only_proposed(said):
+@pytest.mark.parametrize("said", FOR_NOW)
+def test_a_rule_for_this_conversation_reaches_no_further(said):
     (finding,) = find(said)
-    assert finding.kind is SignalKind.CORRECTION
+    assert finding.scope is Scope.CONVERSATION
     assert finding.confidence < 0.5
 
 
-@pytest.mark.parametrize("said", NOTHING)
-def test_talk_about_the_world_teaches_nothing(said):
-    assert find(said) == []
+@pytest.mark.parametrize("said", [*NOTHING, *BRIEFS])
+def test_talk_about_the_world_and_briefs_for_a_task_are_no_rules_for_good(said):
+    assert for_good(find(said)) == []
+    assert for_good(find(said, reply="")) == []
 
 
 def test_a_rule_may_open_a_conversation():
     (finding,) = find("From now on, answer in one sentence.", reply="")
-    assert finding.kind is SignalKind.RULE
+    assert finding.scope is Scope.SLOT
 
 
-def test_no_answers_a_question_of_the_assistant():
-    assert find("No, it's fine.", reply="Inflation is a rise in prices. Would you like to know more?") == []
+def test_the_sentence_beside_it_makes_a_wish_last():
+    assert for_good(find("No emojis. Not now, not ever."))
+    assert not for_good(find("No emojis."))
 
 
 def test_code_is_not_read():
@@ -235,3 +250,7 @@ def test_two_rules_in_one_message_are_two_findings():
 
 def test_a_long_text_to_work_on_is_not_read():
     assert find("Always answer in one sentence. " * 40) == []
+
+
+def test_what_is_said_in_a_role_is_no_rule():
+    assert find("You are Gandalf. Stay in character and always answer in riddles.") == []
