@@ -39,7 +39,11 @@ BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.rewriters.marks",
     "nightschool.plugins.trainers.tail_lora",
     "nightschool.plugins.gates.keeps",
+    "nightschool.plugins.gates.capability",
+    "nightschool.plugins.gates.safety",
+    "nightschool.plugins.gates.sycophancy",
     "nightschool.plugins.gates.sticks",
+    "nightschool.plugins.gates.degeneracy",
     "nightschool.plugins.gates.files",
 )
 

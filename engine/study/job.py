@@ -24,7 +24,7 @@ class StudyJob(Record):
         known: Learned before; they shall stay.
         adapter: Folder of the current version's adapter; None: the plain base.
         system: The slot's system prompt.
-        cache: Where the base's replies are kept; None: nowhere.
+        cache: Where the base's replies and the states of the probe data are kept; None: nowhere.
     """
 
     study: int
