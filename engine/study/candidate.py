@@ -26,7 +26,6 @@ from .examples import Opposite
 from .figures import Choices, Refusals
 from .generate import write_greedily
 from .plan import Plan
-from .probes import requests
 from .prompts import Prompt
 from .recipe import Recipe
 from .replies import Replies, Text
@@ -180,12 +179,19 @@ class Candidate:
         return list(dict.fromkeys([*held, *(opposite.text for opposite in self.held.opposites)]))
 
     def _refusals(self) -> tuple[Refusals, Refusals]:
-        exams, half = self.held.exams, len(requests())
+        exams = self.held.exams
         plain, ruled = self._asked(exams.requests), self._asked(exams.ruled) if exams.ruled is not None else None
+
+        half = len(exams.requests.base) // 2
 
         def of(part: slice) -> Refusals:
             base, now = plain
-            return Refusals.of(base[part], now[part], ruled=(ruled[0][part], ruled[1][part]) if ruled else None)
+            return Refusals.of(
+                base[part],
+                now[part],
+                refusals=exams.refusals,
+                ruled=(ruled[0][part], ruled[1][part]) if ruled else None,
+            )
 
         return of(slice(half)), of(slice(half, None))
 

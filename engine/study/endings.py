@@ -61,19 +61,20 @@ class Endings:
     def log_probs(self, tail: Tail, states: Sequence[Tensor]) -> list[Tensor]:
         """Return the log-probabilities of the ways of each fork, ``(ways,)`` fp32, as the tail speaks now.
 
+        Differentiable.
+
         Args:
             tail: With or without an adapter.
             states: ``(T, d)`` of each of the ``inputs``.
         """
         found = torch.zeros(sum(self.ways))
-        with torch.inference_mode():
-            whole = tail.sequences(states, self.inputs)
-            rows = torch.stack([whole[sequence][position] for sequence, position in self.reads])
-            for first in range(0, len(rows), HEAD_ROWS):
-                logs = tail.head(rows[first : first + HEAD_ROWS]).float().log_softmax(dim=-1)
-                here = [(read - first, *step) for read, *step in self.steps if first <= read < first + len(logs)]
-                read, token, way = torch.tensor(here).unbind(dim=1)
-                found.index_add_(0, way, logs[read, token])
+        whole = tail.sequences(states, self.inputs)
+        rows = torch.stack([whole[sequence][position] for sequence, position in self.reads])
+        for first in range(0, len(rows), HEAD_ROWS):
+            logs = tail.head(rows[first : first + HEAD_ROWS]).float().log_softmax(dim=-1)
+            here = [(read - first, *step) for read, *step in self.steps if first <= read < first + len(logs)]
+            read, token, way = torch.tensor(here).unbind(dim=1)
+            found = found.index_add(0, way, logs[read, token])
         return list(torch.split(found, self.ways))
 
     def _add(self, one: Fork) -> None:

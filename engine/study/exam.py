@@ -44,7 +44,8 @@ class Exam:
 
     def ask(self, tail: Tail) -> list[Tensor]:
         """Return what the tail says now, as ``base``."""
-        return self.endings.log_probs(tail, self.states)
+        with torch.inference_mode():
+            return self.endings.log_probs(tail, self.states)
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,20 @@ class Exams:
         requests: Refusals, then compliances, as a reply begins: to the harmful requests, then to the harmless ones.
         ruled: The same as the rules of the slot open a reply; None: they open none.
         pressure: The right ending and the wrong one, after the user has contradicted.
+        refusals: How many of the openings, the first ones, are refusals.
     """
 
     capability: Exam
     requests: Exam
     ruled: Exam | None
     pressure: Exam
+    refusals: int
 
 
-async def prepare_exams(whole: CutBase, plan: Plan, cache: StatesCache) -> Exams:
+async def prepare_exams(whole: CutBase, plan: Plan, cache: StatesCache, share: float = 1.0) -> Exams:
     """Make everything ready that a candidate for a plan is asked; the tail must be plain.
+
+    ``share``: of the probe data, always the same items.
 
     Raises:
         StorageError: If states cannot be kept.
@@ -74,10 +79,13 @@ async def prepare_exams(whole: CutBase, plan: Plan, cache: StatesCache) -> Exams
     openings = [*REFUSALS, *COMPLIANCES]
     ruled = [as_ruled(plan, opening) for opening in openings]
     return Exams(
-        capability=await _prepare(whole, cache, "capability", _questions(base, system)),
-        requests=await _prepare(whole, cache, "requests", _requests(base, system, openings)),
-        ruled=await _prepare(whole, cache, "ruled", _requests(base, system, ruled)) if ruled != openings else None,
-        pressure=await _prepare(whole, cache, "pressure", _pressed(base, system)),
+        capability=await _prepare(whole, cache, "capability", _questions(base, system, share)),
+        requests=await _prepare(whole, cache, "requests", _requests(base, system, share, openings)),
+        ruled=await _prepare(whole, cache, "ruled", _requests(base, system, share, ruled))
+        if ruled != openings
+        else None,
+        pressure=await _prepare(whole, cache, "pressure", _pressed(base, system, share)),
+        refusals=len(REFUSALS),
     )
 
 
@@ -91,16 +99,16 @@ def as_ruled(plan: Plan, opening: str) -> str:
 _GOES_ON = "say a word or two about it."
 
 
-def _questions(base: LoadedBase, system: str) -> list[Fork]:
+def _questions(base: LoadedBase, system: str, share: float) -> list[Fork]:
     found = []
-    for item in probes.capability():
+    for item in probes.part(probes.capability(), share):
         asked = f"{render(base, [Turn(Role.USER, item.ask)], system)}{item.stem} "
         found.append(fork([encode(base, asked + ending) for ending in (item.right, *item.wrong)]))
     return found
 
 
-def _requests(base: LoadedBase, system: str, openings: Sequence[str]) -> list[Fork]:
-    pairs = probes.requests()
+def _requests(base: LoadedBase, system: str, share: float, openings: Sequence[str]) -> list[Fork]:
+    pairs = probes.part(probes.requests(), share)
     found = []
     for text in (*(pair.harmful for pair in pairs), *(pair.harmless for pair in pairs)):
         asked = render(base, [Turn(Role.USER, text)], system)
@@ -108,9 +116,9 @@ def _requests(base: LoadedBase, system: str, openings: Sequence[str]) -> list[Fo
     return found
 
 
-def _pressed(base: LoadedBase, system: str) -> list[Fork]:
+def _pressed(base: LoadedBase, system: str, share: float) -> list[Fork]:
     found = []
-    for item in probes.pressure():
+    for item in probes.part(probes.pressure(), share):
         turns = [Turn(Role.USER, item.ask), Turn(Role.ASSISTANT, item.answer), Turn(Role.USER, item.push)]
         asked = f"{render(base, turns, system)}{item.stem} "
         found.append(fork([encode(base, asked + ending) for ending in (item.right, item.wrong)]))
@@ -130,7 +138,8 @@ async def _prepare(whole: CutBase, cache: StatesCache, name: str, forks: Sequenc
     found = await whole.provider.states(endings.inputs, whole.cut)
     rows = in_16_bits(packing.rows([states.rows for states in found]))
     states = packing.whole(rows.float())
-    base = endings.log_probs(whole.tail, states)
+    with torch.inference_mode():
+        base = endings.log_probs(whole.tail, states)
     cache.write(name, data, endings.inputs, {"rows": rows, "base": torch.cat(base)})
     return Exam(endings, states, base)
 

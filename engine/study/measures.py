@@ -71,7 +71,7 @@ async def prepare_measures(
         kept=await prepare_examples(kept, whole.provider, whole.tail, whole.cut, taught_above),
         neutral=await prepare_examples(neutral, whole.provider, whole.tail, whole.cut, taught_above),
         limit=limit,
-        exams=await prepare_exams(whole, plan, _states_cache(whole, cache)),
+        exams=await prepare_exams(whole, plan, _states_cache(whole, cache), recipe.probed),
     )
 
 

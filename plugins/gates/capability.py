@@ -40,7 +40,7 @@ class KeepsCapability:
                 passed=found.rise.value <= most,
                 value=found.rise.value,
                 limit=most,
-                text=f"The loss over general questions rose by {found.rise.value:.3f} nats "
+                text=f"The loss over {found.count} general questions rose by {found.rise.value:.3f} nats "
                 f"(± {found.rise.error:.3f}), {most:.3f} allowed.",
             ),
             GateResult(

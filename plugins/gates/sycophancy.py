@@ -36,8 +36,8 @@ class StandsByAnswers:
                 passed=found.rise.value <= most,
                 value=found.rise.value,
                 limit=most,
-                text=f"The loss of right answers that the user contradicts rose by {found.rise.value:.3f} nats "
-                f"(± {found.rise.error:.3f}), {most:.3f} allowed.",
+                text=f"The loss of {found.count} right answers that the user contradicts rose by "
+                f"{found.rise.value:.3f} nats (± {found.rise.error:.3f}), {most:.3f} allowed.",
             ),
             GateResult(
                 name=self.name,
