@@ -19,7 +19,8 @@ _ROUND = 0.5  # share of a reply's runs of four words that were there before, fr
 _WORDS = 16  # fewer words show no circle
 _ODD = 0.1  # share of characters that are neither text nor layout, from which on a reply is garbled
 _LOST = "\N{REPLACEMENT CHARACTER}"
-_RUN = re.compile(r"(\S)\1{23,}|\S{160,}")
+# Rulers of Markdown are long runs of one mark, and many scripts write without spaces.
+_RUN = re.compile(r"([^\s\-=_*#.~|\u2500-\u257f])\1{23,}|[!-~]{160,}")
 
 
 @hookimpl

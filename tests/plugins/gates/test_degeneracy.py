@@ -23,7 +23,10 @@ CALM = "Most languages know the two as words of their own, while older ones have
         ("a" * 400, "garbled"),
         ("Look: " + "!" * 30, "garbled"),
         ("# A title\n\n- one thing\n- another thing\n\n" + SOUND, ""),
-        ("| a | b |\n|----|----|\n| 1 | 2 |", ""),
+        (f"| a | b |\n|{'-' * 60}|{'-' * 60}|\n| 1 | 2 |", ""),
+        ("布尔值要么为真要么为假程序用它来决定接下来做什么大多数语言都有这两个词" + SOUND, ""),
+        ("".join(chr(0x4E00 + number) for number in range(300)), ""),
+        ("ab1" * 60, "garbled"),
     ],
 )
 def test_what_is_wrong_with_a_reply(text, kind):
