@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -151,6 +152,49 @@ def open_tail(base: LoadedBase, cut: int) -> Tail:
     """
     check_cut(cut, base.card.layers)
     return LeanTail(_lean(base), cut) if is_lean(base) else _split(base, cut)[1]
+
+
+def merged_tail(base: LoadedBase, cut: int, updates: Mapping[str, Tensor]) -> Tail | None:
+    """Return a plain tail, in fp32, over weights of the checkpoint to which updates have been added.
+
+    Its blocks are numbered from 0. None for a base without lean halves, whose stock model would have to be copied.
+
+    Args:
+        base: Whose tail.
+        cut: Number of its blocks.
+        updates: ``(out, in)`` by the name of the weight in the checkpoint.
+    """
+    from transformers import AutoConfig
+
+    from .families import slice_config
+
+    if not is_lean(base):
+        return None
+    config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False, local_files_only=True)
+    layers = base.card.layers
+    part = _Merged(Tensors(base.folder), layers - cut, updates)
+    return LeanTail(LeanModel.of(slice_config(config, layers - cut, layers), part, Numbers.FP32), cut)
+
+
+class _Merged(Mapping[str, "Tensor"]):
+    """The tensors of a checkpoint from a block on, that block numbered 0, with updates added."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], first: int, updates: Mapping[str, Tensor]) -> None:
+        self._tensors, self._first, self._updates = tensors, first, updates
+
+    def __getitem__(self, name: str) -> Tensor:
+        whole = _BLOCK.sub(lambda found: f"{found[1]}{int(found[2]) + self._first}.", name)
+        weight, update = self._tensors[whole], self._updates.get(whole)
+        return weight if update is None else weight.float() + update
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+
+_BLOCK = re.compile(r"^(model\.layers\.)(\d+)\.")
 
 
 def is_packed(base: LoadedBase) -> bool:

@@ -12,6 +12,7 @@ from ..base import installed
 from ..base.catalog import DEFAULT, source_of
 from ..base.installed import Installed, find_installed, leftovers
 from ..settings import choose_base, read_settings
+from ..study.states_cache import forget_states
 from .model_list import Machine, Use, list_bases
 from .pull import run_pull
 from .rooms import Rooms, Tell
@@ -103,7 +104,7 @@ class ModelService:
             raise ModelInUse(f"{request.spec} answers now; use another model first, then remove it.")
         if not request.force:
             self._refuse_needed(found, request.spec)
-        freed = await asyncio.to_thread(installed.remove, found.folder)
+        freed = await asyncio.to_thread(self._remove, found)
         if read_settings(home).base and found.answers_to(read_settings(home).base):
             choose_base(home, "")
         return freed
@@ -111,6 +112,12 @@ class ModelService:
     async def close(self) -> None:
         """Stop fetching, as the engine ends."""
         await self.cancel(CancelPull(), lambda event: None)
+
+    def _remove(self, found: Installed) -> int:
+        freed = installed.remove(found.folder)
+        if found.card is not None:
+            forget_states(self._rooms.home.cache, found.card.fingerprint)
+        return freed
 
     # -- what is needed -----------------------------------------------------------------------------------------------
 

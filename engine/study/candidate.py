@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -12,23 +13,28 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from ...schemas.records import Lesson, LessonOutcome, Sample
-from ..base.halves import Tail, Trunk
+from ..base.halves import Tail, Trunk, merged_tail
 from ..base.library import LoadedBase
 from ..base.lora import Lora, Place
+from ..base.weights import Tensors
 from ..chat.prompt import prompt_tokens
 from ..slots.adapter import Adapter, attach, detach
+from ..slots.plain_peft import peft_updates
 from . import compose
+from .exam import Exam, Exams
 from .examples import Opposite
+from .figures import Choices, Refusals
 from .generate import write_greedily
 from .plan import Plan, applies
 from .prompts import Prompt
 from .recipe import Recipe
-from .replies import Replies
+from .replies import Replies, Text
 from .targets import HEAD_ROWS, Prepared
 
 T = TypeVar("T")
 
 _SHOWN = 4  # samples of each lesson in the report
+_COMPARED = 2  # texts of each kind on which the candidate and its files are compared
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class HeldOut:
         kept: The base's replies to held-out prompts, rewritten as the lessons ask.
         neutral: Windows of neutral prose.
         limit: Most tokens of a reply.
+        exams: The probe data, and what the base says to it.
     """
 
     plan: Plan
@@ -52,6 +59,7 @@ class HeldOut:
     kept: list[Prepared]
     neutral: list[Prepared]
     limit: int
+    exams: Exams
 
 
 @dataclass
@@ -120,15 +128,54 @@ class Candidate:
         """Return KL(base||now) and the rise of the loss on neutral prose, both in nats a token."""
         return self._once("neutral", lambda: self._distance(self.held.neutral, unsurprising=False))
 
+    def capability(self) -> Choices:
+        """Return how the questions of the probe data are answered."""
+        exam = self.held.exams.capability
+        return self._once("capability", lambda: Choices.of(exam.base, exam.ask(self.tail)))
+
+    def pressed(self) -> Choices:
+        """Return how right answers are kept to that the user contradicts."""
+        exam = self.held.exams.pressure
+        return self._once("pressed", lambda: Choices.of(exam.base, exam.ask(self.tail)))
+
+    def refusals(self) -> tuple[Refusals, Refusals]:
+        """Return how likely harmful requests are refused, and harmless ones."""
+        return self._once("refusals", self._refusals)
+
+    def answered(self) -> list[tuple[str, Text, Text]]:
+        """Return all held-out prompts with the base's reply and the reply now."""
+        asked = self._held_prompts()
+        return list(zip(asked, map(self.held.replies.reply, asked), self.texts(asked), strict=True))
+
+    def distance_to_files(self, folder: Path) -> float | None:
+        """Return KL(files||now) in nats a token: how far it is from what plain PEFT makes of an adapter's files.
+
+        None for a base without lean halves.
+
+        Raises:
+            Damaged: If PEFT would refuse the files, or leave any of them out.
+        """
+        cut = self.base.card.layers - self.tail.first_layer
+        merged = merged_tail(self.base, cut, peft_updates(folder, Tensors(self.base.folder)))
+        if merged is None:
+            return None
+        texts = [*self.held.kept[:_COMPARED], *self.held.neutral[:_COMPARED]]
+        states = [text.states for text in texts]
+        with torch.inference_mode():
+            now, files = (torch.cat(tail.sequences(states))[:HEAD_ROWS] for tail in (self.tail, merged))
+            ours, theirs = (log_softmax(self.tail.head(rows).float(), dim=-1) for rows in (now, files))
+            return float((theirs.exp() * (theirs - ours)).sum(dim=-1).mean())
+
     def replies(self, prompts: Sequence[str]) -> list[str]:
         """Return the candidate's greedy replies, without any rule in the context."""
-        known: dict[str, str] = self._measured.setdefault("replies", {})
+        return [reply.text for reply in self.texts(prompts)]
+
+    def texts(self, prompts: Sequence[str]) -> list[Text]:
+        """Return the same, each with whether it came to an end."""
+        known: dict[str, Text] = self._measured.setdefault("replies", {})
         if any(prompt not in known for prompt in prompts):
-            plan = self.held.plan
-            held = [prompt.text for prompt in (*plan.held_inside, *plan.held_outside, *plan.held_forgotten)]
-            held += [opposite.text for opposite in self.held.opposites]
             # All that will be asked is asked at once: many rows take little longer than a few.
-            missing = [prompt for prompt in dict.fromkeys([*held, *prompts]) if prompt not in known]
+            missing = [prompt for prompt in dict.fromkeys([*self._held_prompts(), *prompts]) if prompt not in known]
             known.update(zip(missing, self._write(missing), strict=True))
         return [known[prompt] for prompt in prompts]
 
@@ -139,12 +186,38 @@ class Candidate:
             self._measured[name] = measure()
         return cast("T", self._measured[name])
 
-    def _write(self, prompts: Sequence[str]) -> list[str]:
+    def _held_prompts(self) -> list[str]:
+        plan = self.held.plan
+        held = [prompt.text for prompt in (*plan.held_inside, *plan.held_outside, *plan.held_forgotten)]
+        return list(dict.fromkeys([*held, *(opposite.text for opposite in self.held.opposites)]))
+
+    def _refusals(self) -> tuple[Refusals, Refusals]:
+        exams = self.held.exams
+        plain, ruled = self._asked(exams.requests), self._asked(exams.ruled) if exams.ruled is not None else None
+
+        half = len(exams.requests.base) // 2
+
+        def of(part: slice) -> Refusals:
+            base, now = plain
+            return Refusals.of(
+                base[part],
+                now[part],
+                refusals=exams.refusals,
+                ruled=(ruled[0][part], ruled[1][part]) if ruled else None,
+            )
+
+        return of(slice(half)), of(slice(half, None))
+
+    def _asked(self, exam: Exam) -> tuple[list[Tensor], list[Tensor]]:
+        return exam.base, exam.ask(self.tail)
+
+    def _write(self, prompts: Sequence[str]) -> list[Text]:
         tokens = [prompt_tokens(self.base, prompt, self.system) for prompt in prompts]
         ends = self.base.card.end_of_turn
         written = write_greedily(self.trunk, self.tail, tokens, ends, limit=self.held.limit)
         tokenizer: Any = self.base.tokenizer
-        return [tokenizer.decode(reply.tokens, skip_special_tokens=True).strip() for reply in written]
+        decoded = [tokenizer.decode(reply.tokens, skip_special_tokens=True).strip() for reply in written]
+        return [Text(text, reply.finished) for text, reply in zip(decoded, written, strict=True)]
 
     def _outcomes(self) -> list[LessonOutcome]:
         plan = self.held.plan

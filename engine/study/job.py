@@ -27,7 +27,7 @@ class StudyJob(Record):
         forgotten: Learned before, and to be forgotten: the slot is trained anew, from nothing, on ``known`` alone.
         adapter: Folder of the current version's adapter; None: the plain base.
         system: The slot's system prompt.
-        cache: Where the base's replies are kept; None: nowhere.
+        cache: Where the base's replies and the states of the probe data are kept; None: nowhere.
     """
 
     study: int

@@ -11,12 +11,14 @@ from ..chat.prompt import prompt_tokens
 from ..slots.adapter import Adapter, attach
 from .candidate import HeldOut
 from .cut_base import CutBase
+from .exam import prepare_exams
 from .examples import anchors, opposites, rewrite, ruled_example
 from .generate import write_greedily
 from .plan import Plan
 from .prompts import Prompt
 from .recipe import Recipe
 from .replies import Replies
+from .states_cache import StatesCache
 from .targets import prepare_examples
 
 _LONGER = 1.5  # how much longer than the rewritten base reply a reply may get before it counts as never ending
@@ -25,9 +27,29 @@ _LONGEST = 160
 
 
 async def prepare_measures(
-    whole: CutBase, plan: Plan, recipe: Recipe, replies: Replies, *, adapter: Path | None, tell: Callable[[float], None]
+    whole: CutBase,
+    plan: Plan,
+    recipe: Recipe,
+    replies: Replies,
+    *,
+    cache: Path | None,
+    adapter: Path | None,
+    tell: Callable[[float], None],
 ) -> HeldOut:
-    """Ask the base every prompt of a chosen plan, and the slot, as it is, those that it will be checked on."""
+    """Ask the base every prompt of a chosen plan and the probes; the slot, as it is, those that it will be checked on.
+
+    Args:
+        whole: With a plain tail.
+        plan: As it was chosen.
+        recipe: The numbers of the study.
+        replies: The base's own, those known already.
+        cache: Where states are kept; None: nowhere.
+        adapter: Folder of the slot's adapter; None: it has none.
+        tell: Called with the share done.
+
+    Raises:
+        StorageError: If replies or states cannot be kept.
+    """
     contrary = opposites(plan, plan.held_opposite, len(plan.held_opposite), held_out=True)
     trained = opposites(plan, plan.inside, recipe.contrast, held_out=False)
     prompts = [*plan.inside, *plan.outside, *plan.held_inside, *plan.held_outside, *plan.held_forgotten]
@@ -50,11 +72,16 @@ async def prepare_measures(
         kept=await prepare_examples(kept, whole.provider, whole.tail, whole.cut, taught_above),
         neutral=await prepare_examples(neutral, whole.provider, whole.tail, whole.cut, taught_above),
         limit=limit,
+        exams=await prepare_exams(whole, plan, _states_cache(whole, cache), recipe.probed),
     )
 
 
 def _texts(*prompts: Sequence[Prompt]) -> list[str]:
     return list(dict.fromkeys(prompt.text for some in prompts for prompt in some))
+
+
+def _states_cache(whole: CutBase, folder: Path | None) -> StatesCache:
+    return StatesCache(folder, whole.base.card.fingerprint, f"cut {whole.cut} in {whole.base.numbers}")
 
 
 def _before(

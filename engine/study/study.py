@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ...schemas.errors import PluginError
 from ...schemas.records import CurvePoint, GateResult, StudyReport, StudyState
 from ..base.families import FAMILIES
 from ..host.plugins import PluginHost
@@ -34,6 +35,9 @@ from .task import TrainingTask
 # Where each stage ends, as a share of a study's time on two cores.
 _LOADED, _CHOSEN, _ANSWERED, _PREPARED, _STUDIED, _REVISED, _TRAINED = 0.06, 0.18, 0.28, 0.31, 0.62, 0.66, 0.84
 
+ALWAYS_ASKED = frozenset({"refusals", "overrefusal", "sycophancy"})
+"""Gates on safety (DESIGN 2.6): without one of them there is no study."""
+
 
 async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe | None = None) -> StudyResult:
     """Run a study in this process.
@@ -47,6 +51,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     recipe = recipe or Recipe()
     began = time.monotonic()
     rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
+    gates = _gates(plugins)
     plan = make_plan(rewriters, job.known, job.lessons, recipe, job.forgotten)
     if job.forgotten and (lost := [lesson.rule for lesson in job.known if lesson not in plan.lessons]):
         reason = f"“{lost[0]}” would be lost with it, since it cannot be taught now; nothing was changed."
@@ -60,7 +65,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     choosing = Stage(tell, "Reading the base's own replies", _LOADED, _CHOSEN)
     plan = choose_prompts(whole, plan, recipe, replies, choosing.at)
     answering = Stage(tell, "Reading the base's own replies", _CHOSEN, _ANSWERED)
-    held = await prepare_measures(whole, plan, recipe, replies, adapter=job.adapter, tell=answering.at)
+    held = await prepare_measures(whole, plan, recipe, replies, cache=job.cache, adapter=job.adapter, tell=answering.at)
 
     tell(Progress(stage="Preparing examples", fraction=_ANSWERED))
     examples = make_examples(whole.base, plan, replies, job.system, recipe)
@@ -91,7 +96,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
 
     checking = Stage(tell, "Checking what was learned", _TRAINED, 1.0)
     candidate = Candidate(whole.base, whole.trunk, whole.tail, adapter, held, recipe, job.system)
-    results = _search(candidate, plugins.collect("nightschool_gates"), checking.at)
+    results = _search(candidate, gates, checking.at)
     passed = all(result.passed for result in results)
     reason = " ".join(result.text for result in results if not result.passed)
     report = StudyReport(
@@ -117,6 +122,19 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         report=report,
         reason=" ".join(plan.unlearnable.values()),
     )
+
+
+def _gates(plugins: PluginHost) -> list[Gate]:
+    """Return the gates.
+
+    Raises:
+        PluginError: If one is missing that no study may do without.
+    """
+    gates: list[Gate] = plugins.collect("nightschool_gates")
+    missing = ALWAYS_ASKED - {gate.name for gate in gates}
+    if missing:
+        raise PluginError(f"The gate {min(missing)!r} is missing, and nothing is learned without it; reinstall.")
+    return gates
 
 
 def _write(candidate: Candidate, folder: Path) -> int:

@@ -289,6 +289,7 @@ def test_a_step_of_training_is_the_same_there(elsewhere, folder):
 
 
 SMALL = Recipe(
+    probed=0.02,
     spread=2,
     contrast=1,
     anchors=1,
@@ -310,6 +311,13 @@ SMALL = Recipe(
     most_neutral_kl=1e9,
     most_neutral_rise=1e9,
     most_opposite_loss=1.0,
+    most_capability_rise=1e9,
+    most_capability_drop=1.0,
+    most_refusal_shift=1e9,
+    most_overrefusal=1.0,
+    most_caved=1.0,
+    most_caved_rise=1e9,
+    most_degenerate=1.0,
     most_forgotten=1.0,
 )
 

@@ -213,6 +213,19 @@ async def test_a_slot_whose_base_is_gone_says_how_to_get_it(desk, home, folder):
         await desk.say("Hi", await desk.conversation())
 
 
+async def test_the_kept_states_of_a_base_go_with_it(desk, home, folder):
+    import torch
+
+    from nightschool.engine.study.states_cache import StatesCache
+
+    prepare(str(folder), home, quiet)
+    row = await row_of(desk, "model")
+    states = StatesCache(home.cache, row.fingerprint, "cut 2")
+    states.write("capability", "data", [[1]], {"rows": torch.zeros(1, 2)})
+    await desk.ask(ask.RemoveModel(spec=str(folder)))
+    assert states.read("capability", "data", [[1]]) is None
+
+
 async def test_the_base_that_answers_is_never_removed(desk, home, folder):
     prepared = prepare(str(folder), home, quiet)
     desk.model.loaded.base.folder = prepared

@@ -24,6 +24,7 @@ SMALL = Recipe(
     batch_spread=2,
     batch_contrast=1,
     batch_anchors=1,
+    probed=0.02,
 )
 LENIENT = dataclasses.replace(
     SMALL,

@@ -1,0 +1,155 @@
+"""The probe data as a base reads it, with what the base itself says to it; a candidate is asked the same.
+
+Texts and trunk are the same for every study of a base and a system prompt, so the states are computed once and kept
+(``states_cache``), as are the base's own figures. A candidate pays for the tail at these texts and for the head at the
+few places where an ending differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...schemas.records import Role
+from ..base.halves import Tail
+from ..base.lean.packing import pack
+from ..base.library import LoadedBase
+from ..chat.prompt import Turn, encode, render
+from . import compose, probes
+from .cut_base import CutBase
+from .endings import Endings, Fork, fork
+from .plan import Plan
+from .probes import COMPLIANCES, REFUSALS
+from .prompts import Prompt
+from .states_cache import StatesCache, in_16_bits
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Forks of one kind, ready to be asked.
+
+    Attributes:
+        endings: The forks, laid out.
+        states: ``(T, d)`` of their inputs.
+        base: What the plain base says: log-probabilities of the ways of each fork.
+    """
+
+    endings: Endings
+    states: list[Tensor]
+    base: list[Tensor]
+
+    def ask(self, tail: Tail) -> list[Tensor]:
+        """Return what the tail says now, as ``base``."""
+        with torch.inference_mode():
+            return self.endings.log_probs(tail, self.states)
+
+
+@dataclass(frozen=True)
+class Exams:
+    """Everything that is asked.
+
+    Attributes:
+        capability: The right ending first, of each question.
+        requests: Refusals, then compliances, as a reply begins: to the harmful requests, then to the harmless ones.
+        ruled: The same as the rules of the slot open a reply; None: they open none.
+        pressure: The right ending and the wrong one, after the user has contradicted.
+        refusals: How many of the openings, the first ones, are refusals.
+    """
+
+    capability: Exam
+    requests: Exam
+    ruled: Exam | None
+    pressure: Exam
+    refusals: int
+
+
+async def prepare_exams(whole: CutBase, plan: Plan, cache: StatesCache, share: float = 1.0) -> Exams:
+    """Make everything ready that a candidate for a plan is asked; the tail must be plain.
+
+    ``share``: of the probe data, always the same items.
+
+    Raises:
+        StorageError: If states cannot be kept.
+    """
+    base, system = whole.base, whole.system
+    openings = [*REFUSALS, *COMPLIANCES]
+    ruled = [as_ruled(plan, opening) for opening in openings]
+    return Exams(
+        capability=await _prepare(whole, cache, "capability", _questions(base, system, share)),
+        requests=await _prepare(whole, cache, "requests", _requests(base, system, share, openings)),
+        ruled=await _prepare(whole, cache, "ruled", _requests(base, system, share, ruled))
+        if ruled != openings
+        else None,
+        pressure=await _prepare(whole, cache, "pressure", _pressed(base, system, share)),
+        refusals=len(REFUSALS),
+    )
+
+
+def as_ruled(plan: Plan, opening: str) -> str:
+    """Return the beginning of a reply as the unconditional rules of a plan have it: "Captain, I cannot"."""
+    reply = compose.apply(plan.rewriters, plan.steps(Prompt("")), f"{opening} {_GOES_ON}")
+    place = reply.casefold().find(opening.casefold())
+    return reply[: place + len(opening)] if place >= 0 else opening
+
+
+_GOES_ON = "say a word or two about it."
+
+
+def _questions(base: LoadedBase, system: str, share: float) -> list[Fork]:
+    found = []
+    for item in probes.part(probes.capability(), share):
+        asked = f"{render(base, [Turn(Role.USER, item.ask)], system)}{item.stem} "
+        found.append(fork([encode(base, asked + ending) for ending in (item.right, *item.wrong)]))
+    return found
+
+
+def _requests(base: LoadedBase, system: str, share: float, openings: Sequence[str]) -> list[Fork]:
+    pairs = probes.part(probes.requests(), share)
+    found = []
+    for text in (*(pair.harmful for pair in pairs), *(pair.harmless for pair in pairs)):
+        asked = render(base, [Turn(Role.USER, text)], system)
+        found.append(fork([encode(base, asked + opening) for opening in openings]))
+    return found
+
+
+def _pressed(base: LoadedBase, system: str, share: float) -> list[Fork]:
+    found = []
+    for item in probes.part(probes.pressure(), share):
+        turns = [Turn(Role.USER, item.ask), Turn(Role.ASSISTANT, item.answer), Turn(Role.USER, item.push)]
+        asked = f"{render(base, turns, system)}{item.stem} "
+        found.append(fork([encode(base, asked + ending) for ending in (item.right, item.wrong)]))
+    return found
+
+
+async def _prepare(whole: CutBase, cache: StatesCache, name: str, forks: Sequence[Fork]) -> Exam:
+    """Return forks with states and the base's figures: those that are kept, or else computed and kept."""
+    endings = Endings.of(forks)
+    # One system prompt's probes must not push out another's: only what came of older data goes.
+    data = _digest(name)
+    packing = pack([len(tokens) for tokens in endings.inputs], endings.inputs)
+    kept = cache.read(name, data, endings.inputs)
+    if kept is not None and kept.keys() == {"rows", "base"}:
+        states = _there(packing.whole(kept["rows"].float()), whole.tail)
+        return Exam(endings, states, list(torch.split(kept["base"], endings.ways)))
+    found = await whole.provider.states(endings.inputs, whole.cut)
+    rows = in_16_bits(packing.rows([states.rows.cpu() for states in found]))
+    states = _there(packing.whole(rows.float()), whole.tail)
+    with torch.inference_mode():
+        base = endings.log_probs(whole.tail, states)
+    cache.write(name, data, endings.inputs, {"rows": rows, "base": torch.cat(base)})
+    return Exam(endings, states, base)
+
+
+def _there(states: list[Tensor], tail: Tail) -> list[Tensor]:
+    """Return states where a tail computes."""
+    return [rows.to(tail.device) for rows in states]
+
+
+def _digest(name: str) -> str:
+    """Return a hash of the data that the forks of a name come from."""
+    data = {"capability": probes.capability, "pressure": probes.pressure}.get(name, probes.requests)()
+    return hashlib.sha256(repr((data, REFUSALS, COMPLIANCES)).encode()).hexdigest()[:8]
