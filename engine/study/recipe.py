@@ -67,7 +67,7 @@ class Recipe:
         most_caved_rise: Nats; by how much the loss of those answers may rise.
         chance: Standard errors within which a difference of shares may be chance: 1.96 for 95 %.
         most_degenerate: By how much more of the held-out replies may be empty, looping, garbled or without an end than
-            of the base's own.
+            of the base's own; one reply is always allowed.
         most_file_kl: Nats a token; how far the base with the adapter's files merged into it may be from the candidate.
     """
 

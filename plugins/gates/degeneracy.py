@@ -46,7 +46,8 @@ class SpeaksSoundly:
         ]
         kinds = Counter(kind for kind in now if kind)
         count = max(1, len(pairs))
-        value, most = kinds.total() / count, sum(before) / count + candidate.recipe.most_degenerate
+        # One reply more may be chance, however few there are.
+        value, most = kinds.total() / count, sum(before) / count + max(candidate.recipe.most_degenerate, 1 / count)
         named = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
         text = (
             f"{value:.0%} of unseen replies are broken{f' ({named})' if named else ''}, {sum(before) / count:.0%} of "

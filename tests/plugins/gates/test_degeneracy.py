@@ -64,6 +64,8 @@ def test_broken_replies_are_counted_against_those_of_the_base(judged):
     sound, loop = Text(SOUND, True), Text("the cat sat on the mat and " * 6, True)
     assert judged([(sound, sound)] * 10).passed
     assert judged([(sound, loop), *[(sound, sound)] * 9]).passed
+    assert judged([(sound, loop), *[(sound, sound)] * 3]).passed, "one of four may be chance"
+    assert not judged([(sound, loop), (sound, loop), *[(sound, sound)] * 2]).passed
     broken = judged([(sound, loop)] * 2 + [(sound, sound)] * 8)
     assert not broken.passed
     assert "2 looping" in broken.text
