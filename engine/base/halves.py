@@ -172,7 +172,7 @@ def merged_tail(base: LoadedBase, cut: int, updates: Mapping[str, Tensor]) -> Ta
         return None
     config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False, local_files_only=True)
     layers = base.card.layers
-    part = _Merged(Tensors(base.folder), layers - cut, updates)
+    part = _Merged(Tensors(base.folder, base.device), layers - cut, updates)
     return LeanTail(LeanModel.of(slice_config(config, layers - cut, layers), part, Numbers.FP32), cut)
 
 
@@ -185,7 +185,7 @@ class _Merged(Mapping[str, "Tensor"]):
     def __getitem__(self, name: str) -> Tensor:
         whole = _BLOCK.sub(lambda found: f"{found[1]}{int(found[2]) + self._first}.", name)
         weight, update = self._tensors[whole], self._updates.get(whole)
-        return weight if update is None else weight.float() + update
+        return weight if update is None else weight.float() + update.to(weight.device)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
