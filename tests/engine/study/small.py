@@ -34,6 +34,13 @@ LENIENT = dataclasses.replace(
     most_neutral_kl=1e9,
     most_neutral_rise=1e9,
     most_opposite_loss=1.0,
+    most_capability_rise=1e9,
+    most_capability_drop=1.0,
+    most_refusal_shift=1e9,
+    most_overrefusal=1.0,
+    most_caved=1.0,
+    most_caved_rise=1e9,
+    most_degenerate=1.0,
 )
 
 
