@@ -56,16 +56,24 @@ class _There(torch.Tensor):
 class Elsewhere(TorchDispatchMode):
     """Within it tensors can be made and moved elsewhere; gives the device."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: list[tuple[bool, bool]] = []  # it may be entered again within itself
+
     def __enter__(self) -> torch.device:  # type: ignore[override]
         _set_up()
         super().__enter__()
+        self._before.append((torch._C._only_lift_cpu_tensors(), torch._C._is_multithreading_enabled()))
         # ``torch.tensor(..., device=...)`` is made on the CPU and then moved, where it is seen.
-        self._before = [*getattr(self, "_before", ()), torch._C._only_lift_cpu_tensors()]
         torch._C._set_only_lift_cpu_tensors(True)
+        # The first backward pass of a process starts a thread for each device; one that came later has none.
+        torch._C._set_multithreading_enabled(False)
         return torch.device(NAME, 0)
 
     def __exit__(self, *error: Any) -> None:
-        torch._C._set_only_lift_cpu_tensors(self._before.pop())
+        lifting, threads = self._before.pop()
+        torch._C._set_only_lift_cpu_tensors(lifting)
+        torch._C._set_multithreading_enabled(threads)
         super().__exit__(*error)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
