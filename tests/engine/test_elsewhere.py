@@ -189,13 +189,17 @@ def test_a_chat_says_the_same_there(elsewhere, tiny_base_folder, tmp_path, numbe
 def test_what_was_read_on_one_device_is_gone_on_from_on_another(elsewhere, tiny_base_folder, tmp_path, way):
     bases = {"here": load(tiny_base_folder), "there": load(tiny_base_folder, device=str(elsewhere))}
     _, source, _, target = way.split()
-    first = Chat(bases[source], LocalProvider(bases[source]), 2, tmp_path)
+    first = Chat(bases[source], LocalProvider(bases[source]), 2, tmp_path / "shelf")
     said = ask(first)
     asyncio.run(first.close())
-    again = Chat(bases[target], LocalProvider(bases[target]), 2, tmp_path)
+    again = Chat(bases[target], LocalProvider(bases[target]), 2, tmp_path / "shelf")
     turns = [*PAST, Turn(Role.ASSISTANT, said.text), Turn(Role.USER, "More")]
-    assert ask(again, turns) == ask(Chat(bases["here"], LocalProvider(bases["here"]), 2), turns)
+    fresh = Chat(bases["here"], LocalProvider(bases["here"]), 2)
+    assert ask(again, turns) == ask(fresh, turns)
     assert again.computed < first.computed / 3
+    (tmp_path / "adapter").mkdir()  # with another voice what was kept is sent through the tail once more
+    learned(open_tail(bases["here"], 2)).save(tmp_path / "adapter", "tiny")
+    assert ask(again, turns, tmp_path / "adapter") == ask(fresh, turns, tmp_path / "adapter")
 
 
 def test_the_same_seed_draws_the_same_whichever_device_the_logits_are_on(elsewhere):
