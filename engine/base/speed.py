@@ -97,7 +97,9 @@ def _choose(times: dict[str, float]) -> Numbers:
 def _time(weight: Tensor, numbers: Numbers, rows: int) -> float:
     """Return the best milliseconds of several rounds over some matrices."""
     several = _COPIES if weight.is_cpu else _LARGE_COPIES
-    copies: Sequence[Matrix] = [matrix(weight.clone(), None, numbers) for _ in range(several if rows == 1 else 2)]
+    # A copy in the same numbers is none: on a CPU the times of fp32 are those of one matrix, which may wait in a cache.
+    new = (lambda: weight) if weight.is_cpu else weight.clone
+    copies: Sequence[Matrix] = [matrix(new(), None, numbers) for _ in range(several if rows == 1 else 2)]
     inputs = torch.randn(rows, weight.shape[1]).to(weight.device, copies[0].dtype)
 
     def work() -> None:
