@@ -98,8 +98,8 @@ def _time(weight: Tensor, numbers: Numbers, rows: int) -> float:
     """Return the best milliseconds of several rounds over some matrices."""
     several = _COPIES if weight.is_cpu else _LARGE_COPIES
     # A copy in the same numbers is none: on a CPU the times of fp32 are those of one matrix, which may wait in a cache.
-    new = (lambda: weight) if weight.is_cpu else weight.clone
-    copies: Sequence[Matrix] = [matrix(new(), None, numbers) for _ in range(several if rows == 1 else 2)]
+    weights = [weight if weight.is_cpu else weight.clone() for _ in range(several if rows == 1 else 2)]
+    copies: Sequence[Matrix] = [matrix(one, None, numbers) for one in weights]
     inputs = torch.randn(rows, weight.shape[1]).to(weight.device, copies[0].dtype)
 
     def work() -> None:
