@@ -169,7 +169,7 @@ def attend(query: Tensor, keys: Tensor, values: Tensor, start: int, window: int 
         mask = None
         if start or (window is not None and total > window):
             mask = seen_far(start, total, window, query.device)
-            if not query.is_cpu:  # of the kernels that take a mask none there takes heads that share keys
+            if not query.is_cpu:  # not every kernel there takes a mask and heads that share keys
                 keys, values = (held.repeat_interleave(heads // shared, dim=0) for held in (keys, values))
         out = scaled_dot_product_attention(
             query[None], keys[None], values[None], attn_mask=mask, is_causal=mask is None, enable_gqa=True
