@@ -188,7 +188,11 @@ def test_a_lesson_that_still_shows_is_not_forgotten(job, plugins, captain):
     anew = job.model_copy(update={"lessons": [], "known": [short], "forgotten": [captain]})
     write = Candidate._write
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Candidate, "_write", lambda self, prompts: [f"Captain, {r}" for r in write(self, prompts)])
+
+        def captains(self, prompts):
+            return [dataclasses.replace(reply, text=f"Captain, {reply.text}") for reply in write(self, prompts)]
+
+        patch.setattr(Candidate, "_write", captains)
         result = run(anew, plugins, LENIENT)
     assert result.state is StudyState.REJECTED
     assert "Shows in 100% of the replies" in result.reason
