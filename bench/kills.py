@@ -23,15 +23,8 @@ from nightschool.bench.timed import tell
 from nightschool.engine.host.client import EngineClient
 from nightschool.engine.paths import Home
 from nightschool.schemas.errors import EngineError
-from nightschool.schemas.messages import (
-    CreateConversation,
-    Event,
-    ListVersions,
-    Sampling,
-    SendMessage,
-    StartStudy,
-    StudyEvent,
-)
+from nightschool.schemas.events import Event, StudyEvent
+from nightschool.schemas.messages import CreateConversation, ListVersions, Sampling, SendMessage, StartStudy
 from nightschool.schemas.records import Study
 
 SLOT = "professional"

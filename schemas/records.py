@@ -263,29 +263,6 @@ class Night(Record):
     notes: list[str] = Field(default_factory=list, description="Why a slot, or all of them, were not studied.")
 
 
-class GenerationUse(Record):
-    """How a generation of a slot fared in chats: replies it gave, and those that were edited, corrected or rejected."""
-
-    version: int
-    replies: int
-    corrected: int
-
-
-class GenerationQuality(Record):
-    """One generation over time: what its study measured, and how it fared. None: not measured, or never used."""
-
-    version: int
-    created: float
-    kind: str
-    lessons: int
-    replies: int = 0
-    corrected: int = 0
-    stick: float | None = Field(default=None, description="Mean share of held-out prompts that follow its lessons.")
-    kept_kl: float | None = Field(default=None, description="Nats a token, on what the rules do not ask to change.")
-    neutral_kl: float | None = None
-    capability: float | None = Field(default=None, description="Share of the capability items, where a gate has it.")
-
-
 # -- slots ------------------------------------------------------------------------------------------------------------
 
 
@@ -325,3 +302,26 @@ class Version(Record):
     adapter_bytes: int = 0
     report: StudyReport | None = None
     current: bool = False
+
+
+class GenerationUse(Record):
+    """How a generation of a slot fared in chats: replies it gave, and those that were edited, corrected or rejected."""
+
+    version: int
+    replies: int
+    corrected: int
+
+
+class GenerationQuality(Record):
+    """One generation over time: what its study measured, and how it fared. None: not measured, or never used."""
+
+    version: int
+    created: float
+    kind: VersionKind
+    lessons: int
+    replies: int = 0
+    corrected: int = 0
+    stick: float | None = Field(default=None, description="Mean share of held-out prompts that follow its lessons.")
+    kept_kl: float | None = Field(default=None, description="Nats a token, on what the rules do not ask to change.")
+    neutral_kl: float | None = None
+    capability: float | None = Field(default=None, description="Share of the capability items, where a gate has it.")

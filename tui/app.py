@@ -13,21 +13,8 @@ from textual.app import App, SystemCommand
 from textual.message import Message
 
 from ..schemas.errors import NightSchoolError, PullCancelled
-from ..schemas.messages import (
-    EngineStatus,
-    Event,
-    ForgetLesson,
-    GetStatus,
-    ImportEvent,
-    PullEvent,
-    PullModel,
-    RunImport,
-    StartStudy,
-    StateEvent,
-    StudyEndedEvent,
-    StudyEvent,
-    UseModel,
-)
+from ..schemas.events import Event, ImportEvent, PullEvent, StateEvent, StudyEndedEvent, StudyEvent
+from ..schemas.messages import EngineStatus, ForgetLesson, GetStatus, PullModel, RunImport, StartStudy, UseModel
 from .commands import COMMANDS
 from .exchange_words import result_line
 from .hangup import end_with_terminal

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from ..schemas.messages import Event, Request
+from ..schemas.events import Event
+from ..schemas.messages import Request
 
 R = TypeVar("R")
 

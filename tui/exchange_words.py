@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from ..schemas.events import ImportEvent
 from ..schemas.exchange import Found, ImportPreview, ImportResult
-from ..schemas.messages import ImportEvent
 from .safe_text import one_line
 
 LONGEST_TITLE = 60

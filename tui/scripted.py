@@ -15,11 +15,12 @@ from ..schemas import messages as ask
 from ..schemas import records as rec
 from ..schemas.cards import BaseCard, Probe
 from ..schemas.errors import Busy, EngineLost, NightSchoolError, NotFound, NothingToLearn
+from ..schemas.events import DeltaEvent, Event, MessageEvent, SignalEvent, StateEvent, StudyEndedEvent, StudyEvent
 from .scripted_bases import ScriptedBases
 from .scripted_exchange import ScriptedExchange
 
 R = TypeVar("R")
-Tell = Callable[[ask.Event], None]
+Tell = Callable[[Event], None]
 
 CARD = BaseCard(
     fingerprint="ab" * 32, name="SmolLM2-135M-Instruct", family="llama", layers=30, width=576, vocabulary=49152,
@@ -140,7 +141,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
             raise EngineLost("The engine process ended before it answered; it is being restarted.")
         return work.result()  # type: ignore[no-any-return]
 
-    def _tell(self, event: ask.Event) -> None:
+    def _tell(self, event: Event) -> None:
         for callback in self._listeners:
             callback(event)
 
@@ -152,12 +153,12 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
         stages = (("reading the model", 0.1), ("loading weights", 0.45), ("checking the base", 0.9))
         for stage, fraction in stages:
             self.state = ask.EngineStatus(state="waking", stage=stage, fraction=fraction)
-            self._tell(ask.StateEvent(status=self.state))
+            self._tell(StateEvent(status=self.state))
             await asyncio.sleep(self.wake)
             await self.awake.wait()
         card = CARD.model_copy(update={"name": self.loaded.title, "fingerprint": self.loaded.fingerprint})
         self.state = ask.EngineStatus(state="ready", base=card)
-        self._tell(ask.StateEvent(status=self.state))
+        self._tell(StateEvent(status=self.state))
 
     # -- engine and slots ---------------------------------------------------------------------------------------------
 
@@ -205,7 +206,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
             rec.GenerationQuality(
                 version=row.number,
                 created=row.created,
-                kind=row.kind.value,
+                kind=row.kind,
                 lessons=len(row.lessons),
                 replies=sum(reply.version == row.number for reply in replies),
                 stick=0.92 if row.report else None,
@@ -293,7 +294,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
         said = self.add_message(row.id, rec.Role.USER, request.text)
         title = row.title or request.text[:40]
         self.conversations[row.id] = row.model_copy(update={"title": title, "updated": time.time()})
-        tell(ask.MessageEvent(message=said))
+        tell(MessageEvent(message=said))
         if request.text.lower().startswith("always "):
             rule = request.text[7:].rstrip(".").capitalize() + "."
             self._note(said, rec.SignalKind.RULE, request.text, rule, tell)
@@ -311,7 +312,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
         for place in range(0, len(self.reply), 4):
             piece = self.reply[place : place + 4]
             said += piece
-            tell(ask.DeltaEvent(conversation=row.id, text=piece))
+            tell(DeltaEvent(conversation=row.id, text=piece))
             await asyncio.sleep(self.pause)
             while not self.hold.is_set() and row.id not in self._cancelled:
                 await asyncio.sleep(0.005)
@@ -357,7 +358,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
             id=self._next(), conversation=on.conversation, message=on.id, kind=kind, text=text, lesson=lesson.id
         )
         self.signals[signal.id] = signal
-        tell(ask.SignalEvent(signal=signal, lesson=lesson))
+        tell(SignalEvent(signal=signal, lesson=lesson))
 
     async def _signals_list(self, request: ask.ListSignals, tell: Tell) -> list[rec.Signal]:
         return [row for row in self.signals.values() if row.conversation == request.conversation]
@@ -402,7 +403,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
             point = rec.CurvePoint(step=step, loss=3.1 * 0.85**step + 0.1, kl=0.05 * (1 - 0.9**step))
             curve.append(point)
             self._tell(
-                ask.StudyEvent(
+                StudyEvent(
                     study=number, slot=request.slot, stage="training", fraction=step / self.steps, step=step,
                     steps=self.steps, loss=point.loss, kl=point.kl,
                     seconds_left=(self.steps - step) * max(self.pause, 1.0),
@@ -413,7 +414,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
                 break
         study = self._study_result(number, request.slot, waiting, curve, started)
         self.studies[number] = study
-        self._tell(ask.StudyEndedEvent(study=study))
+        self._tell(StudyEndedEvent(study=study))
         return study
 
     def _study_result(
@@ -447,7 +448,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
             finished=time.time(), version=version.number, report=report,
         )  # fmt: skip
         self.studies[study.id] = study
-        self._tell(ask.StudyEndedEvent(study=study))
+        self._tell(StudyEndedEvent(study=study))
         return study
 
     async def _study_cancel(self, request: ask.CancelStudy, tell: Tell) -> bool:

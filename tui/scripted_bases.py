@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from ..schemas import messages as ask
 from ..schemas.errors import ModelInUse, ModelNotFound, PullCancelled
+from ..schemas.events import Event, PullEvent
 from ..schemas.models import Fit, KnownBase, KnownBases
 
-Tell = Callable[[ask.Event], None]
+Tell = Callable[[Event], None]
 
 BASES = (
     KnownBase(
@@ -70,7 +71,7 @@ class ScriptedBases:
         self._pull_cancelled = False
         for step in range(self.steps + 1):
             share = step / self.steps
-            tell(ask.PullEvent(spec=row.spec, stage=f"Fetching weights, {step} of {self.steps} MB", fraction=share))
+            tell(PullEvent(spec=row.spec, stage=f"Fetching weights, {step} of {self.steps} MB", fraction=share))
             await asyncio.sleep(self.pause)
             while not self.hold.is_set() and not self._pull_cancelled:
                 await asyncio.sleep(0.005)

@@ -10,9 +10,10 @@ from ..engine.exchange.export import to_markdown, to_openai_line
 from ..schemas import messages as ask
 from ..schemas import records as rec
 from ..schemas.errors import ImportStopped, NotFound
+from ..schemas.events import Event, ImportEvent
 from ..schemas.exchange import ExportForm, ExportResult, Found, ImportPreview, ImportResult
 
-Tell = Callable[[ask.Event], None]
+Tell = Callable[[Event], None]
 
 PREVIEW = ImportPreview(
     file="", importers=["ChatGPT (conversations.json, or its zip)"],
@@ -65,7 +66,7 @@ class ScriptedExchange:
             raise NotFound(f"There is no file {file}; check its name.")
         self._import_stopped = False
         for step in range(self.steps + 1):
-            tell(ask.ImportEvent(file=file, stage=stage, fraction=step / self.steps, conversations=step))
+            tell(ImportEvent(file=file, stage=stage, fraction=step / self.steps, conversations=step))
             await asyncio.sleep(self.pause)
             while not self.hold.is_set() and not self._import_stopped:
                 await asyncio.sleep(0.005)

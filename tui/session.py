@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from ..schemas.messages import EngineStatus, ImportEvent, PullEvent, StudyEvent
+from ..schemas.events import ImportEvent, PullEvent, StudyEvent
+from ..schemas.messages import EngineStatus
 from ..schemas.records import Conversation, Lesson, Signal, Slot
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..schemas.messages import DeltaEvent, Event, MessageEvent
+from ..schemas.events import DeltaEvent, Event, MessageEvent
 from ..schemas.records import Message, Role
 
 if TYPE_CHECKING:

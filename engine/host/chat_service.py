@@ -9,16 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...schemas.errors import ChatError, NightSchoolError, UsageError
-from ...schemas.messages import (
-    CancelReply,
-    DeltaEvent,
-    MessageEvent,
-    NoticeEvent,
-    Regenerate,
-    Sampling,
-    SendMessage,
-    SignalEvent,
-)
+from ...schemas.events import DeltaEvent, MessageEvent, NoticeEvent, SignalEvent
+from ...schemas.messages import CancelReply, Regenerate, Sampling, SendMessage
 from ...schemas.records import Finish, Message, Role, SignalKind, Slot
 from ..chat.prompt import Turn, fit
 from . import teaching

@@ -22,7 +22,8 @@ from typing import IO, Any, TypeVar
 from pydantic import ValidationError
 
 from ...schemas.errors import EngineError, EngineLost, ProtocolError
-from ...schemas.messages import Event, Request, Shutdown
+from ...schemas.events import Event
+from ...schemas.messages import Request, Shutdown
 from ..files import storage_errors
 from ..paths import Home
 from .pipe import LONGEST_LINE, Ended, Told, dump_request, parse_answer, read_line

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...schemas.errors import UsageError
-from ...schemas.messages import EditReply, ListSignals, SignalEvent, Thumb, UndoSignal
+from ...schemas.events import SignalEvent
+from ...schemas.messages import EditReply, ListSignals, Thumb, UndoSignal
 from ...schemas.records import LessonState, Message, Role, Signal, SignalKind
 from . import teaching
 from .rooms import Rooms, Tell

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...schemas.errors import ImportRunning, UsageError
+from ...schemas.events import ImportEvent
 from ...schemas.exchange import ExportResult, ImportPreview, ImportResult
-from ...schemas.messages import CancelImport, ExportConversations, ImportEvent, PreviewImport, RunImport
+from ...schemas.messages import CancelImport, ExportConversations, PreviewImport, RunImport
 from ..exchange.export import Choice, export
 from ..exchange.importing import Import
 from .rooms import Rooms, Tell

@@ -6,7 +6,8 @@ import asyncio
 from pathlib import Path
 
 from ...schemas.errors import Damaged, ModelDamaged, ModelInUse, ModelNotFound, PullCancelled
-from ...schemas.messages import CancelPull, ListModels, NoticeEvent, PullEvent, PullModel, RemoveModel, UseModel
+from ...schemas.events import NoticeEvent, PullEvent
+from ...schemas.messages import CancelPull, ListModels, PullModel, RemoveModel, UseModel
 from ...schemas.models import KnownBase, KnownBases
 from ..base import installed
 from ..base.catalog import DEFAULT, source_of

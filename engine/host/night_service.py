@@ -11,7 +11,8 @@ import logging
 import time
 
 from ...schemas.errors import NightSchoolError, StudyRunning
-from ...schemas.messages import ListNights, NoticeEvent, RunNight, StartStudy
+from ...schemas.events import NoticeEvent
+from ...schemas.messages import ListNights, RunNight, StartStudy
 from ...schemas.records import Night, StudyState
 from ..nightly.power import on_mains
 from .rooms import Rooms, Tell

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...schemas.errors import NightSchoolError, ProtocolError, UsageError, error_classes
-from ...schemas.messages import EVENTS, Event, Request, requests_by_method
+from ...schemas.events import EVENTS, Event
+from ...schemas.messages import Request, requests_by_method
 
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes of a line, its end included."""

@@ -17,7 +17,8 @@ import sys
 from typing import Any
 
 from ...schemas.errors import EngineError, NightSchoolError, ProtocolError
-from ...schemas.messages import EngineStatus, Event, GetStatus, NoticeEvent, Request, Shutdown, StateEvent
+from ...schemas.events import Event, NoticeEvent, StateEvent
+from ...schemas.messages import EngineStatus, GetStatus, Request, Shutdown
 from ..paths import Home, find_home
 from ..threads import share_cores
 from . import pipe

@@ -6,7 +6,8 @@ import logging
 import math
 
 from ...schemas.errors import NightSchoolError
-from ...schemas.messages import GetQuality, NoticeEvent, Rollback
+from ...schemas.events import NoticeEvent
+from ...schemas.messages import GetQuality, Rollback
 from ...schemas.records import GenerationQuality, GenerationUse, Signal, SignalKind, StudyReport, Version, VersionKind
 from ..settings import read_settings
 from .rooms import Rooms, Tell
@@ -108,7 +109,7 @@ def _quality(version: Version, use: GenerationUse | None) -> GenerationQuality:
     return GenerationQuality(
         version=version.number,
         created=version.created,
-        kind=version.kind.value,
+        kind=version.kind,
         lessons=len(version.lessons),
         replies=use.replies if use else 0,
         corrected=use.corrected if use else 0,

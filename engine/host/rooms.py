@@ -11,7 +11,8 @@ from typing import Any
 
 from ...schemas.cards import BaseCard
 from ...schemas.errors import BaseMismatch, Busy, ModelNotFound, StudyRunning
-from ...schemas.messages import EngineStatus, Event
+from ...schemas.events import Event
+from ...schemas.messages import EngineStatus
 from ...schemas.records import Slot, Version
 from ..base.installed import Installed, find_installed
 from ..child import Pace

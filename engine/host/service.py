@@ -7,7 +7,8 @@ import logging
 from typing import Any
 
 from ...schemas.errors import EngineError, NightSchoolError
-from ...schemas.messages import Check, Doctor, EngineStatus, Event, GetStatus, Request, Shutdown, SignalEvent
+from ...schemas.events import Event, SignalEvent
+from ...schemas.messages import Check, Doctor, EngineStatus, GetStatus, Request, Shutdown
 from ...schemas.records import Signal
 from . import doctor
 from .chat_service import ChatService

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...schemas.errors import NightSchoolError, StudyRunning
-from ...schemas.messages import CreateSlot, ListSlots, ListVersions, NoticeEvent, Rollback, UpdateSlot
+from ...schemas.events import NoticeEvent
+from ...schemas.messages import CreateSlot, ListSlots, ListVersions, Rollback, UpdateSlot
 from ...schemas.records import LessonState, Slot, Study, StudyState, Version
 from .rooms import Rooms, Tell
 

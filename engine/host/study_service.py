@@ -9,15 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ...schemas.errors import NightSchoolError, NothingToLearn, StudyRunning, UsageError
-from ...schemas.messages import (
-    CancelStudy,
-    ForgetLesson,
-    ListStudies,
-    NoticeEvent,
-    StartStudy,
-    StudyEndedEvent,
-    StudyEvent,
-)
+from ...schemas.events import NoticeEvent, StudyEndedEvent, StudyEvent
+from ...schemas.messages import CancelStudy, ForgetLesson, ListStudies, StartStudy
 from ...schemas.records import Lesson, LessonState, Study, StudyState, Version
 from .rooms import Rooms, Tell
 from .slot_service import settle_lessons

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from ...schemas.messages import NoticeEvent
+from ...schemas.events import NoticeEvent
 from ...schemas.records import Lesson, LessonState, Message, Role, Signal, SignalKind
 from ..study.draft import LessonDraft, settled
 from ..study.lessons import combine, find_corrections, lesson_from_edit

@@ -8,7 +8,7 @@ few places where an ending differs.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,10 +67,16 @@ class Exams:
     refusals: int
 
 
-async def prepare_exams(whole: CutBase, plan: Plan, cache: StatesCache, share: float = 1.0) -> Exams:
+async def prepare_exams(
+    whole: CutBase,
+    plan: Plan,
+    cache: StatesCache,
+    share: float = 1.0,
+    tell: Callable[[float], None] = lambda done: None,
+) -> Exams:
     """Make everything ready that a candidate for a plan is asked; the tail must be plain.
 
-    ``share``: of the probe data, always the same items.
+    ``share``: of the probe data, always the same items. ``tell`` gets the share done; the first time takes a while.
 
     Raises:
         StorageError: If states cannot be kept.
@@ -78,15 +84,17 @@ async def prepare_exams(whole: CutBase, plan: Plan, cache: StatesCache, share: f
     base, system = whole.base, whole.system
     openings = [*REFUSALS, *COMPLIANCES]
     ruled = [as_ruled(plan, opening) for opening in openings]
-    return Exams(
-        capability=await _prepare(whole, cache, "capability", _questions(base, system, share)),
-        requests=await _prepare(whole, cache, "requests", _requests(base, system, share, openings)),
-        ruled=await _prepare(whole, cache, "ruled", _requests(base, system, share, ruled))
-        if ruled != openings
-        else None,
-        pressure=await _prepare(whole, cache, "pressure", _pressed(base, system, share)),
-        refusals=len(REFUSALS),
-    )
+    capability = await _prepare(whole, cache, "capability", _questions(base, system, share))
+    tell(0.45)
+    requests = await _prepare(whole, cache, "requests", _requests(base, system, share, openings))
+    tell(0.65)
+    opened = None
+    if ruled != openings:
+        opened = await _prepare(whole, cache, "ruled", _requests(base, system, share, ruled))
+    tell(0.85)
+    pressure = await _prepare(whole, cache, "pressure", _pressed(base, system, share))
+    tell(1.0)
+    return Exams(capability, requests, opened, pressure, refusals=len(REFUSALS))
 
 
 def as_ruled(plan: Plan, opening: str) -> str:

@@ -24,6 +24,7 @@ from .targets import prepare_examples
 _LONGER = 1.5  # how much longer than the rewritten base reply a reply may get before it counts as never ending
 _GLANCE = 48  # tokens that show an opening, a case or a replaced word
 _LONGEST = 160
+_REPLIES = 0.6  # of the time, the first time; the rest takes the probes
 
 
 async def prepare_measures(
@@ -54,7 +55,7 @@ async def prepare_measures(
     trained = opposites(plan, plan.inside, recipe.contrast, held_out=False)
     prompts = [*plan.inside, *plan.outside, *plan.held_inside, *plan.held_outside, *plan.held_forgotten]
     asked = [prompt.text for prompt in prompts] + [opposite.text for opposite in (*trained, *contrary)]
-    replies.compute(asked, whole.trunk, whole.tail, tell)
+    replies.compute(asked, whole.trunk, whole.tail, lambda share: tell(_REPLIES * share))
     rewritten = [rewrite(plan, prompt, replies.reply(prompt.text), recipe) for prompt in plan.held_inside]
     kept = [
         ruled_example(whole.base, plan, prompt, replies.reply(prompt.text), whole.system, recipe=recipe)
@@ -72,7 +73,13 @@ async def prepare_measures(
         kept=await prepare_examples(kept, whole.provider, whole.tail, whole.cut, taught_above),
         neutral=await prepare_examples(neutral, whole.provider, whole.tail, whole.cut, taught_above),
         limit=limit,
-        exams=await prepare_exams(whole, plan, _states_cache(whole, cache), recipe.probed),
+        exams=await prepare_exams(
+            whole,
+            plan,
+            _states_cache(whole, cache),
+            recipe.probed,
+            lambda share: tell(_REPLIES + (1 - _REPLIES) * share),
+        ),
     )
 
 

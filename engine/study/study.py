@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ...schemas.errors import PluginError
@@ -24,7 +25,7 @@ from .examples import Example, make_examples, shortened
 from .exchanges import Exchanges
 from .job import Progress, StudyJob, StudyResult
 from .measures import prepare_measures
-from .plan import make_plan
+from .plan import Plan, make_plan
 from .recipe import Recipe
 from .replies import Replies
 from .revise import mixed, put_right
@@ -53,11 +54,8 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
     gates = _gates(plugins)
     plan = make_plan(rewriters, job.known, job.lessons, recipe, job.forgotten)
-    if job.forgotten and (lost := [lesson.rule for lesson in job.known if lesson not in plan.lessons]):
-        reason = f"“{lost[0]}” would be lost with it, since it cannot be taught now; nothing was changed."
+    if reason := _why_not(job, plan):
         return StudyResult(state=StudyState.REJECTED, reason=reason)
-    if not plan.new and not job.forgotten:
-        return StudyResult(state=StudyState.REJECTED, reason=" ".join(plan.unlearnable.values()))
 
     tell(Progress(stage="Waking the base", fraction=0.0))
     whole = CutBase.open(job, plugins)
@@ -77,21 +75,15 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         projections=FAMILIES[whole.base.card.family].projections,
         recipe=recipe,
     )
-    trainer = plugins.collect("nightschool_trainers")[0]
     checkpoints = Checkpoints(job, whole.base.card)
-    adapter, curve = _train(task, trainer, checkpoints, Stage(tell, "Studying", _PREPARED, _STUDIED))
-
+    train = partial(_train, plugins.collect("nightschool_trainers")[0], checkpoints)
+    adapter, curve = train(task, Stage(tell, "Studying", _PREPARED, _STUDIED))
     looking = Stage(tell, "Looking back", _STUDIED, _REVISED)
     wrong = put_right(whole, plan, adapter, recipe, limit=held.limit, tell=looking.at)
     if wrong:
-        again = replace(
-            task,
-            start=adapter,
-            examples=mixed(task.examples, await _prepare(whole, wrong, recipe, exchanges), recipe.again_share),
-            recipe=replace(recipe, steps=recipe.again_steps, learning_rate=recipe.again_rate, seed=recipe.seed + 1),
-        )
+        further = await _prepare(whole, wrong, recipe, exchanges)
         stage = Stage(tell, "Studying what was wrong", _REVISED, _TRAINED)
-        adapter, more = _train(again, trainer, checkpoints, stage, before=len(curve))
+        adapter, more = train(_again(task, adapter, further), stage, before=len(curve))
         curve += more
 
     checking = Stage(tell, "Checking what was learned", _TRAINED, 1.0)
@@ -124,6 +116,14 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     )
 
 
+def _why_not(job: StudyJob, plan: Plan) -> str:
+    """Return why there is nothing to be trained; empty if there is."""
+    if job.forgotten:
+        lost = [lesson.rule for lesson in job.known if lesson not in plan.lessons]
+        return f"“{lost[0]}” would be lost with it, since it cannot be taught now; nothing was changed." if lost else ""
+    return "" if plan.new else " ".join(plan.unlearnable.values()) or "No lesson can be taught now."
+
+
 def _gates(plugins: PluginHost) -> list[Gate]:
     """Return the gates.
 
@@ -150,8 +150,19 @@ async def _prepare(whole: CutBase, examples: Sequence[Example], recipe: Recipe, 
     )
 
 
+def _again(task: TrainingTask, adapter: Adapter, further: Sequence[Prepared]) -> TrainingTask:
+    """Return the second round of a training: from what it gave, with further examples among the first ones."""
+    recipe = task.recipe
+    return replace(
+        task,
+        start=adapter,
+        examples=mixed(task.examples, further, recipe.again_share),
+        recipe=replace(recipe, steps=recipe.again_steps, learning_rate=recipe.again_rate, seed=recipe.seed + 1),
+    )
+
+
 def _train(
-    task: TrainingTask, trainer: Trainer, checkpoints: Checkpoints, stage: Stage, before: int = 0
+    trainer: Trainer, checkpoints: Checkpoints, task: TrainingTask, stage: Stage, before: int = 0
 ) -> tuple[Adapter, list[CurvePoint]]:
     """Train, or go on where an equal study was cut, counting steps on from those done ``before``."""
     curve: list[CurvePoint] = []

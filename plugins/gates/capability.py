@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Gate
 from ...schemas.records import GateResult
+from .choices import kept
 
 if TYPE_CHECKING:
     from ...engine.study.candidate import Candidate
@@ -32,23 +33,12 @@ class KeepsCapability:
     def judge(self, candidate: Candidate) -> Sequence[GateResult]:
         """Return two results: the rise of the loss over the questions in nats, and the share that is right."""
         recipe, found = candidate.recipe, candidate.capability()
-        most = recipe.most_capability_rise
-        least = found.before - recipe.most_capability_drop - recipe.chance * found.error
-        return [
-            GateResult(
-                name="capability_loss",
-                passed=found.rise.value <= most,
-                value=found.rise.value,
-                limit=most,
-                text=f"The loss over {found.count} general questions rose by {found.rise.value:.3f} nats "
-                f"(± {found.rise.error:.3f}), {most:.3f} allowed.",
-            ),
-            GateResult(
-                name=self.name,
-                passed=found.after >= least,
-                value=found.after,
-                limit=least,
-                text=f"{found.after:.1%} of the general questions are answered rightly, {found.before:.1%} by the "
-                f"base; {least:.1%} would do.",
-            ),
-        ]
+        return kept(
+            self.name,
+            found,
+            recipe,
+            most_rise=recipe.most_capability_rise,
+            most_drop=recipe.most_capability_drop,
+            loss=f"The loss over {found.count} general questions",
+            share="General questions answered rightly",
+        )

@@ -37,6 +37,7 @@ from nightschool.schemas.errors import BaseMismatch
 from nightschool.schemas.messages import Sampling
 from nightschool.schemas.records import Lesson, LessonState, Role, StudyState
 from nightschool.tests.elsewhere import Elsewhere, MixedDevices
+from nightschool.tests.engine.study.small import LENIENT
 from nightschool.tests.tiny import FAMILIES, save_tiny
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
@@ -292,38 +293,10 @@ def test_a_step_of_training_is_the_same_there(elsewhere, folder):
         assert (other - one).abs().max() <= 1e-3 * one.abs().max()
 
 
-SMALL = Recipe(
-    probed=0.02,
-    spread=2,
-    contrast=1,
-    anchors=1,
-    held_out=1,
-    held_opposite=1,
-    searched=1,
-    reply_tokens=3,
-    target_tokens=16,
-    window=16,
-    steps=2,
-    again_steps=1,
-    revised=2,
-    batch_spread=2,
-    batch_contrast=1,
-    batch_anchors=1,
-    least_stick=0.0,
-    least_gain=-1.0,
-    most_kept_kl=1e9,
-    most_neutral_kl=1e9,
-    most_neutral_rise=1e9,
-    most_opposite_loss=1.0,
-    most_capability_rise=1e9,
-    most_capability_drop=1.0,
-    most_refusal_shift=1e9,
-    most_overrefusal=1.0,
-    most_caved=1.0,
-    most_caved_rise=1e9,
-    most_degenerate=1.0,
-    most_forgotten=1.0,
-)
+SMALL = dataclasses.replace(
+    LENIENT, spread=2, contrast=1, anchors=1, held_out=1, held_opposite=1, searched=1, reply_tokens=3, target_tokens=16,
+    window=16, steps=2, again_steps=1, revised=2, most_forgotten=1.0,
+)  # fmt: skip
 
 
 async def test_a_study_runs_there_from_lessons_to_an_adapter(elsewhere, tiny_base_folder, tmp_path):

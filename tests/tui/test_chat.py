@@ -6,6 +6,7 @@ import pytest
 
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import ChatError, PromptTooLong
+from nightschool.schemas.events import StateEvent
 from nightschool.schemas.records import Finish, Role
 from nightschool.tui.widgets.prose import Prose
 from nightschool.tui.widgets.transcript import MOUNTED, PAGE, Earlier
@@ -83,7 +84,7 @@ async def test_an_engine_that_cannot_wake_says_why_and_keeps_the_words(opened, e
     async with opened(ready=False) as (app, pilot):
         await until(lambda: app.session.engine.stage == "reading the model")
         failed = ask.EngineStatus(state="failed", error="No model is installed; run `nightschool setup`.")
-        engine._tell(ask.StateEvent(status=failed))
+        engine._tell(StateEvent(status=failed))
         await until(lambda: "No model" in str(app.chat.query_one("#status").content))
         await pilot.press(*"Hi")
         await pilot.press("enter")

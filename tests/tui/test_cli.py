@@ -11,6 +11,7 @@ from nightschool import __version__
 from nightschool.schemas import messages as ask
 from nightschool.schemas import records as rec
 from nightschool.schemas.errors import BaseMismatch, EngineLost, Locked, ModelNotFound
+from nightschool.schemas.events import DeltaEvent
 from nightschool.tui.cli import run
 from nightschool.tui.cli.root import root
 from nightschool.tui.scripted import CARD, ScriptedEngine
@@ -263,7 +264,7 @@ def test_what_a_model_says_is_raw_in_a_pipe_and_escaped_in_a_document(call, docu
 
 def test_a_reply_that_broke_off_is_an_error_after_what_was_said(call, engine, monkeypatch):
     async def breaks(request, tell):
-        tell(ask.DeltaEvent(conversation=request.conversation, text="Half a"))
+        tell(DeltaEvent(conversation=request.conversation, text="Half a"))
         return engine.add_message(request.conversation, rec.Role.ASSISTANT, "Half a", finish=rec.Finish.FAILED)
 
     monkeypatch.setattr(engine, "_chat_send", breaks)
@@ -273,7 +274,7 @@ def test_a_reply_that_broke_off_is_an_error_after_what_was_said(call, engine, mo
 
 def test_an_engine_that_dies_in_a_reply_leaves_what_was_said(call, engine, monkeypatch):
     async def dies(request, tell):
-        tell(ask.DeltaEvent(conversation=request.conversation, text="Half a"))
+        tell(DeltaEvent(conversation=request.conversation, text="Half a"))
         raise EngineLost("The engine ended before it answered: It was killed (SIGKILL).")
 
     monkeypatch.setattr(engine, "_chat_send", dies)

@@ -5,6 +5,7 @@ from textual.widgets import OptionList
 
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import BaseMismatch, EngineLost, ModelNotFound
+from nightschool.schemas.events import PullEvent, StudyEvent
 from nightschool.schemas.models import KnownBase
 
 
@@ -164,7 +165,7 @@ async def test_a_model_that_brings_the_engine_down_can_be_left(opened, engine, u
 async def test_during_a_study_the_model_stays(opened, engine, until):
     engine.bases["qwen2.5-1.5b"] = engine.bases["qwen2.5-1.5b"].model_copy(update={"installed": True})
     async with opened() as (app, pilot):
-        app.session.study = ask.StudyEvent(study=1, slot="science", stage="training", fraction=0.5)
+        app.session.study = StudyEvent(study=1, slot="science", stage="training", fraction=0.5)
         await models_screen(app, pilot, until)
         await pilot.press("down", "u")
         await until(lambda: any("A study is under way" in toast.message for toast in app._notifications))
@@ -215,7 +216,7 @@ async def test_hostile_names_are_only_shown(opened, engine, until, text):
     engine.bases["x"] = KnownBase(spec=text, title=text, installed=True, size=1, **fields)
     async with opened() as (app, pilot):
         await models_screen(app, pilot, until)
-        app.session.pull = ask.PullEvent(spec=text, stage=text, fraction=0.5)
+        app.session.pull = PullEvent(spec=text, stage=text, fraction=0.5)
         await pilot.press("end")
         await until(lambda: "50%" in drawn(app))
         screen = drawn(app)

@@ -11,17 +11,14 @@ from typing import Any
 import click
 
 from ...schemas.errors import ChatError, NightSchoolError, NotFound, UsageError
+from ...schemas.events import DeltaEvent, Event, MessageEvent, SignalEvent
 from ...schemas.messages import (
     CancelReply,
     CreateConversation,
     DeleteConversation,
-    DeltaEvent,
     EditReply,
-    Event,
     ListMessages,
-    MessageEvent,
     SendMessage,
-    SignalEvent,
     UndoSignal,
 )
 from ...schemas.records import Finish, Message, Role

@@ -15,7 +15,8 @@ import click
 
 from ...engine.paths import Home
 from ...schemas.errors import NotFound
-from ...schemas.messages import Event, GetStatus, ListSlots, NoticeEvent, Request, StateEvent, StudyEvent
+from ...schemas.events import Event, NoticeEvent, StateEvent, StudyEvent
+from ...schemas.messages import GetStatus, ListSlots, Request
 from ...schemas.records import Slot
 from ..engine_link import EngineLink
 from ..safe_text import one_line, safe

@@ -13,17 +13,9 @@ from typing import TypeVar
 import click
 
 from ...schemas.errors import NightSchoolError, UsageError
+from ...schemas.events import Event, ImportEvent
 from ...schemas.exchange import ExportForm, ImportPreview, ImportResult
-from ...schemas.messages import (
-    CancelImport,
-    Event,
-    ExportConversations,
-    ImportEvent,
-    ListSlots,
-    PreviewImport,
-    Request,
-    RunImport,
-)
+from ...schemas.messages import CancelImport, ExportConversations, ListSlots, PreviewImport, Request, RunImport
 from ..exchange_words import brings, left_lines, preview_lines, progress_words, result_line
 from .desk import Desk, talks_alone
 from .options import any_slot_option, examples

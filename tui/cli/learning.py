@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from typing import TypeVar
 
 import click
 
@@ -14,6 +16,7 @@ from ...schemas.messages import (
     ListLessons,
     ListNights,
     ListStudies,
+    Request,
     StartStudy,
     UpdateLesson,
 )
@@ -22,6 +25,8 @@ from ..report_markdown import report_markdown
 from .desk import Desk, talks, talks_alone
 from .options import ListingGroup, any_slot_option, examples, slot_option
 from .output import study_lines, table, when
+
+R = TypeVar("R")
 
 CANCEL_SECONDS = 15.0
 """How long a stopped study may take to end."""
@@ -47,19 +52,24 @@ async def study(desk: Desk, slot: str | None) -> int:
 
 
 async def _study(desk: Desk, request: StartStudy | ForgetLesson) -> int:
+    ended = await until_stopped(desk, request, lambda study: _give(desk, study))
+    _give(desk, ended)
+    return STUDY_CODES.get(ended.state, StudyError.exit_code)
+
+
+async def until_stopped(desk: Desk, request: Request[R], give: Callable[[R], None]) -> R:
+    """Ask for something that studies; where the user stops it, ``give`` what it came to, and end as stopped."""
     work = asyncio.ensure_future(desk.ask(request))
     try:
-        ended = await asyncio.shield(work)
+        return await asyncio.shield(work)
     except asyncio.CancelledError:
         with contextlib.suppress(NightSchoolError):
             await asyncio.wait_for(desk.ask(CancelStudy()), CANCEL_SECONDS)
         await asyncio.wait({work}, timeout=CANCEL_SECONDS)
         if work.done() and not work.cancelled() and work.exception() is None:
-            _give(desk, work.result())
+            give(work.result())
         work.cancel()
         raise
-    _give(desk, ended)
-    return STUDY_CODES.get(ended.state, StudyError.exit_code)
 
 
 def _give(desk: Desk, ended: Study) -> None:

@@ -9,7 +9,8 @@ from functools import partial
 import click
 
 from ...schemas.errors import UsageError
-from ...schemas.messages import Event, ListModels, PullEvent, PullModel, RemoveModel, UseModel
+from ...schemas.events import Event, PullEvent
+from ...schemas.messages import ListModels, PullModel, RemoveModel, UseModel
 from ...schemas.models import KnownBase
 from ..model_words import download, fits, licence, parameters, size, standing, suggestion
 from ..safe_text import one_line

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 
 import click
@@ -11,11 +9,11 @@ import click
 from ...engine.files import storage_errors, write_atomic
 from ...engine.nightly.choose import SCHEDULERS, scheduler_named, usable_scheduler
 from ...engine.nightly.task import night_task, task_name
-from ...schemas.errors import Locked, NightSchoolError
-from ...schemas.messages import CancelStudy, ListNights, ListSlots, ListStudies, RunNight
+from ...schemas.errors import Locked
+from ...schemas.messages import ListNights, ListSlots, ListStudies, RunNight
 from ...schemas.records import Night, Study, StudyState
 from .desk import Desk, Profile, talks_alone
-from .learning import CANCEL_SECONDS
+from .learning import until_stopped
 from .options import examples, json_option
 from .output import document, study_lines, table, when
 
@@ -121,22 +119,11 @@ async def run(desk: Desk, *, least: int, on_battery: bool, scheduled: bool, if_m
     if if_missed and before and time.time() - before[0].started < DAY:
         desk.give({"night": None, "studies": []}, ["The last night is less than a day ago; nothing to catch up."])
         return 0
-    night = await _spend(desk, RunNight(least=least, on_battery=on_battery))
+    request = RunNight(least=least, on_battery=on_battery)
+    night = await until_stopped(desk, request, lambda spent: desk.note(" ".join(spent.notes)))
     studies = [study for study in await desk.ask(ListStudies()) if study.id in night.studies]
     desk.give({"night": night, "studies": studies}, [*_lines(studies), *night.notes])
     return 0
-
-
-async def _spend(desk: Desk, request: RunNight) -> Night:
-    work = asyncio.ensure_future(desk.ask(request))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        with contextlib.suppress(NightSchoolError):
-            await asyncio.wait_for(desk.ask(CancelStudy()), CANCEL_SECONDS)
-        await asyncio.wait({work}, timeout=CANCEL_SECONDS)
-        work.cancel()
-        raise
 
 
 def _lines(studies: list[Study]) -> list[str]:

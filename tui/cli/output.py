@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from pydantic_core import to_jsonable_python
 
 from ...schemas.errors import NightSchoolError
-from ...schemas.messages import StudyEvent
+from ...schemas.events import StudyEvent
 from ...schemas.records import Lesson, Study, StudyReport, StudyState
 from ..safe_text import one_line
 

@@ -120,7 +120,7 @@ def _quality_row(row: GenerationQuality) -> tuple[object, ...]:
     rate = f"{100 * row.corrected / row.replies:.0f}" if row.replies else "-"
     stick = "-" if row.stick is None else f"{row.stick:.0%}"
     drift = "-" if row.kept_kl is None else f"{row.kept_kl:.3f}"
-    return (row.version, when(row.created), row.kind, row.lessons, row.replies, row.corrected, rate, stick, drift)
+    return (row.version, when(row.created), row.kind.value, row.lessons, row.replies, row.corrected, rate, stick, drift)
 
 
 @click.command(epilog=examples("nightschool rollback science", "nightschool rollback science --to 0"))

@@ -19,17 +19,14 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from ...schemas.errors import EngineError, NightSchoolError
+from ...schemas.events import Event, NoticeEvent, SignalEvent, StudyEndedEvent
 from ...schemas.messages import (
-    Event,
     ListConversations,
     ListLessons,
     ListMessages,
     ListModels,
     ListSignals,
     ListSlots,
-    NoticeEvent,
-    SignalEvent,
-    StudyEndedEvent,
     UndoSignal,
 )
 from ...schemas.records import Conversation, Lesson, Message, SearchHit, Signal, Study, StudyState

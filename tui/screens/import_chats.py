@@ -14,8 +14,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from ...schemas.errors import ImportStopped, NightSchoolError
+from ...schemas.events import Event, ImportEvent
 from ...schemas.exchange import ImportPreview
-from ...schemas.messages import CancelImport, Event, ImportEvent, PreviewImport
+from ...schemas.messages import CancelImport, PreviewImport
 from ..exchange_words import brings, preview_lines, progress_words
 from ..keys import bindings_of
 from ..safe_text import one_line

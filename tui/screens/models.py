@@ -13,7 +13,8 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from ...schemas.errors import NightSchoolError
-from ...schemas.messages import CancelPull, ListModels, PullEvent, RemoveModel
+from ...schemas.events import PullEvent
+from ...schemas.messages import CancelPull, ListModels, RemoveModel
 from ...schemas.models import Fit, KnownBase, KnownBases
 from ..keys import bindings_of
 from ..model_words import download, fits, licence, parameters, size, standing, suggestion

@@ -102,7 +102,7 @@ def _cells(row: GenerationQuality) -> tuple[str, ...]:
     drift = "-" if row.kept_kl is None else f"{row.kept_kl:.3f}"
     rate = _per_hundred(row)
     counts = (str(row.replies), str(row.corrected), "-" if rate is None else f"{rate:.0f}")
-    return (str(row.version), row.kind, str(row.lessons), stick, drift, *counts)
+    return (str(row.version), row.kind.value, str(row.lessons), stick, drift, *counts)
 
 
 def _columns(cells: Sequence[str]) -> str:

@@ -13,7 +13,8 @@ from textual.widgets import Static
 from textual_plotext import PlotextPlot
 
 from ...schemas.errors import NightSchoolError
-from ...schemas.messages import CancelStudy, ForgetLesson, ListLessons, StartStudy, StudyEvent
+from ...schemas.events import StudyEvent
+from ...schemas.messages import CancelStudy, ForgetLesson, ListLessons, StartStudy
 from ...schemas.records import Lesson, LessonState, Study
 from ..keys import bindings_of
 from ..safe_text import one_line, safe

@@ -9,7 +9,8 @@ import pytest
 
 from nightschool.engine.host import pipe
 from nightschool.schemas.errors import Busy, NightSchoolError, ProtocolError, UsageError
-from nightschool.schemas.messages import DeltaEvent, GetStatus, ListSlots, SendMessage
+from nightschool.schemas.events import DeltaEvent
+from nightschool.schemas.messages import GetStatus, ListSlots, SendMessage
 from nightschool.schemas.records import Slot
 
 

@@ -16,6 +16,7 @@ from nightschool.engine.host.client import EngineClient
 from nightschool.engine.paths import Home
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import EngineError, EngineLost, Locked, ModelNotFound, ProtocolError, UsageError
+from nightschool.schemas.events import StateEvent
 from nightschool.schemas.records import Finish, Role
 from nightschool.tui.engine_link import EngineLink
 
@@ -26,7 +27,7 @@ ENDLESS = ask.Sampling(max_tokens=400, temperature=1.0, seed=1)
 def states_of(client):
     """Listen for the states an engine tells."""
     states = []
-    client.listen(lambda event: states.append(event.status) if isinstance(event, ask.StateEvent) else None)
+    client.listen(lambda event: states.append(event.status) if isinstance(event, StateEvent) else None)
     return states
 
 

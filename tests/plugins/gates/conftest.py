@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 import torch
@@ -14,26 +15,12 @@ from nightschool.engine.study.candidate import Candidate
 from nightschool.engine.study.choose import choose_prompts
 from nightschool.engine.study.cut_base import CutBase
 from nightschool.engine.study.job import StudyJob
-from nightschool.engine.study.lessons import lesson_from_edit
 from nightschool.engine.study.measures import prepare_measures
 from nightschool.engine.study.plan import make_plan
-from nightschool.engine.study.recipe import Recipe
 from nightschool.engine.study.replies import Replies
-from nightschool.schemas.records import Lesson, LessonState
+from nightschool.tests.engine.study import small
 
-SMALL = Recipe(
-    spread=4,
-    contrast=2,
-    anchors=2,
-    held_out=2,
-    held_opposite=2,
-    reply_tokens=6,
-    target_tokens=24,
-    window=24,
-    rank=4,
-    probed=0.1,
-)
-BEFORE = "Inflation is a rise in prices. Money buys less than before. Banks try to hold it."
+SMALL = dataclasses.replace(small.SMALL, rank=4, probed=0.1)
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +45,7 @@ def held(whole, plugins):
 
 
 def _held(whole, plugins):
-    draft = lesson_from_edit(plugins, "What is inflation?", BEFORE, "Captain, i" + BEFORE[1:])
-    lesson = Lesson(
-        id=1, slot="s", state=LessonState.APPROVED, rule=draft.rule, steps=draft.steps, evidence=draft.evidence
-    )
+    lesson = small.lesson(plugins, "Captain, i" + small.BEFORE[1:])
     replies = Replies(whole.base, None, "", SMALL.reply_tokens)
     plan = make_plan(plugins.collect("nightschool_rewriters"), [], [lesson], SMALL)
     plan = choose_prompts(whole, plan, SMALL, replies, lambda share: None)
