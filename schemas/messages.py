@@ -43,7 +43,7 @@ R = TypeVar("R")
 class Request(BaseModel, Generic[R]):
     """Something asked of the engine; ``R`` is the type of the answer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     method: ClassVar[str]
 

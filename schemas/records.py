@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Record(BaseModel):
     """An immutable record; unknown fields are refused, so that a newer profile is never half-read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 # -- chats ------------------------------------------------------------------------------------------------------------

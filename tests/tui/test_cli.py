@@ -13,7 +13,7 @@ from nightschool.schemas import records as rec
 from nightschool.schemas.errors import BaseMismatch, EngineLost, Locked, ModelNotFound
 from nightschool.schemas.events import DeltaEvent
 from nightschool.tui.cli import run
-from nightschool.tui.cli.root import root
+from nightschool.tui.cli.root import COMMANDS, root
 from nightschool.tui.scripted import CARD, ScriptedEngine
 
 
@@ -76,10 +76,17 @@ def test_version(call):
 
 
 def every_command(group, path=()):
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         yield (*path, name), command
-        if hasattr(command, "commands"):
+        if isinstance(command, click.Group):
             yield from every_command(command, (*path, name))
+
+
+def test_what_help_says_of_a_command_is_what_the_command_says_of_itself():
+    for name, (_, words) in COMMANDS.items():
+        assert root.get_command(click.Context(root), name).get_short_help_str(200) == words
 
 
 @pytest.mark.parametrize("path", [path for path, _ in every_command(root)], ids=" ".join)

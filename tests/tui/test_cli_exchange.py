@@ -132,7 +132,7 @@ def test_an_error_is_its_exit_code(call, engine):
 
 
 def test_the_way_out_and_back_in_through_the_real_engine(call, tmp_path, monkeypatch):
-    from nightschool.tui.cli.desk import connect_engine
+    from nightschool.tui.cli.profile import connect_engine
 
     def real(*arguments):
         code, out, err = call(*arguments, "--json", connect=connect_engine)

@@ -231,12 +231,13 @@ def test_an_editor_that_changed_nothing_teaches_nothing(command, left):
 # -- what is loaded ----------------------------------------------------------------------------------------------------
 
 
-def test_help_loads_neither_torch_nor_textual():
+def test_help_loads_neither_torch_nor_textual_nor_any_record():
     code = (
         "import sys\n"
         "from nightschool.tui.cli import run\n"
         "assert run(['--help']) == 0\n"
         "heavy = ['torch', 'transformers', 'peft', 'textual', 'rich', 'sqlite3', 'numpy', 'huggingface_hub']\n"
+        "heavy += ['pydantic', 'nightschool.schemas.records']\n"
         "print([name for name in heavy if name in sys.modules], file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

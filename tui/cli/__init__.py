@@ -11,14 +11,17 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
-from pydantic import ValidationError
+from pydantic_core import ValidationError
 
 from ...schemas.errors import NightSchoolError, StorageError, UsageError
-from .desk import Connect, OutputClosed, connect_engine
-from .output import error_line
+from .profile import OutputClosed, connect_engine
 from .root import root
+
+if TYPE_CHECKING:
+    from .profile import Connect
 
 OUTPUT_CLOSED = 141
 _ENDINGS: dict[type[BaseException], int] = {
@@ -55,6 +58,8 @@ def run(arguments: Sequence[str], connect: Connect = connect_engine) -> int:
     except SystemExit as ending:  # click's own: of shell completion, and 1 where it found stdout closed
         return OUTPUT_CLOSED if ending.code == 1 else int(ending.code or 0)
     except (NightSchoolError, ValidationError, click.ClickException, OSError) as error:
+        from .output import error_line
+
         refusal = _in_our_words(error)
         click.echo(error_line(refusal, as_json="--json" in arguments), err=True)
         return refusal.exit_code

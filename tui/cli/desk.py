@@ -8,46 +8,20 @@ import functools
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
 
-from ...engine.paths import Home
 from ...schemas.errors import NotFound
 from ...schemas.events import Event, NoticeEvent, StateEvent, StudyEvent
 from ...schemas.messages import GetStatus, ListSlots, Request
 from ...schemas.records import Slot
-from ..engine_link import EngineLink
 from ..safe_text import one_line, safe
 from .options import json_option
 from .output import StatusLine, document, progress_words
+from .profile import OutputClosed, Profile
 
 R = TypeVar("R")
-
-Connect = Callable[[Home, str], EngineLink]
-"""Gives the engine of a profile, not started yet, from the profile and the model that were asked for."""
-
-
-def connect_engine(home: Home, model: str) -> EngineLink:
-    """Return the real engine."""
-    from ...engine.host.client import EngineClient
-
-    return EngineClient(home, model)
-
-
-class OutputClosed(Exception):
-    """Whoever read stdout has left."""
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What the options before the command chose."""
-
-    home: Home
-    model: str
-    slot: str | None
-    connect: Connect
 
 
 class Desk:

@@ -12,10 +12,11 @@ from ...engine.nightly.task import night_task, task_name
 from ...schemas.errors import Locked
 from ...schemas.messages import ListNights, ListSlots, ListStudies, RunNight
 from ...schemas.records import Night, Study, StudyState
-from .desk import Desk, Profile, talks_alone
+from .desk import Desk, talks_alone
 from .learning import until_stopped
 from .options import examples, json_option
 from .output import document, study_lines, table, when
+from .profile import Profile
 
 DAY = 24 * 3600.0
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from annotated_types import Ge, Gt, Le, Lt
 
-from ...schemas.messages import Sampling
+if TYPE_CHECKING:
+    from ...schemas.messages import Sampling
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,6 +38,10 @@ _SAMPLING = (
 
 def sampling_options(command: F) -> F:
     """Give a command the options of ``Sampling``; those that are given arrive as keyword arguments, the others None."""
+    from annotated_types import Ge, Gt, Le, Lt
+
+    from ...schemas.messages import Sampling
+
     for name, text in reversed(_SAMPLING):
         field = Sampling.model_fields[name]
         limits: dict[str, Any] = {}
@@ -60,6 +64,8 @@ def sampling_options(command: F) -> F:
 
 def sampling_of(values: dict[str, Any]) -> Sampling:
     """Return the sampling that the given options ask for."""
+    from ...schemas.messages import Sampling
+
     return Sampling(**{name: values[name] for name, _ in _SAMPLING if values[name] is not None})
 
 

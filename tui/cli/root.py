@@ -4,22 +4,66 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ... import __version__
 from ...engine.paths import find_home
-from ...schemas.errors import NightSchoolError, UsageError
-from ...schemas.messages import Check
-from ...schemas.messages import Doctor as LookAround
-from . import chat, conversations, learning, models, nightly, slots
-from .desk import Connect, Desk, Profile, talks
+from ...schemas.errors import UsageError
 from .options import examples
-from .output import table
+from .profile import Profile
+
+if TYPE_CHECKING:
+    from .profile import Connect
+
+COMMANDS = {
+    "ask": ("chat", "Ask something; the reply streams to stdout."),
+    "edit": ("chat", "Correct a reply: put it in your own words."),
+    "undo": ("chat", "Take a signal back."),
+    "lessons": ("learning", "List, approve, dismiss, reword and forget lessons."),
+    "study": ("learning", "Study the approved lessons of a slot."),
+    "report": ("learning", "Read the report of a study; without a number, of the latest."),
+    "nightly": ("nightly", "Study by itself each night."),
+    "slots": ("slots", "List, make and change slots."),
+    "versions": ("slots", "List the generations of a slot, or of all."),
+    "quality": ("slots", "Say how good each generation of a slot was, the oldest first."),
+    "rollback": ("slots", "Go back to an older generation of a slot."),
+    "conversations": (
+        "conversations",
+        "List, show, search, import, export, rename, delete and restore conversations.",
+    ),
+    "models": ("models", "List, fetch, choose and remove models."),
+    "doctor": ("doctor", "Look at model, files, database, plugins and machine."),
+}
+"""Each command with the module that has it and its first line of help, so that help imports none of them."""
+
+
+class Commands(click.Group):
+    """The commands; each is imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f".{COMMANDS[cmd_name][0]}", __package__)
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write their names and what they do."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
 
 
 @click.group(
+    cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
@@ -60,40 +104,3 @@ def _open_app(profile: Profile) -> int:
     from ..app import run
 
     return run(profile.connect(profile.home, profile.model), profile.slot)
-
-
-@click.command(epilog=examples("nightschool doctor", "nightschool doctor --json"))
-@talks
-async def doctor(desk: Desk) -> int:
-    """Look at model, files, database, plugins and machine.
-
-    Every line that is not well says what to do. The exit code is 1 if there is one.
-    """
-    code = 0
-    try:
-        await desk.awake()
-        checks = await desk.ask(LookAround())
-    except NightSchoolError as error:
-        checks, code = [Check(name="engine", ok=False, text=str(error))], error.exit_code
-    desk.give(checks, table([("ok" if check.ok else "NOT OK", check.name, check.text) for check in checks]))
-    return code or int(not all(check.ok for check in checks))
-
-
-COMMANDS = (
-    chat.ask,
-    chat.edit,
-    chat.undo,
-    learning.lessons,
-    learning.study,
-    learning.report,
-    nightly.nightly,
-    slots.slots,
-    slots.versions,
-    slots.quality,
-    slots.rollback,
-    conversations.conversations,
-    models.models,
-    doctor,
-)
-for _command in COMMANDS:
-    root.add_command(_command)
