@@ -24,6 +24,7 @@ class Recipe:
         whole_sentences: Fewest and most sentences left of a cut reply to which the rules add an end; between them it is
             as many as in the user's own edit.
         target_tokens: Most tokens of an example's reply.
+        far_reply_tokens, far_target_tokens: The same two where the user's edit shows that a rule acts late in a reply.
         after_change: Tokens that are kept after the last change.
         window: Tokens of a window of neutral prose.
         taught_above: Nats; a token of a rewritten reply that surprises the base more is taught, and so is one that the
@@ -85,6 +86,8 @@ class Recipe:
     reply_tokens: int = 72
     whole_sentences: tuple[int, int] = (2, 5)
     target_tokens: int = 96
+    far_reply_tokens: int = 144
+    far_target_tokens: int = 168
     after_change: int = 32
     window: int = 64
     taught_above: float = 2.0

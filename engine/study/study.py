@@ -26,6 +26,7 @@ from .exchanges import Exchanges
 from .job import Progress, StudyJob, StudyResult
 from .measures import prepare_measures
 from .plan import Plan, make_plan
+from .reach import reach_of
 from .recipe import Recipe
 from .replies import Replies
 from .revise import mixed, put_right
@@ -59,6 +60,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
 
     tell(Progress(stage="Waking the base", fraction=0.0))
     whole = CutBase.open(job, plugins)
+    recipe = reach_of(whole.base, plan, recipe)
     replies = Replies(whole.base, job.cache, job.system, recipe.reply_tokens)
     choosing = Stage(tell, "Reading the base's own replies", _LOADED, _CHOSEN)
     plan = choose_prompts(whole, plan, recipe, replies, choosing.at)
