@@ -147,6 +147,16 @@ class Trainer(Protocol):
         ...
 
 
+@runtime_checkable
+class LearnsFromPairs(Protocol):
+    """A trainer may say more: that it wants the pairs of its task, which take a while to make ready."""
+
+    @property
+    def learns_from_pairs(self) -> bool:
+        """Whether ``task.pairs`` and ``task.held`` are filled."""
+        ...
+
+
 class Gate(Protocol):
     """One measured condition that a candidate must pass before it becomes current (DESIGN 2.6)."""
 

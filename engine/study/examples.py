@@ -29,6 +29,8 @@ class Example:
         changed: Numbers of the targets, from ``start`` on, that the rules put there.
         reach: Number of targets up to the last place where the rules put or took something; 0: they did neither.
         steps: What the rules ask of this reply.
+        instead: The tokens of the reply as it was said, which the rules changed; empty: they had none to change.
+        weight: How much what it teaches counts.
     """
 
     part: Part
@@ -37,6 +39,8 @@ class Example:
     changed: frozenset[int] = frozenset()
     reach: int = 0
     steps: tuple[Step, ...] = ()
+    instead: tuple[int, ...] = ()
+    weight: float = 1.0
 
 
 def make_examples(base: LoadedBase, plan: Plan, replies: Replies, system: str, recipe: Recipe) -> list[Example]:
@@ -66,12 +70,14 @@ def ruled_example(
     *,
     recipe: Recipe,
     part: Part = Part.SPREAD,
+    weight: float = 1.0,
 ) -> Example:
     """Return a reply, made to follow the rules, as an example that knows what they changed."""
     example = reply_example(base, prompt.text, rewrite(plan, prompt, reply, recipe), system, recipe, part=part)
     before = [*reply_tokens(base, reply.text), *([end_of_turn(base)] if reply.finished else [])]
     changed, reach = _changes(before, example.tokens[example.start :])
-    return replace(example, changed=changed, reach=reach, steps=tuple(plan.steps(prompt)))
+    steps = tuple(plan.steps(prompt))
+    return replace(example, changed=changed, reach=reach, steps=steps, instead=tuple(before), weight=weight)
 
 
 def _changes(before: Sequence[int], after: Sequence[int]) -> tuple[frozenset[int], int]:
