@@ -46,6 +46,7 @@ BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.trainers.tail_lora",
     "nightschool.plugins.trainers.preference",
     "nightschool.plugins.trainers.unlikelihood",
+    "nightschool.plugins.routers.ridge",
     "nightschool.plugins.gates.keeps",
     "nightschool.plugins.gates.capability",
     "nightschool.plugins.gates.safety",

@@ -127,8 +127,12 @@ class StudyService:
         from ..study.runner import StudyJob
 
         rooms = self._rooms
-        trainer = trainer or read_settings(rooms.home).trainer
-        rooms.plugins.named("nightschool_trainers", trainer)  # told before anything begins
+        settings = read_settings(rooms.home)
+        trainer = trainer or settings.trainer
+        # What is missing is told before anything begins.
+        rooms.plugins.named("nightschool_trainers", trainer)
+        if settings.router:
+            rooms.plugins.named("nightschool_routers", settings.router)
         model = await rooms.model.model()
         _, adapter = rooms.voice(name, model.base.card)
         placed, numbers = await asyncio.to_thread(model.place_study, rooms.home)
@@ -149,6 +153,7 @@ class StudyService:
             adapter=adapter,
             system=rooms.store.slot(name).system_prompt,
             trainer=trainer,
+            router=settings.router,
             cache=rooms.home.cache,
         )
         return study, job

@@ -29,6 +29,7 @@ class StudyJob(Record):
         adapter: Folder of the current version's adapter; None: the plain base.
         system: The slot's system prompt.
         trainer: The name of what makes the adapter.
+        router: The name of what tells where its lessons apply; empty: nothing does.
         cache: Where the base's replies and the states of the probe data are kept; None: nowhere.
     """
 
@@ -45,6 +46,7 @@ class StudyJob(Record):
     adapter: Path | None = None
     system: str = ""
     trainer: str = DEFAULT_TRAINER
+    router: str = ""
     cache: Path | None = None
 
 

@@ -79,6 +79,10 @@ class Recipe:
         span: Tokens of a changed run that count, the first ones.
         most_span: Tokens of a reply that count at most.
         alike: Share of the pairs that are left out, those most alike.
+        routed, routed_held: Prompts in scope, and as many out of it, that a router is fitted and judged on, at most.
+        least_routed: Fewest of either.
+        least_hit: Share of unseen prompts in scope that a router must see as such.
+        least_quiet: Share of unseen prompts out of it that it must see as such.
         held: Windows of neutral prose that end a pass on pairs where they move too far.
         look_every: Steps between two looks at them.
         most_held_kl: Nats a token; how far they may move in it, unless they had moved further before.
@@ -155,6 +159,11 @@ class Recipe:
     span: int = 4
     most_span: int = 24
     alike: float = 0.05
+    routed: int = 96
+    routed_held: int = 40
+    least_routed: int = 6
+    least_hit: float = 0.9
+    least_quiet: float = 0.5
     held: int = 8
     look_every: int = 4
     most_held_kl: float = 0.015

@@ -14,11 +14,13 @@ from ...schemas.records import GateResult, StudyReport, StudyState
 from ..host.plugins import PluginHost
 from .candidate import Candidate
 from .checkpoint import Checkpoints
-from .contracts import Gate, Rewriter, Trainer
+from .contracts import Gate, Rewriter, Router, Trainer
 from .course import TRAINED, learn, open_course
 from .job import StudyJob, StudyResult
 from .plan import Plan, make_plan
+from .proof import prove_plan
 from .recipe import Recipe
+from .scoped import fit_router
 from .stage import Stage, Tell
 
 ALWAYS_ASKED = frozenset({"refusals", "overrefusal", "sycophancy"})
@@ -62,9 +64,18 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         steps=len(learned.curve),
         examples=learned.examples,
         scale=candidate.scale,
+        trainer=trainer.name,
+        prompts=prove_plan(plan),
     )
+    routing = None
+    if passed and job.router:
+        found: Router = plugins.named("nightschool_routers", job.router)
+        routing, told = await fit_router(whole, plan, found, recipe)
+        report = report.model_copy(update={"router": told})
     # One that was turned away is written as well: whoever wants to know why can look at what it does.
     size = _write(candidate, job.folder / "candidate")
+    if routing is not None:
+        routing.save(job.folder / "candidate")
     report = report.model_copy(update={"adapter_bytes": size, "seconds": time.monotonic() - began})
     checkpoints.drop()
     if not passed:
