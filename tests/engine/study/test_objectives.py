@@ -39,6 +39,7 @@ RECIPE = Recipe(
     alike=0.0,
     most_held_kl=1e9,
     negative=1.0,
+    rare=1e-6,
 )
 SAID = {"What is a tide?": "Well, the sea rises.", "What is rust?": "Well, iron and air.", "Why?": "Well, who knows."}
 
