@@ -15,6 +15,7 @@ from ...schemas.records import Lesson, LessonState, Study, StudyState, Version
 from ..settings import read_settings
 from .rooms import Rooms, Tell
 from .slot_service import settle_lessons
+from .thumbs import thumbs_of
 
 if TYPE_CHECKING:
     from ..study.runner import Progress, StudyJob, StudyResult
@@ -152,6 +153,7 @@ class StudyService:
             forgotten=list(forgotten),
             adapter=adapter,
             system=rooms.store.slot(name).system_prompt,
+            thumbs=thumbs_of(rooms.records, [*lessons, *known]),
             trainer=trainer,
             router=settings.router,
             cache=rooms.home.cache,

@@ -79,7 +79,7 @@ async def open_course(job: StudyJob, plugins: PluginHost, plan: Plan, recipe: Re
     answering = Stage(tell, "Reading the base's own replies", _CHOSEN, _ANSWERED)
     held = await prepare_measures(whole, plan, recipe, replies, cache=job.cache, adapter=job.adapter, tell=answering.at)
     tell(Progress(stage="Preparing examples", fraction=_ANSWERED))
-    examples = make_examples(whole.base, plan, replies, job.system, recipe)
+    examples = make_examples(whole.base, plan, replies, job.system, recipe, thumbs=job.thumbs)
     exchanges = Exchanges(whole.base, plan.rewriters)
     task = TrainingTask(
         tail=whole.tail,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
@@ -15,7 +15,7 @@ from ..chat.prompt import encode, prompt_tokens, reply_tokens
 from . import compose
 from .part import Part
 from .plan import Plan
-from .prompts import Prompt, neutral_halves
+from .prompts import Prompt, neutral_halves, normal
 from .prose import units
 from .recipe import Recipe
 from .replies import Replies, Text
@@ -43,16 +43,26 @@ class Example:
     weight: float = 1.0
 
 
-def make_examples(base: LoadedBase, plan: Plan, replies: Replies, system: str, recipe: Recipe) -> list[Example]:
-    """Return every example of a plan.
+def make_examples(
+    base: LoadedBase,
+    plan: Plan,
+    replies: Replies,
+    system: str,
+    recipe: Recipe,
+    *,
+    thumbs: Mapping[str, int] | None = None,
+) -> list[Example]:
+    """Return every example of a plan; ``thumbs`` weigh the user's own edits, down more than up.
 
     GOLD is the user's own edit, SPREAD the base's reply to another prompt made to follow the rules, CONTRAST the base's
     own reply where no rule applies or the opposite was asked for, ANCHOR neutral prose outside any chat.
     """
     examples = []
     for prompt, evidence in plan.gold():
-        before = Text(evidence.before, finished=True)
-        examples.append(ruled_example(base, plan, prompt, before, system, recipe=recipe, part=Part.GOLD))
+        before, thumb = Text(evidence.before, finished=True), (thumbs or {}).get(normal(prompt.text), 0)
+        weight = recipe.thumbs_down if thumb < 0 else recipe.thumbs_up if thumb > 0 else 1.0
+        gold = ruled_example(base, plan, prompt, before, system, recipe=recipe, part=Part.GOLD, weight=weight)
+        examples.append(gold)
     for prompt in plan.inside:
         examples.append(ruled_example(base, plan, prompt, replies.reply(prompt.text), system, recipe=recipe))
     asked = [opposite.text for opposite in opposites(plan, plan.inside, recipe.contrast, held_out=False)]

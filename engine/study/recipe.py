@@ -79,6 +79,7 @@ class Recipe:
         span: Tokens of a changed run that count, the first ones.
         most_span: Tokens of a reply that count at most.
         alike: Share of the pairs that are left out, those most alike.
+        thumbs_down, thumbs_up: How much the user's own edit counts where the reply had a thumb.
         routed, routed_held: Prompts in scope, and as many out of it, that a router is fitted and judged on, at most.
         least_routed: Fewest of either.
         least_hit: Share of unseen prompts in scope that a router must see as such.
@@ -159,6 +160,8 @@ class Recipe:
     span: int = 4
     most_span: int = 24
     alike: float = 0.05
+    thumbs_down: float = 2.0
+    thumbs_up: float = 1.25
     routed: int = 96
     routed_held: int = 40
     least_routed: int = 6
