@@ -164,7 +164,7 @@ class Recipe:
     thumbs_up: float = 1.25
     routed: int = 96
     routed_held: int = 40
-    least_routed: int = 6
+    least_routed: int = 4
     least_hit: float = 0.9
     least_quiet: float = 0.5
     held: int = 8

@@ -81,11 +81,11 @@ def held_kl(tail: Tail, held: Sequence[Prepared]) -> float:
     """Return the mean KL(base||now) over all targets of some texts, nats a token; 0 if there are none."""
     if not held:
         return 0.0
-    with torch.no_grad():
-        hidden = tail.sequences([text.states for text in held], [text.tokens for text in held])
-        rows = torch.cat([rows[-len(text.targets) :] for rows, text in zip(hidden, held, strict=True)])
-        expected = torch.cat([text.expected for text in held])
-        return kept_loss(tail, rows, expected, torch.ones(len(rows), device=tail.device), reverse=0.0).mean
+    # Not under ``no_grad``: there a tail keeps what it has fused of its updates, and would not see them move.
+    hidden = tail.sequences([text.states for text in held], [text.tokens for text in held])
+    rows = torch.cat([rows[-len(text.targets) :] for rows, text in zip(hidden, held, strict=True)])
+    expected = torch.cat([text.expected for text in held])
+    return kept_loss(tail, rows, expected, torch.ones(len(rows), device=tail.device), reverse=0.0).mean
 
 
 class _Training:

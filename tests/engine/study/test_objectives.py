@@ -55,10 +55,11 @@ def window(base, text):
     return Example(Part.ANCHOR, encode(base, text), 1)
 
 
-def make_task(base, recipe=RECIPE):
-    """A task that teaches to leave "Well, " out."""
+def make_task(base, recipe=RECIPE, *, said_for_wanted=True):
+    """A task that teaches to leave "Well, " out, or to say it."""
     tail, provider = open_tail(base, CUT), LocalProvider(base)
-    examples = [example(base, prompt, said, said.removeprefix("Well, ")) for prompt, said in SAID.items()]
+    texts = {prompt: (said, said.removeprefix("Well, ")) for prompt, said in SAID.items()}
+    examples = [example(base, prompt, *(pair if said_for_wanted else pair[::-1])) for prompt, pair in texts.items()]
 
     def prepared(some):
         return asyncio.run(prepare_examples(some, provider, tail, CUT, 2.0))
@@ -136,8 +137,11 @@ def test_preferring_raises_what_is_wanted_and_lowers_what_was_said(task):
     assert preferred[0] > taught[0] - 0.1
 
 
-def test_banning_makes_what_was_removed_rarer(task):
-    assert ratios(task, run(task, teaching, banning))[1] < ratios(task, run(task, teaching))[1] - 0.1
+def test_banning_makes_what_was_removed_rarer(tiny_base, task):
+    swapped = make_task(tiny_base, said_for_wanted=False)
+    saying = run(swapped, lambda t: dataclasses.replace(teaching(t), rate=2e-2))
+    idle = dataclasses.replace(task, start=saying, examples=[dataclasses.replace(e, weight=0.0) for e in task.examples])
+    assert ratios(task, run(idle, banning))[1] < ratios(task, saying)[1] - 0.2
 
 
 def test_what_is_rare_already_is_left_alone(task):
