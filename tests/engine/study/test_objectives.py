@@ -1,7 +1,9 @@
 import asyncio
 import dataclasses
 import itertools
+import re
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from nightschool.engine.base.families import FAMILIES
 from nightschool.engine.base.halves import open_tail
 from nightschool.engine.chat.prompt import encode, prompt_tokens, reply_tokens
+from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.slots.adapter import attach
 from nightschool.engine.study.checkpoint import Checkpoint
 from nightschool.engine.study.examples import Example
@@ -22,7 +25,7 @@ from nightschool.engine.study.task import TrainingTask
 from nightschool.engine.study.training import held_kl, run_passes
 from nightschool.plugins.providers.local import LocalProvider
 from nightschool.schemas.errors import PluginError
-from nightschool.schemas.records import CurvePoint, StudyState
+from nightschool.schemas.records import StudyState
 from nightschool.tests.engine.study.small import LENIENT
 
 CUT = 2
@@ -232,30 +235,15 @@ def test_a_study_with_a_trainer_that_nobody_supplies_says_which_there_are(job, p
         asyncio.run(study(job.model_copy(update={"trainer": "magic"}), plugins, lambda progress: None, LENIENT))
 
 
-class Loud:
-    """Somebody else's trainer: one large step along the gradient, with nothing of ours but the loss."""
-
-    name = "loud"
-
-    def train(self, task, tell):
-        def one(task):
-            return dataclasses.replace(teaching(task), steps=1, rate=0.05)
-
-        adapter = run_passes(task, [one(task)], lambda point, steps: None)
-        tell(CurvePoint(step=1, loss=1.25, kl=0.5), 1)
-        return adapter
-
-
-def test_a_third_party_trains(job):
-    from nightschool.engine.host.hooks import hookimpl
-    from nightschool.engine.host.plugins import PluginHost
-
-    plugin = types.ModuleType("loud_plugin")
-    plugin.nightschool_trainers = hookimpl(lambda: [Loud()])
+def test_the_trainer_of_the_documentation_trains(job):
+    page = (Path(__file__).parents[3] / "docs" / "plugins.md").read_text()
+    (code,) = (code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "nightschool_trainers" in code)
+    plugin = types.ModuleType("brief_plugin")
+    exec(code, vars(plugin))
     host = PluginHost.load(third_party=False)
-    point = types.SimpleNamespace(name="loud", load=lambda: plugin, dist=None)
-    host.add_third_party(point)
+    host.add_third_party(types.SimpleNamespace(name="brief", load=lambda: plugin, dist=None))
     assert not host.problems
-    result = asyncio.run(study(job.model_copy(update={"trainer": "loud"}), host, lambda progress: None, LENIENT))
+    result = asyncio.run(study(job.model_copy(update={"trainer": "brief"}), host, lambda progress: None, LENIENT))
     assert result.state is StudyState.ACCEPTED, result.reason
-    assert {point.loss for point in result.report.curve} == {1.25}
+    assert result.report.trainer == "brief"
+    assert result.report.steps == 20 + 20  # two rounds of what the page says
