@@ -400,6 +400,7 @@ class StartStudy(Request[Study]):
 
     method = "study.start"
     slot: str
+    trainer: str = Field(default="", description="What makes the adapter; empty: as the settings say.")
 
 
 class CancelStudy(Request[bool]):

@@ -70,6 +70,24 @@ class Recipe:
         most_degenerate: By how much more of the held-out replies may be empty, looping, garbled or without an end than
             of the base's own; one reply is always allowed.
         most_file_kl: Nats a token; how far the base with the adapter's files merged into it may be from the candidate.
+        pair_steps, pair_rate: Steps and peak rate of the pass that prefers what the rules want to what was said.
+        ban_steps, ban_rate: The same of the pass that makes rare what the rules removed.
+        again_pairs: Steps of either in a second round.
+        batch_pairs: Pairs of a step, beside the examples that the first pass looks at.
+        beta: Of the log-ratio of a pair's reply to the base, nats a token that counts.
+        negative: How much a reply that is to be lowered counts beside one that is to be raised.
+        rare: Probability of a removed token from which on it is left alone.
+        span: Tokens of a changed run that count, the first ones.
+        most_span: Tokens of a reply that count at most.
+        alike: Share of the pairs that are left out, those most alike.
+        thumbs_down, thumbs_up: How much the user's own edit counts where the reply had a thumb.
+        routed, routed_held: Prompts in scope, and as many out of it, that a router is fitted and judged on, at most.
+        least_routed: Fewest of either.
+        least_hit: Share of unseen prompts in scope that a router must see as such.
+        least_quiet: Share of unseen prompts out of it that it must see as such.
+        held: Windows of neutral prose that end a pass on pairs where they move too far.
+        look_every: Steps between two looks at them.
+        most_held_kl: Nats a token; how far they may move in it, unless they had moved further before.
     """
 
     seed: int = 0
@@ -133,3 +151,25 @@ class Recipe:
     chance: float = 1.96
     most_degenerate: float = 0.1
     most_file_kl: float = 1e-3
+    pair_steps: int = 24
+    pair_rate: float = 5e-4
+    ban_steps: int = 24
+    ban_rate: float = 5e-4
+    again_pairs: int = 12
+    batch_pairs: int = 4
+    beta: float = 1.0
+    negative: float = 1.5
+    rare: float = 0.02
+    span: int = 4
+    most_span: int = 24
+    alike: float = 0.05
+    thumbs_down: float = 2.0
+    thumbs_up: float = 1.25
+    routed: int = 96
+    routed_held: int = 40
+    least_routed: int = 4
+    least_hit: float = 0.9
+    least_quiet: float = 0.5
+    held: int = 8
+    look_every: int = 4
+    most_held_kl: float = 0.015
