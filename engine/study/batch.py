@@ -88,7 +88,7 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], rows: Sequence[Tensor], re
 
 
 def batches(examples: Sequence[Prepared], recipe: Recipe, generator: torch.Generator) -> Iterator[list[Prepared]]:
-    """Give ``recipe.steps`` batches, each with its share of every part; a part that is empty leaves its places free."""
+    """Give batches without end, each with its share of every part; a part that is empty leaves its places free."""
 
     def of(*parts: Part) -> list[Prepared]:
         return [example for example in examples if example.part in parts]
@@ -105,7 +105,7 @@ def batches(examples: Sequence[Prepared], recipe: Recipe, generator: torch.Gener
         )
         if part
     ]
-    for _ in range(recipe.steps):
+    while True:
         yield [next(stream) for stream, count in streams for _ in range(count)]
 
 
