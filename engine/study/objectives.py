@@ -108,9 +108,8 @@ def _on_pairs(task: TrainingTask, steps: int, rate: float, loss: _PairLoss) -> P
     recipe = task.recipe
 
     def draws(generator: torch.Generator) -> Iterator[Drawn]:
-        examples = _examples(task.examples, replace(recipe, steps=steps), generator)
         order = _endless(len(task.pairs), generator)
-        for drawn in examples:
+        for drawn in _examples(task.examples, recipe, generator):
             yield replace(drawn, pairs=[task.pairs[next(order)] for _ in range(recipe.batch_pairs)])
 
     def both(drawn: Drawn) -> BatchLoss:
