@@ -88,7 +88,11 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], rows: Sequence[Tensor], re
 
 
 def batches(examples: Sequence[Prepared], recipe: Recipe, generator: torch.Generator) -> Iterator[list[Prepared]]:
-    """Give batches without end, each with its share of every part; a part that is empty leaves its places free."""
+    """Give batches for ever, each with its share of every part; a part that is empty leaves its places free.
+
+    Raises:
+        StudyError: If no example teaches anything.
+    """
 
     def of(*parts: Part) -> list[Prepared]:
         return [example for example in examples if example.part in parts]

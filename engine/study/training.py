@@ -41,7 +41,7 @@ class Pass(Generic[D]):
     Attributes:
         steps: How many at most.
         rate: Peak of the learning rate; falls linearly to 0 after a short rise.
-        draws: What each step looks at, drawn with the generator; at least ``steps`` of them.
+        draws: What each step looks at, drawn with the generator, without an end.
         loss: Of what was drawn, as the tail speaks now.
         seed: Of the generator.
         held: Texts that nothing was trained on; the pass ends where they move too far. Empty: it is not looked.

@@ -246,4 +246,4 @@ def test_the_trainer_of_the_documentation_trains(job):
     result = asyncio.run(study(job.model_copy(update={"trainer": "brief"}), host, lambda progress: None, LENIENT))
     assert result.state is StudyState.ACCEPTED, result.reason
     assert result.report.trainer == "brief"
-    assert result.report.steps == 20 + 20  # two rounds of what the page says
+    assert result.report.steps in {20, 20 + 20}  # of a round as the page says; the second is left out if all is learned
