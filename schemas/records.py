@@ -285,6 +285,35 @@ class VersionKind(StrEnum):
     BASE = "base"
     STUDY = "study"
     ROLLBACK = "rollback"
+    MERGE = "merge"
+
+
+class MergeOptions(Record):
+    """How far a merge may go; each strategy says which of these it takes. None: the strategy's own."""
+
+    rank: int | None = Field(default=None, ge=1, le=1024, description="Of the adapter that comes out.")
+    energy: float | None = Field(default=None, gt=0.0, le=1.0, description="Share of its sum of squares to keep.")
+    density: float | None = Field(default=None, gt=0.0, le=1.0, description="Share of the numbers to keep.")
+    seed: int = Field(default=0, description="Of what is drawn by chance.")
+
+
+class Parent(Record):
+    """A generation that a merge was made of, and how much of it."""
+
+    slot: str
+    number: int
+    weight: float
+    adapter_sha256: str
+
+
+class MergeFacts(Record):
+    """How a generation was merged."""
+
+    strategy: str
+    options: MergeOptions = MergeOptions()
+    parents: list[Parent]
+    rank: int
+    error: float = Field(description="Distance from what the strategy wanted, relative, in the Frobenius norm.")
 
 
 class Version(Record):
@@ -301,6 +330,7 @@ class Version(Record):
     adapter_sha256: str | None = Field(default=None, description="None: no adapter, the plain base answers.")
     adapter_bytes: int = 0
     report: StudyReport | None = None
+    merge: MergeFacts | None = Field(default=None, description="For a merge: of what, and how.")
     current: bool = False
 
 
