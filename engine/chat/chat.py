@@ -23,7 +23,8 @@ from ..base.lean.stream import LeanCache
 from ..base.library import LoadedBase
 from ..base.numbers import Numbers
 from ..base.provider import Keepable, Provider, Session
-from ..slots.adapter import Adapter, attach
+from ..slots.blend import Voice, voice_name
+from ..slots.voices import Voices
 from .detokenize import Detokenizer
 from .drafts import Drafts
 from .prompt import Turn, encode, fit
@@ -51,7 +52,7 @@ class _Stream:
 
     session: Session
     cache: Cache
-    voice: Path | None
+    voice: str
     tokens: list[int] = field(default_factory=list)
     states: list[Tensor] = field(default_factory=list)
     text: str = ""  # what ``tokens`` says; empty if not known
@@ -66,7 +67,7 @@ class Chat:
         self._provider = provider
         self._cut = cut
         self._tail: Tail = open_tail(base, cut)
-        self._voice: Path | None = None
+        self._voices = Voices(self._tail)
         self._streams: OrderedDict[int, _Stream] = OrderedDict()
         name = f"{base.card.fingerprint} {base.numbers} {cut}"
         self._shelf = Shelf(shelf, name) if shelf is not None else None
@@ -81,7 +82,7 @@ class Chat:
         turns: Sequence[Turn],
         *,
         system: str,
-        adapter: Path | None,
+        adapter: Voice,
         sampling: Sampling,
         on_text: Callable[[str], None],
         cancelled: Callable[[], bool],
@@ -92,7 +93,7 @@ class Chat:
             conversation: Names the caches to go on from.
             turns: The whole history; the last is the user's.
             system: The slot's system prompt; empty: the base's own.
-            adapter: Folder of the version's adapter; None: the plain base.
+            adapter: Folder of the version's adapter, or a blend of several; None: the plain base.
             sampling: Temperature None counts as 0.
             on_text: Called with each piece of text, whole characters only.
             cancelled: Asked before each token.
@@ -103,7 +104,7 @@ class Chat:
         """
         room = max(1, min(sampling.max_tokens, self._base.card.context // 4))
         text = fit(self._base, turns, system, room)
-        self._speak_with(adapter)
+        self._voices.speak_with(adapter)
         with torch.inference_mode():
             stream = await self._stream(conversation, adapter)
             try:
@@ -202,18 +203,17 @@ class Chat:
 
     # -- caches -------------------------------------------------------------------------------------------------------
 
-    async def _stream(self, conversation: int, adapter: Path | None) -> _Stream:
+    async def _stream(self, conversation: int, adapter: Voice) -> _Stream:
+        voice = voice_name(adapter)
         stream = self._streams.get(conversation)
         if stream is None:
-            stream = self._taken(conversation) or _Stream(
-                self._provider.open(self._cut), self._tail.new_cache(), adapter
-            )
+            stream = self._taken(conversation) or _Stream(self._provider.open(self._cut), self._tail.new_cache(), voice)
             self._streams[conversation] = stream
             while len(self._streams) > _KEPT:
                 await self._put_away(*self._streams.popitem(last=False))
         self._streams.move_to_end(conversation)
-        if stream.voice != adapter:
-            stream.voice, stream.cache = adapter, self._tail.new_cache()
+        if stream.voice != voice:
+            stream.voice, stream.cache = voice, self._tail.new_cache()
             self._fill(stream)
         return stream
 
@@ -221,9 +221,9 @@ class Chat:
         cache = stream.cache
         if self._shelf is not None and isinstance(stream.session, Keepable) and isinstance(cache, LeanCache):
             await stream.session.extend(len(stream.tokens), [])  # without guesses that did not come true
-            voice = str(stream.voice) if stream.voice is not None else ""
             held = stream.session.held(), cache.held()
-            self._shelf.put(conversation, Kept(stream.tokens, stream.text, voice, torch.cat(stream.states), *held))
+            kept = Kept(stream.tokens, stream.text, stream.voice, torch.cat(stream.states), *held)
+            self._shelf.put(conversation, kept)
         await stream.session.close()
 
     def _taken(self, conversation: int) -> _Stream | None:
@@ -237,8 +237,7 @@ class Chat:
             return None
         session.restore(list(kept.tokens), kept.trunk)
         cache = LeanCache.of(empty.layers, len(kept.tokens), kept.tail, self._tail.device)
-        voice = Path(kept.voice) if kept.voice else None
-        return _Stream(session, cache, voice, list(kept.tokens), [kept.states.to(self._tail.device)], kept.text)
+        return _Stream(session, cache, kept.voice, list(kept.tokens), [kept.states.to(self._tail.device)], kept.text)
 
     def _fill(self, stream: _Stream) -> None:
         """Send the kept states through the tail into its empty cache."""
@@ -262,11 +261,6 @@ class Chat:
         if not crop(stream.cache, length):
             stream.cache = self._tail.new_cache()
             self._fill(stream)
-
-    def _speak_with(self, adapter: Path | None) -> None:
-        if adapter != self._voice:
-            attach(self._tail, Adapter.load(adapter) if adapter is not None else None)
-            self._voice = adapter
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:
