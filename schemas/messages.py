@@ -163,7 +163,10 @@ class CreateSlot(Request[Slot]):
 
 
 class UpdateSlot(Request[Slot]):
-    """Change a slot's settings; None leaves a field as it is, an empty ``base`` lets it answer with any."""
+    """Change a slot's settings; None leaves a field as it is.
+
+    An empty ``base`` lets it answer with any, an empty ``blend`` with its own adapter alone.
+    """
 
     method = "slots.update"
     name: str
@@ -172,6 +175,7 @@ class UpdateSlot(Request[Slot]):
     system_prompt: str | None = None
     temperature: float | None = None
     base: str | None = None
+    blend: dict[str, float] | None = None
 
 
 class ListVersions(Request[list[Version]]):
@@ -312,20 +316,28 @@ class Sampling(Record):
 
 
 class SendMessage(Request[Message]):
-    """Say something; told: ``message.added`` (the user's), ``signal.noted``, ``reply.delta``. Returns the reply."""
+    """Say something; told: ``message.added`` (the user's), ``signal.noted``, ``reply.delta``. Returns the reply.
+
+    ``blend``: slots and their weights that this one reply is spoken with; None: as the slot is set.
+    """
 
     method = "chat.send"
     conversation: int
     text: str
     sampling: Sampling = Sampling()
+    blend: dict[str, float] | None = None
 
 
 class Regenerate(Request[Message]):
-    """Answer again in place of the last reply of the conversation. Told: ``reply.delta``. Returns the new reply."""
+    """Answer again in place of the last reply of the conversation. Told: ``reply.delta``. Returns the new reply.
+
+    ``blend`` as of ``chat.send``.
+    """
 
     method = "chat.regenerate"
     conversation: int
     sampling: Sampling = Sampling()
+    blend: dict[str, float] | None = None
 
 
 class CancelReply(Request[bool]):

@@ -275,6 +275,9 @@ class Slot(Record):
     system_prompt: str = ""
     temperature: float = Field(default=0.0, ge=0.0, le=5.0)
     base: str = Field(default="", description="The one base it answers with; empty: whichever the profile has.")
+    blend: dict[str, float] = Field(
+        default_factory=dict, description="Slots it speaks with, each with a weight, in place of its own; empty: alone."
+    )
     current: int = 0
     waiting: int = Field(default=0, description="Approved lessons that the next study would take.")
 

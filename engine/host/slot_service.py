@@ -39,6 +39,7 @@ class SlotService:
             system_prompt=request.system_prompt,
             temperature=request.temperature,
             base=request.base and self._rooms.base_named(request.base).spec,
+            blend=request.blend,
         )
         return self._rooms.slot(request.name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,8 +15,6 @@ from .factoring import MOST, Spectrum, Weighted, by_place, cut_down, rank_for, s
 
 Parts = Sequence[tuple[Adapter, float]]
 """Adapters of one base and how much of each."""
-
-LARGEST_WEIGHT = 10.0
 
 
 @dataclass(frozen=True)
@@ -54,21 +51,6 @@ class MergeStrategy(Protocol):
             BaseMismatch: If the adapters are not of one base.
         """
         ...
-
-
-def check_weights(weights: Sequence[float]) -> None:
-    """Refuse weights that no blend can have.
-
-    Raises:
-        UsageError: If there are fewer than two, or one is not a number within reach, or all are 0.
-    """
-    if len(weights) < 2:
-        raise UsageError("A blend needs at least two slots; name another one.")
-    for weight in weights:
-        if not math.isfinite(weight) or abs(weight) > LARGEST_WEIGHT:
-            raise UsageError(f"A weight lies within -{LARGEST_WEIGHT:g} and {LARGEST_WEIGHT:g}, not at {weight}.")
-    if not any(weights):
-        raise UsageError("With every weight at 0 nothing is blended; give at least one that is not.")
 
 
 def refuse_options(options: MergeOptions, name: str, *taken: str) -> None:

@@ -18,18 +18,19 @@ import json
 import re
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import filelock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...schemas.errors import Damaged, Locked, NotFound, UsageError
 from ...schemas.records import Slot, StudyReport, Version, VersionKind
 from ..files import storage_errors, write_atomic
 from . import generations
+from .blend import check_weights
 
 LOCK_SECONDS = 10.0
 LONGEST_NAME = 40
@@ -53,6 +54,7 @@ class SlotFile(BaseModel):
     system_prompt: str = ""
     temperature: float = 0.0
     base: str = ""
+    blend: dict[str, float] = Field(default_factory=dict)
     created: float
 
 
@@ -119,14 +121,21 @@ class SlotStore:
         system_prompt: str | None = None,
         temperature: float | None = None,
         base: str | None = None,
+        blend: Mapping[str, float] | None = None,
     ) -> Slot:
-        """Change a slot's settings; None leaves a field as it is.
+        """Change a slot's settings; None leaves a field as it is, an empty ``blend`` lets the slot speak alone.
 
         Raises:
-            NotFound: If there is no slot of this name.
-            UsageError: If the title would be empty or the temperature is not within 0 and 5.
+            NotFound: If there is no slot of this name, or none of one that it shall blend.
+            UsageError: If the title would be empty, the temperature is not within 0 and 5, or the weights are no blend's.
         """
         changes: dict[str, Any] = {"description": description, "system_prompt": system_prompt, "base": base}
+        if blend is not None:
+            for other in blend:
+                self._settings(other)
+            if blend:
+                check_weights(blend)
+            changes["blend"] = dict(blend)
         changes["title"] = None if title is None else _one_line(title)
         changes["temperature"] = temperature
         if temperature is not None and not 0.0 <= temperature <= 5.0:
@@ -332,6 +341,7 @@ class SlotStore:
             system_prompt=settings.system_prompt,
             temperature=settings.temperature,
             base=settings.base,
+            blend=settings.blend,
             current=self._current_number(name),
         )
 

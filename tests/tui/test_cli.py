@@ -385,6 +385,12 @@ def test_slots_are_made_changed_and_listed(document, call):
     assert document("slots", "set", "COOKING", "--temperature", "0.7")["temperature"] == 0.7
     assert document("slots", "set", "cooking", "--base", "owner/name")["base"] == "owner/name"
     assert [row["name"] for row in document("slots")][-1] == "cooking"
+    blend = document("slots", "set", "cooking", "--blend", "Science=0.7, cooking=-0.3")["blend"]
+    assert blend == {"science": 0.7, "cooking": -0.3}
+    assert "science 0.7 + cooking -0.3" in call("slots")[1]
+    assert document("slots", "set", "cooking", "--blend", "")["blend"] == {}
+    code, _, err = call("slots", "set", "cooking", "--blend", "science=much")
+    assert code == 2 and "'much' is no weight" in err
     assert "owner/name" in call("slots")[1]
     assert "cooking" in call("slots")[1]
 

@@ -7,11 +7,11 @@ import click
 from ...schemas.errors import UsageError
 from ...schemas.messages import CreateSlot, GetQuality, ListSlots, ListVersions, Rollback, UpdateSlot
 from ...schemas.records import GenerationQuality, Slot, Version, VersionKind
-from .desk import Desk, talks
-from .options import ListingGroup, examples
+from .desk import Desk, named_weights, talks
+from .options import ListingGroup, Weights, examples
 from .output import table, when
 
-HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "DESCRIPTION")
+HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "SPEAKS WITH", "DESCRIPTION")
 
 
 @click.group(
@@ -46,13 +46,23 @@ async def create(desk: Desk, title: str, name: str, description: str, system_pro
     desk.give(made, _lines([made]))
 
 
-@slots.command("set", epilog=examples("nightschool slots set science --temperature 0.7"))
+@slots.command(
+    "set",
+    epilog=examples(
+        "nightschool slots set science --temperature 0.7",
+        "nightschool slots set creative --blend science=0.7,creative=0.3",
+    ),
+)
 @click.argument("slot")
 @click.option("--title", help="How it is called on screens.")
 @click.option("--description", help="What it is for, in a sentence.")
 @click.option("--system-prompt", help="What the model is told before every conversation.")
 @click.option("--temperature", type=click.FloatRange(0, 5), help="0 takes the likeliest token.")
 @click.option("--base", metavar="MODEL", help='The one model it answers with, as `nightschool models` has it; "": any.')
+@click.option(
+    "--blend", type=Weights(), metavar="SLOT=WEIGHT,...",
+    help='Speak with several slots at once, each with a weight, in place of its own adapter; "": alone again.',
+)  # fmt: skip
 @talks
 async def change(
     desk: Desk,
@@ -63,11 +73,12 @@ async def change(
     system_prompt: str | None,
     temperature: float | None,
     base: str | None,
+    blend: dict[str, float] | None,
 ) -> None:
     """Change a slot's settings; what is not given stays."""
-    if (title, description, system_prompt, temperature, base) == (None,) * 5:
+    if (title, description, system_prompt, temperature, base, blend) == (None,) * 6:
         raise UsageError(
-            "Nothing is to be changed; give --title, --description, --system-prompt, --temperature or --base."
+            "Nothing is to be changed; give --title, --description, --system-prompt, --temperature, --base or --blend."
         )
     changed = await desk.ask(
         UpdateSlot(
@@ -77,15 +88,19 @@ async def change(
             system_prompt=system_prompt,
             temperature=temperature,
             base=base,
+            blend=None if blend is None else await named_weights(desk, blend),
         )
     )
     desk.give(changed, _lines([changed]))
 
 
 def _lines(rows: list[Slot]) -> list[str]:
-    return table(
-        [HEADS, *((row.name, row.title, row.current, row.waiting, row.base or "any", row.description) for row in rows)]
-    )
+    return table([HEADS, *(_slot_row(row) for row in rows)])
+
+
+def _slot_row(row: Slot) -> tuple[object, ...]:
+    blend = " + ".join(f"{slot} {weight:g}" for slot, weight in row.blend.items())
+    return (row.name, row.title, row.current, row.waiting, row.base or "any", blend or "itself", row.description)
 
 
 @click.command(epilog=examples("nightschool versions", "nightschool versions science --json"))
