@@ -27,6 +27,7 @@ from .records import (
     GenerationQuality,
     Lesson,
     LessonState,
+    MergeOptions,
     Message,
     Night,
     Record,
@@ -176,6 +177,19 @@ class UpdateSlot(Request[Slot]):
     temperature: float | None = None
     base: str | None = None
     blend: dict[str, float] | None = None
+
+
+class BlendSlots(Request[Study]):
+    """Merge what several slots have learned into a new generation of a slot, if it passes the gates.
+
+    Told and returned as a study. ``weights`` by slot; ``into`` may be one of them.
+    """
+
+    method = "slots.blend"
+    weights: dict[str, float]
+    into: str
+    strategy: str = "exact"
+    options: MergeOptions = MergeOptions()
 
 
 class ListVersions(Request[list[Version]]):

@@ -51,6 +51,7 @@ class Service:
             "slots.list": slots.list_all,
             "slots.create": slots.create,
             "slots.update": slots.update,
+            "slots.blend": self._studies.blend,
             "versions.list": slots.versions,
             "versions.rollback": slots.rollback,
             "versions.quality": self._quality.quality,

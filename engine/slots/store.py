@@ -27,7 +27,7 @@ import filelock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...schemas.errors import Damaged, Locked, NotFound, UsageError
-from ...schemas.records import Slot, StudyReport, Version, VersionKind
+from ...schemas.records import MergeFacts, Slot, StudyReport, Version, VersionKind
 from ..files import storage_errors, write_atomic
 from . import generations
 from .blend import check_weights
@@ -127,7 +127,7 @@ class SlotStore:
 
         Raises:
             NotFound: If there is no slot of this name, or none of one that it shall blend.
-            UsageError: If the title would be empty, the temperature is not within 0 and 5, or the weights are no blend's.
+            UsageError: If the title would be empty, the temperature is not within 0 and 5, or no blend has the weights.
         """
         changes: dict[str, Any] = {"description": description, "system_prompt": system_prompt, "base": base}
         if blend is not None:
@@ -186,6 +186,7 @@ class SlotStore:
         lessons: Sequence[int] = (),
         report: StudyReport | None = None,
         kind: VersionKind = VersionKind.STUDY,
+        merge: MergeFacts | None = None,
     ) -> Version:
         """Make a new generation current: a copy of the PEFT folder ``adapter``, or None for the plain base.
 
@@ -195,7 +196,7 @@ class SlotStore:
         """
         self._settings(name)
         with self._locked(self.folder / name):
-            return self._add(name, adapter, base=base, lessons=lessons, report=report, kind=kind)
+            return self._add(name, adapter, base=base, lessons=lessons, report=report, kind=kind, merge=merge)
 
     def rollback(self, name: str, to: int | None = None) -> Version:
         """Make a new generation that equals an old one.
@@ -252,6 +253,7 @@ class SlotStore:
         report: StudyReport | None,
         kind: VersionKind,
         restores: int | None = None,
+        merge: MergeFacts | None = None,
     ) -> Version:
         """Write a generation and point ``current`` at it. The lock is held."""
         parent = self._current_number(name)
@@ -269,6 +271,7 @@ class SlotStore:
                 restores=restores,
                 lessons=[*lessons],
                 report=report,
+                merge=merge,
             )
             # Only a folder of ours is linked: it is read-only, while a candidate may still be written by its maker.
             generations.write(folder, facts, adapter, link=kind is VersionKind.ROLLBACK)

@@ -52,7 +52,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     recipe = recipe or Recipe()
     began = time.monotonic()
     rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
-    gates = _gates(plugins)
+    gates = find_gates(plugins)
     plan = make_plan(rewriters, job.known, job.lessons, recipe, job.forgotten)
     if reason := _why_not(job, plan):
         return StudyResult(state=StudyState.REJECTED, reason=reason)
@@ -88,7 +88,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
 
     checking = Stage(tell, "Checking what was learned", _TRAINED, 1.0)
     candidate = Candidate(whole.base, whole.trunk, whole.tail, adapter, held, recipe, job.system)
-    results = _search(candidate, gates, checking.at)
+    results = search_scale(candidate, gates, checking.at)
     passed = all(result.passed for result in results)
     reason = " ".join(result.text for result in results if not result.passed)
     report = StudyReport(
@@ -103,7 +103,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         scale=candidate.scale,
     )
     # One that was turned away is written as well: whoever wants to know why can look at what it does.
-    size = _write(candidate, job.folder / "candidate")
+    size = write_candidate(candidate, job.folder / "candidate")
     report = report.model_copy(update={"adapter_bytes": size, "seconds": time.monotonic() - began})
     checkpoints.drop()
     if not passed:
@@ -124,7 +124,7 @@ def _why_not(job: StudyJob, plan: Plan) -> str:
     return "" if plan.new else " ".join(plan.unlearnable.values()) or "No lesson can be taught now."
 
 
-def _gates(plugins: PluginHost) -> list[Gate]:
+def find_gates(plugins: PluginHost) -> list[Gate]:
     """Return the gates.
 
     Raises:
@@ -137,7 +137,7 @@ def _gates(plugins: PluginHost) -> list[Gate]:
     return gates
 
 
-def _write(candidate: Candidate, folder: Path) -> int:
+def write_candidate(candidate: Candidate, folder: Path) -> int:
     """Write the candidate's files and return the bytes of its weights."""
     folder.mkdir(parents=True, exist_ok=True)
     return candidate.scaled_adapter().save(folder, candidate.base.card.name)
@@ -175,7 +175,7 @@ def _train(
     return trainer.train(replace(task, checkpoint=checkpoints.of(task)), tell), curve
 
 
-def _search(candidate: Candidate, gates: Sequence[Gate], tell: Callable[[float], None]) -> list[GateResult]:
+def search_scale(candidate: Candidate, gates: Sequence[Gate], tell: Callable[[float], None]) -> list[GateResult]:
     """Shrink the candidate until every gate passes (DESIGN 2.6); return the results at the scale it is left at.
 
     Gates that shrinking can help are asked first; when another one fails, a smaller scale would fail too.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ...schemas.errors import UsageError
-from ...schemas.messages import CreateSlot, GetQuality, ListSlots, ListVersions, Rollback, UpdateSlot
-from ...schemas.records import GenerationQuality, Slot, Version, VersionKind
+from ...schemas.messages import BlendSlots, CreateSlot, GetQuality, ListSlots, ListVersions, Rollback, UpdateSlot
+from ...schemas.records import GenerationQuality, MergeOptions, Slot, Version, VersionKind
 from .desk import Desk, named_weights, talks
+from .learning import carry_out
 from .options import ListingGroup, Weights, examples
 from .output import table, when
 
@@ -23,7 +26,7 @@ HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "SPEAKS WITH", "DESC
     ),
 )
 def slots() -> None:
-    """List, make and change slots."""
+    """List, make, change and blend slots."""
 
 
 @slots.command("list", epilog=examples("nightschool slots list --json"))
@@ -94,6 +97,57 @@ async def change(
     desk.give(changed, _lines([changed]))
 
 
+@slots.command(
+    epilog=examples(
+        "nightschool slots blend science creative --weights 0.7,0.3 --into creative",
+        "nightschool slots blend science gaming creative --strategy compact --rank 16 --into mixed",
+        "nightschool slots blend science creative --strategy ties --density 0.3 --into mixed --json",
+    )
+)
+@click.argument("names", metavar="SLOT SLOT...", nargs=-1, required=True)
+@click.option("--into", required=True, metavar="SLOT", help="The slot that gets the new generation.")
+@click.option("--weights", metavar="N,N,...", help="How much of each, in their order; without it alike, 1 together.")
+@click.option("--strategy", default="exact", show_default=True, help="How they are merged.")
+@click.option("--rank", type=click.IntRange(min=1), help="Of the adapter that comes out.")
+@click.option("--energy", type=click.FloatRange(0, 1, min_open=True), help="The smallest rank that keeps this share.")
+@click.option("--density", type=click.FloatRange(0, 1, min_open=True), help="Share of each slot's numbers to keep.")
+@click.option("--seed", type=int, default=0, help="Of what is drawn by chance.")
+@talks
+async def blend(
+    desk: Desk,
+    names: tuple[str, ...],
+    into: str,
+    weights: str | None,
+    strategy: str,
+    **options: Any,
+) -> int:
+    """Merge what several slots have learned into a new generation of one.
+
+    Strategies: exact (the weighted sum; ranks add up), compact (cut down to a rank or a share of energy), slerp, ties,
+    dare, dare-ties, breadcrumbs, and those of plugins. The merge counts only if it passes the gates of a study; the
+    report on stdout says which rules are kept. Exit codes are those of `nightschool study`. To speak with several
+    slots without a merge, see --blend of `slots set` and of `ask`.
+    """
+    shares = _weights(weights, len(names))
+    found = await named_weights(desk, dict(zip(names, shares, strict=True)))
+    request = BlendSlots(
+        weights=found, into=(await desk.slot(into)).name, strategy=strategy, options=MergeOptions(**options)
+    )
+    return await carry_out(desk, request)
+
+
+def _weights(given: str | None, count: int) -> list[float]:
+    if given is None:
+        return [1 / count] * count
+    try:
+        found = [float(weight) for weight in given.split(",")]
+    except ValueError as error:
+        raise UsageError(f"{given!r} are no weights; give numbers with commas between, as in 0.7,0.3.") from error
+    if len(found) != count:
+        raise UsageError(f"{count} slots need as many weights, not {len(found)}; give one for each.")
+    return found
+
+
 def _lines(rows: list[Slot]) -> list[str]:
     return table([HEADS, *(_slot_row(row) for row in rows)])
 
@@ -158,5 +212,8 @@ def _version_lines(rows: list[Version]) -> list[str]:
 
 def _version_row(row: Version) -> tuple[object, ...]:
     how = f"rollback to {row.restores}" if row.kind is VersionKind.ROLLBACK else row.kind.value
+    if row.merge is not None:
+        parents = " + ".join(f"{parent.slot} {parent.number} {parent.weight:g}" for parent in row.merge.parents)
+        how = f"{row.merge.strategy} of {parents}"
     size = f"{row.adapter_bytes / 1e6:.1f} MB" if row.adapter_sha256 else "-"
     return ("*" if row.current else "", row.slot, row.number, when(row.created), how, len(row.lessons), size)
