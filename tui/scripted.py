@@ -436,6 +436,30 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
             state = rec.StudyState.ACCEPTED
         return rec.Study(state=state, version=version, report=report, reason=report.reason, **fields)
 
+    async def _slots_blend(self, request: ask.BlendSlots, tell: Tell) -> rec.Study:
+        known = [
+            row for row in self.lessons.values() if row.slot in request.weights and row.state is rec.LessonState.LEARNED
+        ]
+        report = scripted_report(known, [], accepted=self.accept)
+        fields: dict[str, Any] = {}
+        if self.accept:
+            parents = [
+                rec.Parent(slot=slot, number=self._slot(slot).current, weight=weight, adapter_sha256="cd" * 32)
+                for slot, weight in request.weights.items()
+            ]
+            options = request.options
+            merge = rec.MergeFacts(strategy=request.strategy, options=options, parents=parents, rank=32, error=0.0)
+            made = self._add_version(request.into, kind=rec.VersionKind.MERGE, report=report, merge=merge)
+            fields = {"version": made.number}
+        state = rec.StudyState.ACCEPTED if self.accept else rec.StudyState.REJECTED
+        study = rec.Study(
+            id=self._next(), slot=request.into, state=state, lessons=[], started=time.time(), finished=time.time(),
+            report=report, reason=report.reason, **fields,
+        )  # fmt: skip
+        self.studies[study.id] = study
+        self._tell(StudyEndedEvent(study=study))
+        return study
+
     async def _lessons_forget(self, request: ask.ForgetLesson, tell: Tell) -> rec.Study:
         lesson = self.lessons[request.lesson]
         dismissed = {"state": rec.LessonState.DISMISSED, "reason": "Forgotten."}

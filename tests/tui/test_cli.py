@@ -395,6 +395,22 @@ def test_slots_are_made_changed_and_listed(document, call):
     assert "cooking" in call("slots")[1]
 
 
+def test_slots_are_blended_into_a_new_generation(document, call, engine):
+    study = document("slots", "blend", "science", "Creative", "--weights", "0.7,0.3", "--into", "creative")
+    assert (study["state"], study["slot"], study["version"]) == ("accepted", "creative", 1)
+    merge = engine.versions["creative"][1].merge
+    assert [(parent.slot, parent.weight) for parent in merge.parents] == [("science", 0.7), ("creative", 0.3)]
+    assert "exact of science 0 0.7 + creative 0 0.3" in call("versions", "creative")[1]
+    call("slots", "blend", "science", "creative", "--strategy", "ties", "--rank", "8", "--into", "science")
+    merge = engine.versions["science"][1].merge
+    assert (merge.strategy, merge.options.rank, merge.parents[0].weight) == ("ties", 8, 0.5)
+    for weights, words in (("0.7", "not 1"), ("a,b", "are no weights")):
+        code, _, err = call("slots", "blend", "science", "creative", "--weights", weights, "--into", "science")
+        assert code == 2 and words in err
+    engine.accept = False
+    assert call("slots", "blend", "science", "creative", "--into", "science")[0] == 40
+
+
 def test_a_slot_that_is_not_there_is_named_with_those_that_are(call):
     for line in (["versions", "nosuch"], ["ask", "--slot", "nosuch", "x"], ["lessons", "list", "--slot", "nosuch"]):
         code, _, err = call(*line)
