@@ -34,6 +34,7 @@ from .records import (
     SearchHit,
     Signal,
     Slot,
+    StoreCheck,
     Study,
     Version,
 )
@@ -190,6 +191,12 @@ class BlendSlots(Request[Study]):
     into: str
     strategy: str = "exact"
     options: MergeOptions = MergeOptions()
+
+
+class CheckSlots(Request[StoreCheck]):
+    """Hash every file of every generation again; repair what is damaged where a whole copy is at hand."""
+
+    method = "slots.check"
 
 
 class ListVersions(Request[list[Version]]):

@@ -337,6 +337,23 @@ class Version(Record):
     current: bool = False
 
 
+class StoreFinding(Record):
+    """Something wrong in the store; ``number`` None: with the slot itself."""
+
+    slot: str
+    number: int | None
+    repaired: bool
+    text: str
+
+
+class StoreCheck(Record):
+    """What a look at every file of the store found."""
+
+    files: int
+    bytes: int = Field(description="Of the files that are whole.")
+    findings: list[StoreFinding] = Field(default_factory=list)
+
+
 class GenerationUse(Record):
     """How a generation of a slot fared in chats: replies it gave, and those that were edited, corrected or rejected."""
 

@@ -48,6 +48,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
         self.reply = "The capital of France is **Paris**."
         self.steps = 12
         self.accept = True
+        self.damage: list[rec.StoreFinding] = []
         self.fail: dict[str, NightSchoolError] = {}
         """Errors to raise, by method, once each."""
         self.stalled: set[str] = set()
@@ -435,6 +436,9 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
             version = self._add_version(slot, kind=rec.VersionKind.STUDY, report=report, lessons=lessons).number
             state = rec.StudyState.ACCEPTED
         return rec.Study(state=state, version=version, report=report, reason=report.reason, **fields)
+
+    async def _slots_check(self, request: ask.CheckSlots, tell: Tell) -> rec.StoreCheck:
+        return rec.StoreCheck(files=2 * sum(map(len, self.versions.values())), bytes=0, findings=self.damage)
 
     async def _slots_blend(self, request: ask.BlendSlots, tell: Tell) -> rec.Study:
         known = [

@@ -52,6 +52,7 @@ class Service:
             "slots.create": slots.create,
             "slots.update": slots.update,
             "slots.blend": self._studies.blend,
+            "slots.check": slots.check,
             "versions.list": slots.versions,
             "versions.rollback": slots.rollback,
             "versions.quality": self._quality.quality,

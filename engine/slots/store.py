@@ -65,6 +65,7 @@ class SlotStore:
         """Use ``folder``, which is created with the first slot."""
         self.folder = folder
         self._verified: dict[Path, tuple[tuple[int, int, int], ...]] = {}
+        self._known: dict[Path, tuple[tuple[int, int, int], Version]] = {}
 
     # -- slots --------------------------------------------------------------------------------------------------------
 
@@ -307,10 +308,26 @@ class SlotStore:
             created = self._settings(name).created
             base = Version(slot=name, number=0, kind=VersionKind.BASE, parent=None, base="", created=created)
             return base.model_copy(update={"current": current == 0})
-        found = generations.read(self._versions_folder(name), number)
+        found = self._read(self._versions_folder(name), number)
         if found is None:
             raise NotFound(f"Slot {name} has no generation {number}; list its versions to see which there are.")
         return found.model_copy(update={"slot": name, "current": number == current})
+
+    def _read(self, folder: Path, number: int) -> Version | None:
+        """Return a generation's facts; those that were read before are read again only if their file has changed."""
+        file = folder / generations.folder_name(number) / generations.FACTS
+        try:
+            entry = file.stat()
+        except OSError:
+            return generations.read(folder, number)
+        stamp = (entry.st_ino, entry.st_size, entry.st_ctime_ns)
+        known = self._known.get(file)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        found = generations.read(folder, number)
+        if found is not None:
+            self._known[file] = (stamp, found)
+        return found
 
     def _current_number(self, name: str) -> int:
         file = self._current_file(name)
@@ -364,6 +381,18 @@ class SlotStore:
 
     def _versions_folder(self, name: str) -> Path:
         return self.folder / name / "versions"
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Hold the lock of a slot, for whoever changes its files from outside.
+
+        Raises:
+            NotFound: If there is no slot of this name.
+            Locked: If another one writes it.
+        """
+        self._settings(name)
+        with self._locked(self.folder / name):
+            yield
 
     @contextmanager
     def _locked(self, folder: Path) -> Iterator[None]:

@@ -411,6 +411,16 @@ def test_slots_are_blended_into_a_new_generation(document, call, engine):
     assert call("slots", "blend", "science", "creative", "--into", "science")[0] == 40
 
 
+def test_the_store_is_checked_and_what_stays_damaged_is_an_exit_code(document, call, engine):
+    assert document("slots", "check")["findings"] == []
+    finding = {"slot": "science", "number": 2, "text": "It is damaged."}
+    engine.damage = [rec.StoreFinding(repaired=True, **finding)]
+    assert call("slots", "check")[:2][0] == 0
+    engine.damage = [rec.StoreFinding(repaired=False, **finding)]
+    code, out, _ = call("slots", "check")
+    assert code == 23 and "It is damaged." in out
+
+
 def test_a_slot_that_is_not_there_is_named_with_those_that_are(call):
     for line in (["versions", "nosuch"], ["ask", "--slot", "nosuch", "x"], ["lessons", "list", "--slot", "nosuch"]):
         code, _, err = call(*line)
