@@ -23,7 +23,9 @@ from .cards import BaseCard
 from .exchange import ExportForm, ExportResult, ImportPreview, ImportResult
 from .models import KnownBase, KnownBases
 from .records import (
+    AdapterForm,
     Conversation,
+    ExportedAdapter,
     GenerationQuality,
     Lesson,
     LessonState,
@@ -191,6 +193,30 @@ class BlendSlots(Request[Study]):
     into: str
     strategy: str = "exact"
     options: MergeOptions = MergeOptions()
+
+
+class ExportSlot(Request[ExportedAdapter]):
+    """Write a generation of a slot into a new folder; ``number`` None: the current one.
+
+    ``peft`` copies its files, ``gguf`` makes a LoRA for llama.cpp and a Modelfile, ``merged`` a whole model.
+    """
+
+    method = "slots.export"
+    slot: str
+    to: str
+    form: AdapterForm = AdapterForm.PEFT
+    number: int | None = None
+
+
+class ImportAdapter(Request[Study]):
+    """Make a PEFT LoRA from elsewhere a new generation of a slot, if it passes the gates.
+
+    Told and returned as a study.
+    """
+
+    method = "slots.import"
+    folder: str
+    into: str
 
 
 class CheckSlots(Request[StoreCheck]):

@@ -289,6 +289,7 @@ class VersionKind(StrEnum):
     STUDY = "study"
     ROLLBACK = "rollback"
     MERGE = "merge"
+    IMPORT = "import"
 
 
 class MergeOptions(Record):
@@ -335,6 +336,23 @@ class Version(Record):
     report: StudyReport | None = None
     merge: MergeFacts | None = Field(default=None, description="For a merge: of what, and how.")
     current: bool = False
+
+
+class AdapterForm(StrEnum):
+    """How a generation is written for other programs."""
+
+    PEFT = "peft"
+    GGUF = "gguf"
+    MERGED = "merged"
+
+
+class ExportedAdapter(Record):
+    """A generation that was written for other programs."""
+
+    folder: str
+    form: AdapterForm
+    number: int
+    bytes: int
 
 
 class StoreFinding(Record):

@@ -440,6 +440,13 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
     async def _slots_check(self, request: ask.CheckSlots, tell: Tell) -> rec.StoreCheck:
         return rec.StoreCheck(files=2 * sum(map(len, self.versions.values())), bytes=0, findings=self.damage)
 
+    async def _slots_export(self, request: ask.ExportSlot, tell: Tell) -> rec.ExportedAdapter:
+        number = self._slot(request.slot).current if request.number is None else request.number
+        return rec.ExportedAdapter(folder=request.to, form=request.form, number=number, bytes=5_000_000)
+
+    async def _slots_import(self, request: ask.ImportAdapter, tell: Tell) -> rec.Study:
+        return await self._slots_blend(ask.BlendSlots(weights={}, into=request.into), tell)
+
     async def _slots_blend(self, request: ask.BlendSlots, tell: Tell) -> rec.Study:
         known = [
             row for row in self.lessons.values() if row.slot in request.weights and row.state is rec.LessonState.LEARNED

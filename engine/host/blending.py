@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 from ...schemas.errors import UsageError
 from ...schemas.events import NoticeEvent
 from ...schemas.messages import BlendSlots
-from ...schemas.records import Lesson, LessonState, Study
+from ...schemas.records import Lesson, LessonState, Slot, Study, VersionKind
 from ..slots.blend import check_weights
 from .rooms import Rooms
 
 if TYPE_CHECKING:
+    from ..study.job import MergeTask
     from ..study.runner import StudyJob, StudyResult
+
+AS_IT_IS = "exact"
+"""The strategy that leaves one adapter what it is."""
 
 
 async def prepare(rooms: Rooms, request: BlendSlots) -> tuple[Study, StudyJob]:
@@ -24,7 +28,7 @@ async def prepare(rooms: Rooms, request: BlendSlots) -> tuple[Study, StudyJob]:
         UsageError: If no merge has such weights, a slot has learned nothing, or there is no such strategy.
         BaseMismatch, Damaged: If a slot's adapter cannot be used on the base that is loaded.
     """
-    from ..study.job import MergePart, MergeTask, StudyJob
+    from ..study.job import MergePart, MergeTask
 
     into = rooms.store.slot(request.into)
     check_weights(request.weights, least=2)
@@ -48,6 +52,14 @@ async def prepare(rooms: Rooms, request: BlendSlots) -> tuple[Study, StudyJob]:
                 lessons=[lesson for lesson in reversed(learned) if lesson.steps],
             )
         )
+    return await begin(rooms, into, MergeTask(strategy=request.strategy, options=request.options, parts=parts))
+
+
+async def begin(rooms: Rooms, into: Slot, task: MergeTask) -> tuple[Study, StudyJob]:
+    """Return a begun study of a slot that tries a merge, and its job."""
+    from ..study.job import StudyJob
+
+    model = await rooms.model.model()
     placed, numbers = await asyncio.to_thread(model.place_study, rooms.home)
     if placed.note:
         rooms.broadcast(NoticeEvent(level="warning", text=placed.note))
@@ -63,9 +75,16 @@ async def prepare(rooms: Rooms, request: BlendSlots) -> tuple[Study, StudyJob]:
         lessons=[],
         system=into.system_prompt,
         cache=rooms.home.cache,
-        merge=MergeTask(strategy=request.strategy, options=request.options, parts=parts),
+        merge=task,
     )
     return study, job
+
+
+def kind_of(job: StudyJob) -> VersionKind:
+    """Return how the generation that a job makes comes to be."""
+    if job.merge is None:
+        return VersionKind.STUDY
+    return VersionKind.MERGE if all(part.slot for part in job.merge.parts) else VersionKind.IMPORT
 
 
 def taken_over(rooms: Rooms, job: StudyJob, result: StudyResult) -> list[int]:

@@ -125,12 +125,21 @@ class Rooms:
                 f'`--model {named}`, or let the slot answer with any: `nightschool slots set {slot} --base ""`.'
             )
         version = self.store.current(slot)
+        self.check_base(slot, version, base)
+        return version, self.store.adapter_folder(slot)
+
+    @staticmethod
+    def check_base(slot: str, version: Version, base: BaseCard) -> None:
+        """Refuse a generation on another base than it was learned on.
+
+        Raises:
+            BaseMismatch: If it was.
+        """
         if version.adapter_sha256 is not None and version.base != base.fingerprint:
             raise BaseMismatch(
                 f"Slot {slot} learned on another base ({version.base[:12]}) than {base.name} ({base.short}); "
                 "start Night School with that base, or roll the slot back to 0."
             )
-        return version, self.store.adapter_folder(slot)
 
     def spoken(self, slot: str, base: BaseCard, blend: Mapping[str, float] | None) -> tuple[Version, Voice]:
         """Return the generation in effect and what a slot speaks with: its own adapter, or a blend.

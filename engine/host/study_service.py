@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from ...schemas.errors import NightSchoolError, NothingToLearn, StudyRunning, UsageError
 from ...schemas.events import NoticeEvent, StudyEndedEvent, StudyEvent
-from ...schemas.messages import BlendSlots, CancelStudy, ForgetLesson, ListStudies, StartStudy
+from ...schemas.messages import BlendSlots, CancelStudy, ForgetLesson, ImportAdapter, ListStudies, StartStudy
 from ...schemas.records import Lesson, LessonState, Study, StudyState, Version, VersionKind
 from . import blending
+from .portability_service import prepare_import
 from .rooms import Rooms, Tell
 from .slot_service import settle_lessons
 
@@ -71,6 +72,15 @@ class StudyService:
             BaseMismatch: If one of them learned on another base.
         """
         return await self._begin(lambda: blending.prepare(self._rooms, request))
+
+    async def bring(self, request: ImportAdapter, tell: Tell) -> Study:
+        """Try an adapter of somebody else as a new generation of a slot, and return how it ended.
+
+        Raises:
+            NotFound, UsageError, BaseMismatch: If it cannot be used here.
+            StudyRunning: If a study is under way.
+        """
+        return await self._begin(lambda: prepare_import(self._rooms, request))
 
     async def cancel(self, request: CancelStudy, tell: Tell) -> bool:
         """Stop the running study; returns when it has ended."""
@@ -230,6 +240,7 @@ class StudyService:
     def _accept(self, study: Study, job: StudyJob, result: StudyResult) -> Study:
         """Make the candidate the slot's version first, then note it: what is on the disk counts after a crash."""
         rooms, records = self._rooms, self._rooms.records
+        kind = blending.kind_of(job)
         if job.merge is None:
             known = [lesson.id for lesson in (*job.known, *job.lessons)]
         else:
@@ -243,8 +254,8 @@ class StudyService:
                 base=base.fingerprint,
                 lessons=known,
                 report=result.report,
-                kind=VersionKind.STUDY if job.merge is None else VersionKind.MERGE,
-                merge=result.merge,
+                kind=kind,
+                merge=result.merge if kind is VersionKind.MERGE else None,
             )
         except NightSchoolError as error:
             return records.finish_study(study.id, StudyState.FAILED, report=result.report, reason=str(error))

@@ -411,6 +411,15 @@ def test_slots_are_blended_into_a_new_generation(document, call, engine):
     assert call("slots", "blend", "science", "creative", "--into", "science")[0] == 40
 
 
+def test_slots_are_exported_and_adapters_imported(document, call, engine, tmp_path):
+    made = document("slots", "export", "Science", "--to", str(tmp_path / "out"), "--form", "gguf", "--generation", "2")
+    assert made == {"folder": str(tmp_path / "out"), "form": "gguf", "number": 2, "bytes": 5_000_000}
+    assert "5.0 MB" in call("slots", "export", "science", "--to", "out")[1]
+    assert document("slots", "import", str(tmp_path), "--into", "science")["state"] == "accepted"
+    assert call("slots", "import", str(tmp_path / "nowhere"), "--into", "science")[0] == 2
+    assert call("slots", "export", "science", "--to", "out", "--form", "zip")[0] == 2
+
+
 def test_the_store_is_checked_and_what_stays_damaged_is_an_exit_code(document, call, engine):
     assert document("slots", "check")["findings"] == []
     finding = {"slot": "science", "number": 2, "text": "It is damaged."}

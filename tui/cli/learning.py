@@ -14,6 +14,7 @@ from ...schemas.messages import (
     BlendSlots,
     CancelStudy,
     ForgetLesson,
+    ImportAdapter,
     ListLessons,
     ListNights,
     ListStudies,
@@ -52,7 +53,7 @@ async def study(desk: Desk, slot: str | None) -> int:
     return await carry_out(desk, StartStudy(slot=(await desk.slot(slot)).name))
 
 
-async def carry_out(desk: Desk, request: StartStudy | ForgetLesson | BlendSlots) -> int:
+async def carry_out(desk: Desk, request: StartStudy | ForgetLesson | BlendSlots | ImportAdapter) -> int:
     """Ask for something that is a study, write its report and return the exit code."""
     ended = await until_stopped(desk, request, lambda study: _give(desk, study))
     _give(desk, ended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,13 +12,15 @@ from ...schemas.messages import (
     BlendSlots,
     CheckSlots,
     CreateSlot,
+    ExportSlot,
     GetQuality,
+    ImportAdapter,
     ListSlots,
     ListVersions,
     Rollback,
     UpdateSlot,
 )
-from ...schemas.records import GenerationQuality, MergeOptions, Slot, Version, VersionKind
+from ...schemas.records import AdapterForm, GenerationQuality, MergeOptions, Slot, Version, VersionKind
 from .desk import Desk, named_weights, talks, talks_alone
 from .learning import carry_out
 from .options import ListingGroup, Weights, examples
@@ -35,7 +38,7 @@ HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "SPEAKS WITH", "DESC
     ),
 )
 def slots() -> None:
-    """List, make, change and blend slots."""
+    """List, make, change, blend, check, export and import slots."""
 
 
 @slots.command("list", epilog=examples("nightschool slots list --json"))
@@ -143,6 +146,42 @@ async def blend(
         weights=found, into=(await desk.slot(into)).name, strategy=strategy, options=MergeOptions(**options)
     )
     return await carry_out(desk, request)
+
+
+@slots.command(
+    epilog=examples(
+        "nightschool slots export science --to ./science",
+        "nightschool slots export science --form gguf --to ./science-gguf",
+        "nightschool slots export science --form merged --generation 3 --to ./science-model",
+    )
+)
+@click.argument("slot")
+@click.option("--to", required=True, metavar="FOLDER", help="A folder that is not there yet.")
+@click.option(
+    "--form", type=click.Choice([form.value for form in AdapterForm]), default="peft", show_default=True,
+    help="peft: its files; gguf: a LoRA for llama.cpp and Ollama; merged: a whole model in safetensors.",
+)  # fmt: skip
+@click.option("--generation", type=click.IntRange(min=1), metavar="N", help="Without it the current one.")
+@talks
+async def export(desk: Desk, slot: str, to: str, form: str, generation: int | None) -> None:
+    """Write what a slot has learned for other programs."""
+    name, target = (await desk.slot(slot)).name, str(Path(to).expanduser().absolute())
+    made = await desk.ask(ExportSlot(slot=name, to=target, form=AdapterForm(form), number=generation))
+    desk.give(made, [f"Generation {made.number} of {name} is in {made.folder} ({made.bytes / 1e6:.1f} MB)."])
+
+
+@slots.command("import", epilog=examples("nightschool slots import ./their-lora --into creative"))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.option("--into", required=True, metavar="SLOT", help="The slot that gets the new generation.")
+@talks
+async def bring(desk: Desk, folder: str, into: str) -> int:
+    """Make a PEFT LoRA from elsewhere a new generation of a slot.
+
+    It is read as a stranger's file (safetensors alone, known names and shapes) and counts only if it passes the gates
+    of a study; the report is on stdout, exit codes are those of `nightschool study`.
+    """
+    given = str(Path(folder).absolute())
+    return await carry_out(desk, ImportAdapter(folder=given, into=(await desk.slot(into)).name))
 
 
 @slots.command(epilog=examples("nightschool slots check", "nightschool slots check --json"))
