@@ -112,10 +112,12 @@ def _switched(switches: list[Callable[[], None]], token: Callable[[], None]) -> 
     for switch in switches:
         began = time.perf_counter()
         switch()
+        switched = time.perf_counter()
         token()
-        middle = time.perf_counter()
+        first = time.perf_counter()
         token()
-        times.append(max(1e-6, middle - began - (time.perf_counter() - middle)))
+        later = time.perf_counter() - first
+        times.append(switched - began + max(0.0, first - switched - later))
     return statistics.median(times)
 
 

@@ -355,6 +355,16 @@ class ExportedAdapter(Record):
     bytes: int
 
 
+class BackupSummary(Record):
+    """A profile in one file."""
+
+    file: str
+    bytes: int
+    created: float
+    slots: int
+    generations: int
+
+
 class StoreFinding(Record):
     """Something wrong in the store; ``number`` None: with the slot itself."""
 

@@ -416,7 +416,7 @@ def test_slots_are_exported_and_adapters_imported(document, call, engine, tmp_pa
     assert made == {"folder": str(tmp_path / "out"), "form": "gguf", "number": 2, "bytes": 5_000_000}
     assert "5.0 MB" in call("slots", "export", "science", "--to", "out")[1]
     assert document("slots", "import", str(tmp_path), "--into", "science")["state"] == "accepted"
-    assert call("slots", "import", str(tmp_path / "nowhere"), "--into", "science")[0] == 2
+    assert call("slots", "import", str(tmp_path), "--into", "nosuch")[0] == 3
     assert call("slots", "export", "science", "--to", "out", "--form", "zip")[0] == 2
 
 

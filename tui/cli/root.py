@@ -36,6 +36,8 @@ COMMANDS = {
         "List, show, search, import, export, rename, delete and restore conversations.",
     ),
     "models": ("models", "List, fetch, choose and remove models."),
+    "backup": ("backup", "Save the whole profile in one file."),
+    "restore": ("backup", "Bring a profile back from a backup."),
     "doctor": ("doctor", "Look at model, files, database, plugins and machine."),
 }
 """Each command with the module that has it and its first line of help, so that help imports none of them."""

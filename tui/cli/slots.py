@@ -171,7 +171,7 @@ async def export(desk: Desk, slot: str, to: str, form: str, generation: int | No
 
 
 @slots.command("import", epilog=examples("nightschool slots import ./their-lora --into creative"))
-@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.argument("folder")
 @click.option("--into", required=True, metavar="SLOT", help="The slot that gets the new generation.")
 @talks
 async def bring(desk: Desk, folder: str, into: str) -> int:
