@@ -8,10 +8,12 @@ import click
 import pytest
 
 from nightschool import __version__
+from nightschool.engine.paths import Home
 from nightschool.schemas import messages as ask
 from nightschool.schemas import records as rec
 from nightschool.schemas.errors import BaseMismatch, EngineLost, Locked, ModelNotFound
 from nightschool.schemas.events import DeltaEvent
+from nightschool.tests.engine.test_backup import fill
 from nightschool.tui.cli import run
 from nightschool.tui.cli.root import COMMANDS, root
 from nightschool.tui.scripted import CARD, ScriptedEngine
@@ -535,3 +537,19 @@ def test_doctor_says_so_where_the_engine_does_not_answer(call, engine):
     engine.fail["engine.doctor"] = Locked("Another Night School uses the profile.")
     code, out, _ = call("doctor")
     assert code == 22 and out.startswith("NOT OK  engine  Another")
+
+
+# -- the whole profile -------------------------------------------------------------------------------------------------
+
+
+def test_a_profile_is_saved_and_brought_back(document, call, tmp_path, monkeypatch):
+    monkeypatch.setenv("NIGHTSCHOOL_HOME", str(tmp_path / "home"))
+    assert call("backup", str(tmp_path / "b.zip"))[0] == 3  # there is none yet
+    (tmp_path / "home").mkdir()
+    fill(Home(tmp_path / "home"))
+    made = document("backup", str(tmp_path / "b.zip"))
+    assert (made["slots"], made["generations"], made["file"]) == (4, 3, str(tmp_path / "b.zip"))
+    code, _, err = call("restore", str(tmp_path / "b.zip"))
+    assert code == 2 and "--replace" in err
+    assert document("restore", str(tmp_path / "b.zip"), "--replace") == made
+    assert "4 slots with 3 generations" in call("restore", str(tmp_path / "b.zip"), "--replace")[1]

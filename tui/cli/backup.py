@@ -17,9 +17,9 @@ from .profile import Profile
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @talks_alone
 async def backup(desk: Desk, file: Path) -> None:
-    """Save the whole profile in one file: conversations, lessons, every generation of every slot, settings.
+    """Save the whole profile in one file.
 
-    Models are not in it. It works also while the app is closed or busy with a study.
+    Conversations, lessons, every generation of every slot, settings; models are not in it.
     """
     from ...engine.backup import write_backup
 
