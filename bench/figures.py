@@ -77,6 +77,17 @@ FIGURES: dict[str, Figure] = {
     "turn2_share": _less(0.1, noise=0.02),
     "slot_switch_read_share": _less(1),
     "chat_memory_ratio": _less(2),
+    # slots
+    "switch_speedup_vs_peft": _more(20),
+    "switch_speedup_cold": _more(),
+    "blend_cost": _less(0.15, noise=0.03),
+    "side_by_side_ratio": _less(1.4),
+    "store_list_ms": _less(50, ratio=False),
+    "store_switch_ms": _less(50, ratio=False),
+    "store_rollback_ms": _less(50, ratio=False),
+    "store_growth": _less(1.1),
+    # blend: relative errors on the true products
+    "blend_error_exact": _less(1e-5, noise=1e-5),
     # archive
     **{f"archive_growth_turn_{count}": _less(1.2, noise=0.2) for count in (50, 200, 800)},
     "archive_growth_prompt": _less(1.2, noise=0.2),

@@ -23,16 +23,20 @@ from .cards import BaseCard
 from .exchange import ExportForm, ExportResult, ImportPreview, ImportResult
 from .models import KnownBase, KnownBases
 from .records import (
+    AdapterForm,
     Conversation,
+    ExportedAdapter,
     GenerationQuality,
     Lesson,
     LessonState,
+    MergeOptions,
     Message,
     Night,
     Record,
     SearchHit,
     Signal,
     Slot,
+    StoreCheck,
     Study,
     Version,
 )
@@ -163,7 +167,10 @@ class CreateSlot(Request[Slot]):
 
 
 class UpdateSlot(Request[Slot]):
-    """Change a slot's settings; None leaves a field as it is, an empty ``base`` lets it answer with any."""
+    """Change a slot's settings; None leaves a field as it is.
+
+    An empty ``base`` lets it answer with any, an empty ``blend`` with its own adapter alone.
+    """
 
     method = "slots.update"
     name: str
@@ -172,6 +179,50 @@ class UpdateSlot(Request[Slot]):
     system_prompt: str | None = None
     temperature: float | None = None
     base: str | None = None
+    blend: dict[str, float] | None = None
+
+
+class BlendSlots(Request[Study]):
+    """Merge what several slots have learned into a new generation of a slot, if it passes the gates.
+
+    Told and returned as a study. ``weights`` by slot; ``into`` may be one of them.
+    """
+
+    method = "slots.blend"
+    weights: dict[str, float]
+    into: str
+    strategy: str = "exact"
+    options: MergeOptions = MergeOptions()
+
+
+class ExportSlot(Request[ExportedAdapter]):
+    """Write a generation of a slot into a new folder; ``number`` None: the current one.
+
+    ``peft`` copies its files, ``gguf`` makes a LoRA for llama.cpp and a Modelfile, ``merged`` a whole model.
+    """
+
+    method = "slots.export"
+    slot: str
+    to: str
+    form: AdapterForm = AdapterForm.PEFT
+    number: int | None = None
+
+
+class ImportAdapter(Request[Study]):
+    """Make a PEFT LoRA from elsewhere a new generation of a slot, if it passes the gates.
+
+    Told and returned as a study.
+    """
+
+    method = "slots.import"
+    folder: str
+    into: str
+
+
+class CheckSlots(Request[StoreCheck]):
+    """Hash every file of every generation again; repair what is damaged where a whole copy is at hand."""
+
+    method = "slots.check"
 
 
 class ListVersions(Request[list[Version]]):
@@ -312,20 +363,28 @@ class Sampling(Record):
 
 
 class SendMessage(Request[Message]):
-    """Say something; told: ``message.added`` (the user's), ``signal.noted``, ``reply.delta``. Returns the reply."""
+    """Say something; told: ``message.added`` (the user's), ``signal.noted``, ``reply.delta``. Returns the reply.
+
+    ``blend``: slots and their weights that this one reply is spoken with; None: as the slot is set.
+    """
 
     method = "chat.send"
     conversation: int
     text: str
     sampling: Sampling = Sampling()
+    blend: dict[str, float] | None = None
 
 
 class Regenerate(Request[Message]):
-    """Answer again in place of the last reply of the conversation. Told: ``reply.delta``. Returns the new reply."""
+    """Answer again in place of the last reply of the conversation. Told: ``reply.delta``. Returns the new reply.
+
+    ``blend`` as of ``chat.send``.
+    """
 
     method = "chat.regenerate"
     conversation: int
     sampling: Sampling = Sampling()
+    blend: dict[str, float] | None = None
 
 
 class CancelReply(Request[bool]):

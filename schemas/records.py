@@ -299,6 +299,9 @@ class Slot(Record):
     system_prompt: str = ""
     temperature: float = Field(default=0.0, ge=0.0, le=5.0)
     base: str = Field(default="", description="The one base it answers with; empty: whichever the profile has.")
+    blend: dict[str, float] = Field(
+        default_factory=dict, description="Slots it speaks with, each with a weight, in place of its own; empty: alone."
+    )
     current: int = 0
     waiting: int = Field(default=0, description="Approved lessons that the next study would take.")
 
@@ -309,6 +312,36 @@ class VersionKind(StrEnum):
     BASE = "base"
     STUDY = "study"
     ROLLBACK = "rollback"
+    MERGE = "merge"
+    IMPORT = "import"
+
+
+class MergeOptions(Record):
+    """How far a merge may go; each strategy says which of these it takes. None: the strategy's own."""
+
+    rank: int | None = Field(default=None, ge=1, le=1024, description="Of the adapter that comes out.")
+    energy: float | None = Field(default=None, gt=0.0, le=1.0, description="Share of its sum of squares to keep.")
+    density: float | None = Field(default=None, gt=0.0, le=1.0, description="Share of the numbers to keep.")
+    seed: int = Field(default=0, description="Of what is drawn by chance.")
+
+
+class Parent(Record):
+    """A generation that a merge was made of, and how much of it."""
+
+    slot: str
+    number: int
+    weight: float
+    adapter_sha256: str
+
+
+class MergeFacts(Record):
+    """How a generation was merged."""
+
+    strategy: str
+    options: MergeOptions = MergeOptions()
+    parents: list[Parent]
+    rank: int
+    error: float = Field(description="Distance from what the strategy wanted, relative, in the Frobenius norm.")
 
 
 class Version(Record):
@@ -325,7 +358,52 @@ class Version(Record):
     adapter_sha256: str | None = Field(default=None, description="None: no adapter, the plain base answers.")
     adapter_bytes: int = 0
     report: StudyReport | None = None
+    merge: MergeFacts | None = Field(default=None, description="For a merge: of what, and how.")
     current: bool = False
+
+
+class AdapterForm(StrEnum):
+    """How a generation is written for other programs."""
+
+    PEFT = "peft"
+    GGUF = "gguf"
+    MERGED = "merged"
+
+
+class ExportedAdapter(Record):
+    """A generation that was written for other programs."""
+
+    folder: str
+    form: AdapterForm
+    number: int
+    bytes: int
+
+
+class BackupSummary(Record):
+    """A profile in one file."""
+
+    file: str
+    bytes: int
+    created: float
+    slots: int
+    generations: int
+
+
+class StoreFinding(Record):
+    """Something wrong in the store; ``number`` None: with the slot itself."""
+
+    slot: str
+    number: int | None
+    repaired: bool
+    text: str
+
+
+class StoreCheck(Record):
+    """What a look at every file of the store found."""
+
+    files: int
+    bytes: int = Field(description="Of the files that are whole.")
+    findings: list[StoreFinding] = Field(default_factory=list)
 
 
 class GenerationUse(Record):

@@ -48,6 +48,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
         self.reply = "The capital of France is **Paris**."
         self.steps = 12
         self.accept = True
+        self.damage: list[rec.StoreFinding] = []
         self.fail: dict[str, NightSchoolError] = {}
         """Errors to raise, by method, once each."""
         self.stalled: set[str] = set()
@@ -435,6 +436,40 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
             version = self._add_version(slot, kind=rec.VersionKind.STUDY, report=report, lessons=lessons).number
             state = rec.StudyState.ACCEPTED
         return rec.Study(state=state, version=version, report=report, reason=report.reason, **fields)
+
+    async def _slots_check(self, request: ask.CheckSlots, tell: Tell) -> rec.StoreCheck:
+        return rec.StoreCheck(files=2 * sum(map(len, self.versions.values())), bytes=0, findings=self.damage)
+
+    async def _slots_export(self, request: ask.ExportSlot, tell: Tell) -> rec.ExportedAdapter:
+        number = self._slot(request.slot).current if request.number is None else request.number
+        return rec.ExportedAdapter(folder=request.to, form=request.form, number=number, bytes=5_000_000)
+
+    async def _slots_import(self, request: ask.ImportAdapter, tell: Tell) -> rec.Study:
+        return await self._slots_blend(ask.BlendSlots(weights={}, into=request.into), tell)
+
+    async def _slots_blend(self, request: ask.BlendSlots, tell: Tell) -> rec.Study:
+        known = [
+            row for row in self.lessons.values() if row.slot in request.weights and row.state is rec.LessonState.LEARNED
+        ]
+        report = scripted_report(known, [], accepted=self.accept)
+        fields: dict[str, Any] = {}
+        if self.accept:
+            parents = [
+                rec.Parent(slot=slot, number=self._slot(slot).current, weight=weight, adapter_sha256="cd" * 32)
+                for slot, weight in request.weights.items()
+            ]
+            options = request.options
+            merge = rec.MergeFacts(strategy=request.strategy, options=options, parents=parents, rank=32, error=0.0)
+            made = self._add_version(request.into, kind=rec.VersionKind.MERGE, report=report, merge=merge)
+            fields = {"version": made.number}
+        state = rec.StudyState.ACCEPTED if self.accept else rec.StudyState.REJECTED
+        study = rec.Study(
+            id=self._next(), slot=request.into, state=state, lessons=[], started=time.time(), finished=time.time(),
+            report=report, reason=report.reason, **fields,
+        )  # fmt: skip
+        self.studies[study.id] = study
+        self._tell(StudyEndedEvent(study=study))
+        return study
 
     async def _lessons_forget(self, request: ask.ForgetLesson, tell: Tell) -> rec.Study:
         lesson = self.lessons[request.lesson]

@@ -24,7 +24,8 @@ from ..base.lean.stream import LeanCache
 from ..base.library import LoadedBase
 from ..base.numbers import Numbers
 from ..base.provider import Keepable, Provider, Session
-from ..slots.adapter import Adapter, attach
+from ..slots.blend import Voice, voice_name
+from ..slots.voices import Voices
 from .detokenize import Detokenizer
 from .drafts import Drafts
 from .prompt import Turn, encode, fit
@@ -56,7 +57,7 @@ class _Stream:
 
     session: Session
     cache: Cache
-    voice: Path | None
+    voice: str
     tokens: list[int] = field(default_factory=list)
     states: list[Tensor] = field(default_factory=list)
     text: str = ""  # what ``tokens`` says; empty if not known
@@ -95,7 +96,7 @@ class Chat:
         self._provider = provider
         self._cut = cut
         self._tail: Tail = open_tail(base, cut)
-        self._voice: Path | None = None
+        self._voices = Voices(self._tail)
         self._streams: OrderedDict[int, _Stream] = OrderedDict()
         name = f"{base.card.fingerprint} {base.numbers} {cut}"
         self._routers = routers
@@ -112,7 +113,7 @@ class Chat:
         turns: Sequence[Turn],
         *,
         system: str,
-        adapter: Path | None,
+        adapter: Voice,
         sampling: Sampling,
         on_text: Callable[[str], None],
         cancelled: Callable[[], bool],
@@ -123,7 +124,7 @@ class Chat:
             conversation: Names the caches to go on from.
             turns: The whole history; the last is the user's.
             system: The slot's system prompt; empty: the base's own.
-            adapter: Folder of the version's adapter; None: the plain base.
+            adapter: Folder of the version's adapter, or a blend of several; None: the plain base.
             sampling: Temperature None counts as 0.
             on_text: Called with each piece of text, whole characters only.
             cancelled: Asked before each token.
@@ -257,7 +258,7 @@ class Chat:
     async def _stream(self, conversation: int) -> _Stream:
         stream = self._streams.get(conversation)
         if stream is None:
-            stream = self._taken(conversation) or _Stream(self._provider.open(self._cut), self._tail.new_cache(), None)
+            stream = self._taken(conversation) or _Stream(self._provider.open(self._cut), self._tail.new_cache(), "")
             self._streams[conversation] = stream
             while len(self._streams) > _KEPT:
                 await self._put_away(*self._streams.popitem(last=False))
@@ -268,9 +269,9 @@ class Chat:
         cache = stream.cache
         if self._shelf is not None and isinstance(stream.session, Keepable) and isinstance(cache, LeanCache):
             await stream.session.extend(len(stream.tokens), [])  # without guesses that did not come true
-            voice = str(stream.voice) if stream.voice is not None else ""
             held = stream.session.held(), cache.held()
-            self._shelf.put(conversation, Kept(stream.tokens, stream.text, voice, torch.cat(stream.states), *held))
+            kept = Kept(stream.tokens, stream.text, stream.voice, torch.cat(stream.states), *held)
+            self._shelf.put(conversation, kept)
         await stream.session.close()
 
     def _taken(self, conversation: int) -> _Stream | None:
@@ -284,8 +285,7 @@ class Chat:
             return None
         session.restore(list(kept.tokens), kept.trunk)
         cache = LeanCache.of(empty.layers, len(kept.tokens), kept.tail, self._tail.device)
-        voice = Path(kept.voice) if kept.voice else None
-        return _Stream(session, cache, voice, list(kept.tokens), [kept.states.to(self._tail.device)], kept.text)
+        return _Stream(session, cache, kept.voice, list(kept.tokens), [kept.states.to(self._tail.device)], kept.text)
 
     def _fill(self, stream: _Stream) -> None:
         """Send the kept states through the tail into its empty cache."""
@@ -310,20 +310,17 @@ class Chat:
             stream.cache = self._tail.new_cache()
             self._fill(stream)
 
-    def _speak_with(self, adapter: Path | None, stream: _Stream) -> None:
+    def _speak_with(self, adapter: Voice, stream: _Stream) -> None:
         """Give the tail a voice, and let the stream have been read with it."""
-        if adapter != self._voice:
-            loaded = Adapter.load(adapter) if adapter is not None else None
-            self._voice = None  # plain, should the adapter not fit
-            attach(self._tail, loaded)
-            self._voice = adapter
-        if stream.voice != adapter:
-            stream.voice, stream.cache = adapter, self._tail.new_cache()
+        self._voices.speak_with(adapter)
+        voice = voice_name(adapter)
+        if stream.voice != voice:
+            stream.voice, stream.cache = voice, self._tail.new_cache()
             self._fill(stream)
 
-    def _routing(self, adapter: Path | None) -> Routing | None:
-        """Return what tells where an adapter's lessons apply; None: everywhere."""
-        if adapter is None:
+    def _routing(self, adapter: Voice) -> Routing | None:
+        """Return what tells where an adapter's lessons apply; None: everywhere, as of a blend."""
+        if not isinstance(adapter, Path):
             return None
         if adapter not in self._routings:
             self._routings[adapter] = Routing.load(adapter, self._routers)

@@ -30,7 +30,7 @@ class Kept:
     Attributes:
         tokens: What was read.
         text: What they say; empty if not known.
-        voice: The adapter's folder that ``tail`` was computed with; empty: the plain base.
+        voice: Name of the voice that ``tail`` was computed with; empty: the plain base.
         states: ``(T, d)``, of the trunk.
         trunk, tail: Keys and values, by name; empty if they cannot be kept.
 

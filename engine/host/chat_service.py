@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...schemas.errors import ChatError, NightSchoolError, UsageError
 from ...schemas.events import DeltaEvent, MessageEvent, NoticeEvent, SignalEvent
 from ...schemas.messages import CancelReply, Regenerate, Sampling, SendMessage
 from ...schemas.records import Finish, Message, Role, SignalKind, Slot
 from ..chat.prompt import Turn, fit
+from ..slots.blend import Voice
 from . import teaching
 from .model_thread import Model
 from .rooms import Answering, Rooms, Tell
@@ -30,7 +31,7 @@ class _Question:
     conversation: int
     slot: Slot
     version: int
-    adapter: Path | None
+    adapter: Voice
     turns: list[Turn]
     sampling: Sampling
 
@@ -62,7 +63,7 @@ class ChatService:
             history = records.messages(request.conversation, limit=teaching.EVERY_MESSAGE)
             turns = turns_of(history, request.text)
             await self._awake(answering)
-            question = await self._question(request.conversation, turns, request.sampling)
+            question = await self._question(request.conversation, turns, request.sampling, request.blend)
             drafts = await teaching.read_words(self._rooms, history, request.text)
             with records.transaction():
                 said = records.add_message(request.conversation, Role.USER, request.text)
@@ -91,7 +92,7 @@ class ChatService:
                 raise UsageError("There is nothing to answer in this conversation; say something first.")
             sampling = _another(request.sampling, self._slot_of(request.conversation))
             await self._awake(answering)
-            question = await self._question(request.conversation, turns, sampling)
+            question = await self._question(request.conversation, turns, sampling, request.blend)
             answer = await self._answer(question, answering, tell)
             if not answer.text and answer.error is not None:
                 raise answer.error
@@ -148,7 +149,9 @@ class ChatService:
         if answering.stopped.is_set():
             raise ChatError("Stopped before the model could answer; say it again when you like.")
 
-    async def _question(self, conversation: int, turns: list[Turn], sampling: Sampling) -> _Question:
+    async def _question(
+        self, conversation: int, turns: list[Turn], sampling: Sampling, blend: Mapping[str, float] | None
+    ) -> _Question:
         """Prove that the turns can be answered, before anything is stored.
 
         Raises:
@@ -156,7 +159,7 @@ class ChatService:
         """
         model = await self._rooms.model.model()
         slot = self._slot_of(conversation)
-        version, adapter = self._rooms.voice(slot.name, model.base.card)
+        version, adapter = self._rooms.spoken(slot.name, model.base.card, blend)
         room = max(1, min(sampling.max_tokens, model.base.card.context // 4))
 
         async def measure(model: Model) -> None:

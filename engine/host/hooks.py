@@ -13,6 +13,7 @@ import pluggy
 if TYPE_CHECKING:
     from ..base.supply import ProviderKind
     from ..exchange.contracts import Importer
+    from ..slots.merging import MergeStrategy
     from ..study.contracts import Detector, Gate, Rewriter, Router, Trainer
 
 PROJECT = "nightschool"
@@ -60,4 +61,9 @@ class Hooks:
     @hookspec
     def nightschool_importers(self) -> list[Importer]:
         """Supply importers: from the file of another chat to conversations."""
+        raise AssertionError("a specification is never called")
+
+    @hookspec
+    def nightschool_merges(self) -> list[MergeStrategy]:
+        """Supply merge strategies: from several adapters and their weights to one."""
         raise AssertionError("a specification is never called")

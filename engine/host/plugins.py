@@ -60,6 +60,12 @@ BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.importers.claude",
     "nightschool.plugins.importers.sharegpt",
     "nightschool.plugins.importers.openai",
+    "nightschool.plugins.merges.exact",
+    "nightschool.plugins.merges.compact",
+    "nightschool.plugins.merges.slerp",
+    "nightschool.plugins.merges.ties",
+    "nightschool.plugins.merges.dare",
+    "nightschool.plugins.merges.breadcrumbs",
 )
 
 

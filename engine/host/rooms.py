@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ..base.installed import Installed, find_installed
 from ..child import Pace
 from ..paths import Home
 from ..records import Records
+from ..slots.blend import Blend, Voice, check_weights
 from ..slots.store import SlotStore
 from .model_thread import ModelThread
 from .plugins import PluginHost
@@ -124,9 +125,39 @@ class Rooms:
                 f'`--model {named}`, or let the slot answer with any: `nightschool slots set {slot} --base ""`.'
             )
         version = self.store.current(slot)
+        self.check_base(slot, version, base)
+        return version, self.store.adapter_folder(slot)
+
+    @staticmethod
+    def check_base(slot: str, version: Version, base: BaseCard) -> None:
+        """Refuse a generation on another base than it was learned on.
+
+        Raises:
+            BaseMismatch: If it was.
+        """
         if version.adapter_sha256 is not None and version.base != base.fingerprint:
             raise BaseMismatch(
                 f"Slot {slot} learned on another base ({version.base[:12]}) than {base.name} ({base.short}); "
                 "start Night School with that base, or roll the slot back to 0."
             )
-        return version, self.store.adapter_folder(slot)
+
+    def spoken(self, slot: str, base: BaseCard, blend: Mapping[str, float] | None) -> tuple[Version, Voice]:
+        """Return the generation in effect and what a slot speaks with: its own adapter, or a blend.
+
+        Args:
+            slot: Of the conversation.
+            base: That is loaded.
+            blend: Weights by slot, for one reply; None: as the slot is set.
+
+        Raises:
+            NotFound: If a slot of the blend is gone.
+            UsageError: If no blend can have such weights.
+            BaseMismatch, ModelNotFound, Damaged: As of :meth:`voice`, for the slots that speak.
+        """
+        weights = self.store.slot(slot).blend if blend is None else blend
+        if not weights:
+            return self.voice(slot, base)
+        check_weights(weights)
+        found = [(self.voice(name, base)[1], weight) for name, weight in sorted(weights.items())]
+        parts = tuple((folder, weight) for folder, weight in found if folder is not None and weight)
+        return self.store.current(slot), Blend(parts) if parts else None

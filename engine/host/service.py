@@ -18,6 +18,7 @@ from .exchange_service import ExchangeService
 from .lesson_service import LessonService
 from .model_service import ModelService
 from .night_service import NightService
+from .portability_service import PortabilityService
 from .quality_service import QualityService
 from .rooms import Handler, Rooms, Tell
 from .slot_service import SlotService, settle_after_crash
@@ -51,6 +52,10 @@ class Service:
             "slots.list": slots.list_all,
             "slots.create": slots.create,
             "slots.update": slots.update,
+            "slots.blend": self._studies.blend,
+            "slots.check": slots.check,
+            "slots.export": PortabilityService(rooms).export,
+            "slots.import": self._studies.bring,
             "versions.list": slots.versions,
             "versions.rollback": slots.rollback,
             "versions.quality": self._quality.quality,

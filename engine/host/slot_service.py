@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ...schemas.errors import NightSchoolError, StudyRunning
 from ...schemas.events import NoticeEvent
-from ...schemas.messages import CreateSlot, ListSlots, ListVersions, Rollback, UpdateSlot
-from ...schemas.records import LessonState, Slot, Study, StudyState, Version
+from ...schemas.messages import CheckSlots, CreateSlot, ListSlots, ListVersions, Rollback, UpdateSlot
+from ...schemas.records import LessonState, Slot, StoreCheck, Study, StudyState, Version
+from ..slots.check import check_store
 from .rooms import Rooms, Tell
 
 ROLLED_BACK = "Rolled back: approve it again to have it studied again."
@@ -39,8 +42,13 @@ class SlotService:
             system_prompt=request.system_prompt,
             temperature=request.temperature,
             base=request.base and self._rooms.base_named(request.base).spec,
+            blend=request.blend,
         )
         return self._rooms.slot(request.name)
+
+    async def check(self, request: CheckSlots, tell: Tell) -> StoreCheck:
+        """Look at every file of every generation, while everything else goes on."""
+        return await asyncio.to_thread(check_store, self._rooms.store)
 
     async def versions(self, request: ListVersions, tell: Tell) -> list[Version]:
         """List the generations of a slot, the newest first."""

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from ...schemas.errors import NightSchoolError, NothingToLearn, StudyRunning, UsageError
 from ...schemas.events import NoticeEvent, StudyEndedEvent, StudyEvent
-from ...schemas.messages import CancelStudy, ForgetLesson, ListStudies, StartStudy
-from ...schemas.records import Lesson, LessonState, Study, StudyState, Version
+from ...schemas.messages import BlendSlots, CancelStudy, ForgetLesson, ImportAdapter, ListStudies, StartStudy
+from ...schemas.records import Lesson, LessonState, Study, StudyState, Version, VersionKind
 from ..settings import read_settings
+from . import blending
+from .portability_service import prepare_import
 from .rooms import Rooms, Tell
 from .slot_service import settle_lessons
 from .thumbs import thumbs_of
@@ -27,7 +29,7 @@ _CLOSED = "Night School was closed during it; the lessons wait for the next stud
 
 
 class StudyService:
-    """Handlers of ``study.*`` and of ``lessons.forget``, which is a study too."""
+    """Handlers of ``study.*``, and of ``lessons.forget`` and ``slots.blend``, which are studies too."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
@@ -63,6 +65,25 @@ class StudyService:
         if not rest:
             return self._forget_all(lesson)
         return await self._begin(lambda: self._prepare_forgetting(lesson, rest))
+
+    async def blend(self, request: BlendSlots, tell: Tell) -> Study:
+        """Merge slots into a new generation of one, and return how it ended.
+
+        Raises:
+            UsageError: If there are fewer than two, one of them has learned nothing, or there is no such strategy.
+            StudyRunning: If a study is under way.
+            BaseMismatch: If one of them learned on another base.
+        """
+        return await self._begin(lambda: blending.prepare(self._rooms, request))
+
+    async def bring(self, request: ImportAdapter, tell: Tell) -> Study:
+        """Try an adapter of somebody else as a new generation of a slot, and return how it ended.
+
+        Raises:
+            NotFound, UsageError, BaseMismatch: If it cannot be used here.
+            StudyRunning: If a study is under way.
+        """
+        return await self._begin(lambda: prepare_import(self._rooms, request))
 
     async def cancel(self, request: CancelStudy, tell: Tell) -> bool:
         """Stop the running study; returns when it has ended."""
@@ -237,12 +258,22 @@ class StudyService:
     def _accept(self, study: Study, job: StudyJob, result: StudyResult) -> Study:
         """Make the candidate the slot's version first, then note it: what is on the disk counts after a crash."""
         rooms, records = self._rooms, self._rooms.records
-        known = [lesson.id for lesson in (*job.known, *job.lessons)]
+        kind = blending.kind_of(job)
+        if job.merge is None:
+            known = [lesson.id for lesson in (*job.known, *job.lessons)]
+        else:
+            known = blending.taken_over(rooms, job, result)
         try:
             base = rooms.status().base
             assert base is not None
             version = rooms.store.add_version(
-                job.slot, result.candidate, base=base.fingerprint, lessons=known, report=result.report
+                job.slot,
+                result.candidate,
+                base=base.fingerprint,
+                lessons=known,
+                report=result.report,
+                kind=kind,
+                merge=result.merge if kind is VersionKind.MERGE else None,
             )
         except NightSchoolError as error:
             return records.finish_study(study.id, StudyState.FAILED, report=result.report, reason=str(error))

@@ -142,8 +142,17 @@ def attach(tail: Tail, adapter: Adapter | None) -> dict[Place, Lora]:
         BaseMismatch: If the tail lacks a projection that the adapter is for; the tail is plain then.
     """
     tail.carry({})
-    if adapter is None:
-        return {}
+    loras = {} if adapter is None else updates_for(tail, adapter)
+    tail.carry(loras)
+    return loras
+
+
+def updates_for(tail: Tail, adapter: Adapter) -> dict[Place, Lora]:
+    """Return an adapter as the updates that a tail can carry, by place, on its device.
+
+    Raises:
+        BaseMismatch: If the tail lacks a projection that the adapter is for.
+    """
     shapes = tail.shapes()
     for place, factors in adapter.factors.items():
         if shapes.get(place) != (factors.up.shape[0], factors.down.shape[1]):
@@ -151,9 +160,7 @@ def attach(tail: Tail, adapter: Adapter | None) -> dict[Place, Lora]:
                 f"The adapter is for a projection ({place[1]} of block {place[0]}) that this base does not have at "
                 "this cut; use the base it was learned on, or roll the slot back."
             )
-    loras = {place: Lora(f.down, f.up).to(tail.device) for place, f in adapter.factors.items()}
-    tail.carry(loras)
-    return loras
+    return {place: Lora(f.down, f.up).to(tail.device) for place, f in adapter.factors.items()}
 
 
 def detach(loras: dict[Place, Lora]) -> Adapter:

@@ -47,28 +47,28 @@ class VersionFile(BaseModel):
     files: dict[str, FileFacts]
 
 
-def write(folder: Path, facts: Version, adapter: Path | None, *, link: bool) -> None:
-    """Write generation ``facts.number`` into ``folder`` (the slot's ``versions``), with the files of ``adapter``.
+def write(folder: Path, version: Version, adapter: Path | None, *, link: bool) -> None:
+    """Write generation ``version.number`` into ``folder`` (the slot's ``versions``), with the files of ``adapter``.
 
     A router that lies beside the adapter is part of them.
 
     Args:
         folder: The ``versions`` folder of the slot.
-        facts: The generation; size and hash of the adapter are filled in here.
+        version: The generation; size and hash of the adapter are filled in here.
         adapter: A PEFT folder, or None for the plain base.
         link: Whether the files may share their bytes with those of ``adapter`` (only where these never change).
 
     Raises:
         NotFound: If ``adapter`` lacks one of the two files.
     """
-    with new_folder(folder, folder_name(facts.number)) as part:
+    with new_folder(folder, folder_name(version.number)) as part:
         files = {}
         if adapter is not None:
             names = (WEIGHTS, CONFIG, *([ROUTER] if (adapter / ROUTER).is_file() else []))
             files = {name: _take(adapter / name, part / name, link=link) for name in names}
             weights = files[WEIGHTS]
-            facts = facts.model_copy(update={"adapter_sha256": weights.sha256, "adapter_bytes": weights.bytes})
-        content = VersionFile(version=facts, files=files).model_dump(mode="json")
+            version = version.model_copy(update={"adapter_sha256": weights.sha256, "adapter_bytes": weights.bytes})
+        content = VersionFile(version=version, files=files).model_dump(mode="json")
         write_synced(part / FACTS, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
         (part / FACTS).chmod(0o444)
 
@@ -79,8 +79,8 @@ def read(folder: Path, number: int) -> Version | None:
     Raises:
         Damaged: If its file does not read back.
     """
-    found = _facts(folder / folder_name(number)) if number > 0 else None
-    return None if found is None else found.version
+    home = folder / folder_name(number)
+    return facts(home).version if number > 0 and home.is_dir() else None
 
 
 def verify(folder: Path, what: str) -> None:
@@ -89,8 +89,7 @@ def verify(folder: Path, what: str) -> None:
     Raises:
         Damaged: If a file is missing or differs; ``what`` names the generation in the message.
     """
-    found = _facts(folder)
-    for name, expected in found.files.items() if found else ():
+    for name, expected in facts(folder).files.items():
         file = folder / name
         if not file.is_file() or file.stat().st_size != expected.bytes or file_hash(file) != expected.sha256:
             raise Damaged(
@@ -174,10 +173,13 @@ def _linked(source: Path, target: Path) -> bool:
     return True
 
 
-def _facts(folder: Path) -> VersionFile | None:
+def facts(folder: Path) -> VersionFile:
+    """Return what a generation says of itself.
+
+    Raises:
+        Damaged: If its file does not read back.
+    """
     file = folder / FACTS
-    if not folder.is_dir():
-        return None
     try:
         return VersionFile.model_validate_json(file.read_bytes())
     except (FileNotFoundError, ValidationError) as error:

@@ -18,18 +18,19 @@ import json
 import re
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import filelock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...schemas.errors import Damaged, Locked, NotFound, UsageError
-from ...schemas.records import Slot, StudyReport, Version, VersionKind
+from ...schemas.records import MergeFacts, Slot, StudyReport, Version, VersionKind
 from ..files import storage_errors, write_atomic
 from . import generations
+from .blend import check_weights
 
 LOCK_SECONDS = 10.0
 LONGEST_NAME = 40
@@ -53,6 +54,7 @@ class SlotFile(BaseModel):
     system_prompt: str = ""
     temperature: float = 0.0
     base: str = ""
+    blend: dict[str, float] = Field(default_factory=dict)
     created: float
 
 
@@ -63,6 +65,7 @@ class SlotStore:
         """Use ``folder``, which is created with the first slot."""
         self.folder = folder
         self._verified: dict[Path, tuple[tuple[int, int, int], ...]] = {}
+        self._known: dict[Path, tuple[tuple[int, int, int], Version]] = {}
 
     # -- slots --------------------------------------------------------------------------------------------------------
 
@@ -119,14 +122,21 @@ class SlotStore:
         system_prompt: str | None = None,
         temperature: float | None = None,
         base: str | None = None,
+        blend: Mapping[str, float] | None = None,
     ) -> Slot:
-        """Change a slot's settings; None leaves a field as it is.
+        """Change a slot's settings; None leaves a field as it is, an empty ``blend`` lets the slot speak alone.
 
         Raises:
-            NotFound: If there is no slot of this name.
-            UsageError: If the title would be empty or the temperature is not within 0 and 5.
+            NotFound: If there is no slot of this name, or none of one that it shall blend.
+            UsageError: If the title would be empty, the temperature is not within 0 and 5, or no blend has the weights.
         """
         changes: dict[str, Any] = {"description": description, "system_prompt": system_prompt, "base": base}
+        if blend is not None:
+            for other in blend:
+                self._settings(other)
+            if blend:
+                check_weights(blend)
+            changes["blend"] = dict(blend)
         changes["title"] = None if title is None else _one_line(title)
         changes["temperature"] = temperature
         if temperature is not None and not 0.0 <= temperature <= 5.0:
@@ -177,6 +187,7 @@ class SlotStore:
         lessons: Sequence[int] = (),
         report: StudyReport | None = None,
         kind: VersionKind = VersionKind.STUDY,
+        merge: MergeFacts | None = None,
     ) -> Version:
         """Make a new generation current: a copy of the PEFT folder ``adapter``, or None for the plain base.
 
@@ -186,7 +197,7 @@ class SlotStore:
         """
         self._settings(name)
         with self._locked(self.folder / name):
-            return self._add(name, adapter, base=base, lessons=lessons, report=report, kind=kind)
+            return self._add(name, adapter, base=base, lessons=lessons, report=report, kind=kind, merge=merge)
 
     def rollback(self, name: str, to: int | None = None) -> Version:
         """Make a new generation that equals an old one.
@@ -243,6 +254,7 @@ class SlotStore:
         report: StudyReport | None,
         kind: VersionKind,
         restores: int | None = None,
+        merge: MergeFacts | None = None,
     ) -> Version:
         """Write a generation and point ``current`` at it. The lock is held."""
         parent = self._current_number(name)
@@ -260,6 +272,7 @@ class SlotStore:
                 restores=restores,
                 lessons=[*lessons],
                 report=report,
+                merge=merge,
             )
             # Only a folder of ours is linked: it is read-only, while a candidate may still be written by its maker.
             generations.write(folder, facts, adapter, link=kind is VersionKind.ROLLBACK)
@@ -295,10 +308,26 @@ class SlotStore:
             created = self._settings(name).created
             base = Version(slot=name, number=0, kind=VersionKind.BASE, parent=None, base="", created=created)
             return base.model_copy(update={"current": current == 0})
-        found = generations.read(self._versions_folder(name), number)
+        found = self._read(self._versions_folder(name), number)
         if found is None:
             raise NotFound(f"Slot {name} has no generation {number}; list its versions to see which there are.")
         return found.model_copy(update={"slot": name, "current": number == current})
+
+    def _read(self, folder: Path, number: int) -> Version | None:
+        """Return a generation's facts; those that were read before are read again only if their file has changed."""
+        file = folder / generations.folder_name(number) / generations.FACTS
+        try:
+            entry = file.stat()
+        except OSError:
+            return generations.read(folder, number)
+        stamp = (entry.st_ino, entry.st_size, entry.st_ctime_ns)
+        known = self._known.get(file)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        found = generations.read(folder, number)
+        if found is not None:
+            self._known[file] = (stamp, found)
+        return found
 
     def _current_number(self, name: str) -> int:
         file = self._current_file(name)
@@ -332,6 +361,7 @@ class SlotStore:
             system_prompt=settings.system_prompt,
             temperature=settings.temperature,
             base=settings.base,
+            blend=settings.blend,
             current=self._current_number(name),
         )
 
@@ -351,6 +381,18 @@ class SlotStore:
 
     def _versions_folder(self, name: str) -> Path:
         return self.folder / name / "versions"
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Hold the lock of a slot, for whoever changes its files from outside.
+
+        Raises:
+            NotFound: If there is no slot of this name.
+            Locked: If another one writes it.
+        """
+        self._settings(name)
+        with self._locked(self.folder / name):
+            yield
 
     @contextmanager
     def _locked(self, folder: Path) -> Iterator[None]:

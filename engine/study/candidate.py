@@ -50,6 +50,7 @@ class HeldOut:
         neutral: Windows of neutral prose.
         limit: Most tokens of a reply.
         exams: The probe data, and what the base says to it.
+        before_of: Replies to the same prompts by the slot that a lesson comes from, by lesson, where that is another.
     """
 
     plan: Plan
@@ -60,6 +61,11 @@ class HeldOut:
     neutral: list[Prepared]
     limit: int
     exams: Exams
+    before_of: dict[int, dict[str, str]] = field(default_factory=dict)
+
+    def said_before(self, lesson: Lesson, prompt: str) -> str:
+        """Return the reply to a prompt by the slot that a lesson is compared with."""
+        return self.before_of.get(lesson.id, self.before)[prompt]
 
 
 @dataclass
@@ -122,6 +128,8 @@ class Candidate:
 
     def taught_share(self) -> float:
         """Return the share of tokens, in replies that follow the rules, that the base would not have said."""
+        if not self.held.kept:  # no lesson applies anywhere
+            return 0.0
         return self._once("taught_share", lambda: float(torch.cat([e.taught for e in self.held.kept]).float().mean()))
 
     def neutral(self) -> tuple[float, float]:
@@ -267,7 +275,7 @@ class Candidate:
 
     def _sample(self, lesson: Lesson, prompt: Prompt) -> tuple[bool, Sample]:
         """Return whether the lesson was followed before, and what is said now."""
-        plan, before = self.held.plan, self.held.before[prompt.text]
+        plan, before = self.held.plan, self.held.said_before(lesson, prompt.text)
         (after,) = self.replies([prompt.text])
         followed = plan.followed(lesson, prompt, after)
         return plan.followed(lesson, prompt, before), Sample(

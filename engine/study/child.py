@@ -19,6 +19,7 @@ def main(job_file: str) -> int:
         from ..heap import return_large_blocks
         from ..host.plugins import PluginHost
         from ..threads import use_all_cores
+        from .blending import try_merge
         from .study import study
 
         def told(progress: Progress) -> None:
@@ -29,7 +30,8 @@ def main(job_file: str) -> int:
         job = StudyJob.model_validate_json(Path(job_file).read_bytes())
         find_device(job.device)  # it was there when the study was asked for
         with telling_when_full(job.device):
-            return asyncio.run(study(job, PluginHost.load(), told)).model_dump(mode="json")
+            work = study if job.merge is None else try_merge
+            return asyncio.run(work(job, PluginHost.load(), told)).model_dump(mode="json")
 
     return be_child(work)
 

@@ -6,10 +6,29 @@ from pathlib import Path
 
 from pydantic import Field
 
-from ...schemas.records import Lesson, Record, StudyReport, StudyState
+from ...schemas.records import Lesson, MergeFacts, MergeOptions, Record, StudyReport, StudyState
 from ..base.device import CPU
 from ..base.numbers import Numbers
 from ..settings import DEFAULT_TRAINER
+
+
+class MergePart(Record):
+    """A generation that is merged: whose it is, how much of it, its files, and the lessons that it knows."""
+
+    slot: str
+    number: int
+    weight: float
+    adapter: Path
+    sha256: str
+    lessons: list[Lesson] = Field(default_factory=list)
+
+
+class MergeTask(Record):
+    """What is to be merged, and how."""
+
+    strategy: str
+    options: MergeOptions = MergeOptions()
+    parts: list[MergePart]
 
 
 class StudyJob(Record):
@@ -32,6 +51,7 @@ class StudyJob(Record):
         trainer: The name of what makes the adapter.
         router: The name of what tells where its lessons apply; empty: nothing does.
         cache: Where the base's replies and the states of the probe data are kept; None: nowhere.
+        merge: Nothing is trained; what came of this merge is the candidate.
     """
 
     study: int
@@ -50,6 +70,7 @@ class StudyJob(Record):
     trainer: str = DEFAULT_TRAINER
     router: str = ""
     cache: Path | None = None
+    merge: MergeTask | None = None
 
 
 class Progress(Record):
@@ -65,9 +86,14 @@ class Progress(Record):
 
 
 class StudyResult(Record):
-    """How a study ended. ``candidate`` is the folder of a PEFT adapter, for an accepted one only."""
+    """How a study ended. ``candidate`` is the folder of a PEFT adapter, for an accepted one only.
+
+    A merge also says how it was made, and which of the parents' lessons (by number) it kept.
+    """
 
     state: StudyState
     candidate: Path | None = None
     report: StudyReport | None = None
     reason: str = ""
+    merge: MergeFacts | None = None
+    kept: list[int] = Field(default_factory=list)

@@ -68,7 +68,7 @@ async def prepare_measures(
     return HeldOut(
         plan=plan,
         replies=replies,
-        before=_before(whole, _texts(plan.held_inside, plan.held_forgotten), replies, adapter, limit),
+        before=say_with(whole, _texts(plan.held_inside, plan.held_forgotten), replies, adapter, limit),
         opposites=contrary,
         kept=await prepare_examples(kept, whole.provider, whole.tail, whole.cut, taught_above),
         neutral=await prepare_examples(neutral, whole.provider, whole.tail, whole.cut, taught_above),
@@ -91,10 +91,10 @@ def _states_cache(whole: CutBase, folder: Path | None) -> StatesCache:
     return StatesCache(folder, whole.base.card.fingerprint, f"cut {whole.cut} in {whole.base.numbers}")
 
 
-def _before(
+def say_with(
     whole: CutBase, prompts: Sequence[str], replies: Replies, adapter: Path | None, limit: int
 ) -> dict[str, str]:
-    """Return what the slot says now; without an adapter that is what the base says."""
+    """Return what a slot with an adapter says to prompts; without one that is what the base says. The tail is plain."""
     if adapter is None:
         return {prompt: replies.reply(prompt).text for prompt in prompts}
     attach(whole.tail, Adapter.load(adapter))

@@ -39,7 +39,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     recipe = recipe or Recipe()
     began = time.monotonic()
     rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
-    gates = _gates(plugins)
+    gates = find_gates(plugins)
     plan = make_plan(rewriters, job.known, job.lessons, recipe, job.forgotten)
     if reason := _why_not(job, plan):
         return StudyResult(state=StudyState.REJECTED, reason=reason)
@@ -51,7 +51,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     learned = await learn(course, trainer, checkpoints, tell)
     checking = Stage(tell, "Checking what was learned", TRAINED, 1.0)
     candidate = Candidate(whole.base, whole.trunk, whole.tail, learned.adapter, course.held, recipe, job.system)
-    results = _search(candidate, gates, checking.at)
+    results = search_scale(candidate, gates, checking.at)
     passed = all(result.passed for result in results)
     reason = " ".join(result.text for result in results if not result.passed)
     report = StudyReport(
@@ -73,7 +73,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         routing, told = await fit_router(whole, plan, found, recipe)
         report = report.model_copy(update={"router": told})
     # One that was turned away is written as well: whoever wants to know why can look at what it does.
-    size = _write(candidate, job.folder / "candidate")
+    size = write_candidate(candidate, job.folder / "candidate")
     if routing is not None:
         routing.save(job.folder / "candidate")
     report = report.model_copy(update={"adapter_bytes": size, "seconds": time.monotonic() - began})
@@ -96,7 +96,7 @@ def _why_not(job: StudyJob, plan: Plan) -> str:
     return "" if plan.new else " ".join(plan.unlearnable.values()) or "No lesson can be taught now."
 
 
-def _gates(plugins: PluginHost) -> list[Gate]:
+def find_gates(plugins: PluginHost) -> list[Gate]:
     """Return the gates.
 
     Raises:
@@ -109,13 +109,13 @@ def _gates(plugins: PluginHost) -> list[Gate]:
     return gates
 
 
-def _write(candidate: Candidate, folder: Path) -> int:
+def write_candidate(candidate: Candidate, folder: Path) -> int:
     """Write the candidate's files and return the bytes of its weights."""
     folder.mkdir(parents=True, exist_ok=True)
     return candidate.scaled_adapter().save(folder, candidate.base.card.name)
 
 
-def _search(candidate: Candidate, gates: Sequence[Gate], tell: Callable[[float], None]) -> list[GateResult]:
+def search_scale(candidate: Candidate, gates: Sequence[Gate], tell: Callable[[float], None]) -> list[GateResult]:
     """Shrink the candidate until every gate passes (DESIGN 2.6); return the results at the scale it is left at.
 
     Gates that shrinking can help are asked first; when another one fails, a smaller scale would fail too.

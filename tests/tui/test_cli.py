@@ -8,10 +8,12 @@ import click
 import pytest
 
 from nightschool import __version__
+from nightschool.engine.paths import Home
 from nightschool.schemas import messages as ask
 from nightschool.schemas import records as rec
 from nightschool.schemas.errors import BaseMismatch, EngineLost, Locked, ModelNotFound
 from nightschool.schemas.events import DeltaEvent
+from nightschool.tests.engine.test_backup import fill
 from nightschool.tui.cli import run
 from nightschool.tui.cli.root import COMMANDS, root
 from nightschool.tui.scripted import CARD, ScriptedEngine
@@ -385,8 +387,49 @@ def test_slots_are_made_changed_and_listed(document, call):
     assert document("slots", "set", "COOKING", "--temperature", "0.7")["temperature"] == 0.7
     assert document("slots", "set", "cooking", "--base", "owner/name")["base"] == "owner/name"
     assert [row["name"] for row in document("slots")][-1] == "cooking"
+    blend = document("slots", "set", "cooking", "--blend", "Science=0.7, cooking=-0.3")["blend"]
+    assert blend == {"science": 0.7, "cooking": -0.3}
+    assert "science 0.7 + cooking -0.3" in call("slots")[1]
+    assert document("slots", "set", "cooking", "--blend", "")["blend"] == {}
+    code, _, err = call("slots", "set", "cooking", "--blend", "science=much")
+    assert code == 2 and "'much' is no weight" in err
     assert "owner/name" in call("slots")[1]
     assert "cooking" in call("slots")[1]
+
+
+def test_slots_are_blended_into_a_new_generation(document, call, engine):
+    study = document("slots", "blend", "science", "Creative", "--weights", "0.7,0.3", "--into", "creative")
+    assert (study["state"], study["slot"], study["version"]) == ("accepted", "creative", 1)
+    merge = engine.versions["creative"][1].merge
+    assert [(parent.slot, parent.weight) for parent in merge.parents] == [("science", 0.7), ("creative", 0.3)]
+    assert "exact of science 0 0.7 + creative 0 0.3" in call("versions", "creative")[1]
+    call("slots", "blend", "science", "creative", "--strategy", "ties", "--rank", "8", "--into", "science")
+    merge = engine.versions["science"][1].merge
+    assert (merge.strategy, merge.options.rank, merge.parents[0].weight) == ("ties", 8, 0.5)
+    for weights, words in (("0.7", "not 1"), ("a,b", "are no weights")):
+        code, _, err = call("slots", "blend", "science", "creative", "--weights", weights, "--into", "science")
+        assert code == 2 and words in err
+    engine.accept = False
+    assert call("slots", "blend", "science", "creative", "--into", "science")[0] == 40
+
+
+def test_slots_are_exported_and_adapters_imported(document, call, engine, tmp_path):
+    made = document("slots", "export", "Science", "--to", str(tmp_path / "out"), "--form", "gguf", "--generation", "2")
+    assert made == {"folder": str(tmp_path / "out"), "form": "gguf", "number": 2, "bytes": 5_000_000}
+    assert "5.0 MB" in call("slots", "export", "science", "--to", "out")[1]
+    assert document("slots", "import", str(tmp_path), "--into", "science")["state"] == "accepted"
+    assert call("slots", "import", str(tmp_path), "--into", "nosuch")[0] == 3
+    assert call("slots", "export", "science", "--to", "out", "--form", "zip")[0] == 2
+
+
+def test_the_store_is_checked_and_what_stays_damaged_is_an_exit_code(document, call, engine):
+    assert document("slots", "check")["findings"] == []
+    finding = {"slot": "science", "number": 2, "text": "It is damaged."}
+    engine.damage = [rec.StoreFinding(repaired=True, **finding)]
+    assert call("slots", "check")[:2][0] == 0
+    engine.damage = [rec.StoreFinding(repaired=False, **finding)]
+    code, out, _ = call("slots", "check")
+    assert code == 23 and "It is damaged." in out
 
 
 def test_a_slot_that_is_not_there_is_named_with_those_that_are(call):
@@ -494,3 +537,19 @@ def test_doctor_says_so_where_the_engine_does_not_answer(call, engine):
     engine.fail["engine.doctor"] = Locked("Another Night School uses the profile.")
     code, out, _ = call("doctor")
     assert code == 22 and out.startswith("NOT OK  engine  Another")
+
+
+# -- the whole profile -------------------------------------------------------------------------------------------------
+
+
+def test_a_profile_is_saved_and_brought_back(document, call, tmp_path, monkeypatch):
+    monkeypatch.setenv("NIGHTSCHOOL_HOME", str(tmp_path / "home"))
+    assert call("backup", str(tmp_path / "b.zip"))[0] == 3  # there is none yet
+    (tmp_path / "home").mkdir()
+    fill(Home(tmp_path / "home"))
+    made = document("backup", str(tmp_path / "b.zip"))
+    assert (made["slots"], made["generations"], made["file"]) == (4, 3, str(tmp_path / "b.zip"))
+    code, _, err = call("restore", str(tmp_path / "b.zip"))
+    assert code == 2 and "--replace" in err
+    assert document("restore", str(tmp_path / "b.zip"), "--replace") == made
+    assert "4 slots with 3 generations" in call("restore", str(tmp_path / "b.zip"), "--replace")[1]

@@ -22,8 +22,8 @@ from ...schemas.messages import (
     UndoSignal,
 )
 from ...schemas.records import Finish, Message, Role
-from .desk import Desk, talks
-from .options import examples, sampling_of, sampling_options, slot_option
+from .desk import Desk, named_weights, talks
+from .options import Weights, examples, sampling_of, sampling_options, slot_option
 from .output import lesson_line
 from .pages import all_conversations
 
@@ -36,14 +36,25 @@ CANCEL_SECONDS = 5.0
         'nightschool ask "What is the capital of France?"',
         "git diff | nightschool ask --slot professional -",
         'nightschool ask --conversation 7 --json "And of Italy?"',
+        'nightschool ask --blend science=0.7,creative=0.3 "Tell me of the moon."',
     )
 )
 @click.argument("text", metavar="TEXT|-")
 @slot_option
 @click.option("--conversation", type=click.IntRange(min=1), metavar="N", help="Go on with this conversation.")
+@click.option(
+    "--blend", type=Weights(), metavar="SLOT=WEIGHT,...", help="Speak with several slots at once, for this reply."
+)
 @sampling_options
 @talks
-async def ask(desk: Desk, text: str, slot: str | None, conversation: int | None, **sampling: Any) -> None:
+async def ask(
+    desk: Desk,
+    text: str,
+    slot: str | None,
+    conversation: int | None,
+    blend: dict[str, float] | None,
+    **sampling: Any,
+) -> None:
     """Ask something; the reply streams to stdout.
 
     - reads the question from stdin. Ctrl+c stops the reply; what was said until then is kept.
@@ -54,7 +65,8 @@ async def ask(desk: Desk, text: str, slot: str | None, conversation: int | None,
     number = conversation or (await desk.ask(CreateConversation(slot=(await desk.slot(slot)).name))).id
     answer = _Answer(desk, number)
     try:
-        await answer.stream(SendMessage(conversation=number, text=question, sampling=chosen))
+        weights = None if blend is None else await named_weights(desk, blend)
+        await answer.stream(SendMessage(conversation=number, text=question, sampling=chosen, blend=weights))
     finally:
         if conversation is None and not answer.stored:
             with contextlib.suppress(NightSchoolError):

@@ -121,6 +121,15 @@ class Desk:
                 pass
 
 
+async def named_weights(desk: Desk, weights: dict[str, float]) -> dict[str, float]:
+    """Return weights by the names of slots that were given by name or title.
+
+    Raises:
+        NotFound: If there is no such slot.
+    """
+    return {(await desk.slot(slot)).name: weight for slot, weight in weights.items()}
+
+
 Body = Callable[..., Awaitable[int | None]]
 
 

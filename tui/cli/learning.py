@@ -11,8 +11,10 @@ import click
 
 from ...schemas.errors import NightSchoolError, NotFound, StudyCancelled, StudyError, UsageError
 from ...schemas.messages import (
+    BlendSlots,
     CancelStudy,
     ForgetLesson,
+    ImportAdapter,
     ListLessons,
     ListNights,
     ListStudies,
@@ -55,10 +57,11 @@ async def study(desk: Desk, slot: str | None, trainer: str) -> int:
     Progress goes to stderr, the report to stdout. The exit code is 0 if the candidate was accepted, 40 if it was
     rejected or the study failed, 43 if it was stopped elsewhere. Ctrl+c stops it; the slot then stays as it was.
     """
-    return await _study(desk, StartStudy(slot=(await desk.slot(slot)).name, trainer=trainer))
+    return await carry_out(desk, StartStudy(slot=(await desk.slot(slot)).name, trainer=trainer))
 
 
-async def _study(desk: Desk, request: StartStudy | ForgetLesson) -> int:
+async def carry_out(desk: Desk, request: StartStudy | ForgetLesson | BlendSlots | ImportAdapter) -> int:
+    """Ask for something that is a study, write its report and return the exit code."""
     ended = await until_stopped(desk, request, lambda study: _give(desk, study))
     _give(desk, ended)
     return STUDY_CODES.get(ended.state, StudyError.exit_code)
@@ -183,7 +186,7 @@ async def forget(desk: Desk, number: int) -> int:
     it still does; the report on stdout has the figures. The older generations keep the lesson. Exit codes are those of
     `nightschool study`.
     """
-    return await _study(desk, ForgetLesson(lesson=number))
+    return await carry_out(desk, ForgetLesson(lesson=number))
 
 
 def _lines(rows: list[Lesson]) -> list[str]:

@@ -19,6 +19,25 @@ slot_option = click.option("--slot", metavar="SLOT", help="The slot, by name or 
 any_slot_option = click.option("--slot", metavar="SLOT", help="Only this slot, by name or title; without it all.")
 
 
+class Weights(click.ParamType):
+    """Slots and how much of each: ``science=0.7,creative=0.3``; empty: none."""
+
+    name = "weights"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, float]:
+        """Return the weights by slot."""
+        if isinstance(value, dict):
+            return value
+        found: dict[str, float] = {}
+        for part in filter(None, (piece.strip() for piece in value.split(","))):
+            slot, equals, weight = part.partition("=")
+            try:
+                found[slot.strip()] = float(weight if equals else "1")
+            except ValueError:
+                self.fail(f"{weight!r} is no weight; write SLOT=NUMBER, with commas between.", param, ctx)
+        return found
+
+
 def examples(*lines: str) -> str:
     """Return the examples at the end of a command's help, one line each."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -27,7 +27,7 @@ COMMANDS = {
     "study": ("learning", "Study the approved lessons of a slot."),
     "report": ("learning", "Read the report of a study; without a number, of the latest."),
     "nightly": ("nightly", "Study by itself each night."),
-    "slots": ("slots", "List, make and change slots."),
+    "slots": ("slots", "List, make, change, blend, check, export and import slots."),
     "versions": ("slots", "List the generations of a slot, or of all."),
     "quality": ("slots", "Say how good each generation of a slot was, the oldest first."),
     "rollback": ("slots", "Go back to an older generation of a slot."),
@@ -36,6 +36,8 @@ COMMANDS = {
         "List, show, search, import, export, rename, delete and restore conversations.",
     ),
     "models": ("models", "List, fetch, choose and remove models."),
+    "backup": ("backup", "Save the whole profile in one file."),
+    "restore": ("backup", "Bring a profile back from a backup."),
     "doctor": ("doctor", "Look at model, files, database, plugins and machine."),
 }
 """Each command with the module that has it and its first line of help, so that help imports none of them."""

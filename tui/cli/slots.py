@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
 
-from ...schemas.errors import UsageError
-from ...schemas.messages import CreateSlot, GetQuality, ListSlots, ListVersions, Rollback, UpdateSlot
-from ...schemas.records import GenerationQuality, Slot, Version, VersionKind
-from .desk import Desk, talks
-from .options import ListingGroup, examples
+from ...schemas.errors import Damaged, UsageError
+from ...schemas.messages import (
+    BlendSlots,
+    CheckSlots,
+    CreateSlot,
+    ExportSlot,
+    GetQuality,
+    ImportAdapter,
+    ListSlots,
+    ListVersions,
+    Rollback,
+    UpdateSlot,
+)
+from ...schemas.records import AdapterForm, GenerationQuality, MergeOptions, Slot, Version, VersionKind
+from .desk import Desk, named_weights, talks, talks_alone
+from .learning import carry_out
+from .options import ListingGroup, Weights, examples
 from .output import table, when
 
-HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "DESCRIPTION")
+HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "SPEAKS WITH", "DESCRIPTION")
 
 
 @click.group(
@@ -23,7 +38,7 @@ HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "DESCRIPTION")
     ),
 )
 def slots() -> None:
-    """List, make and change slots."""
+    """List, make, change, blend, check, export and import slots."""
 
 
 @slots.command("list", epilog=examples("nightschool slots list --json"))
@@ -46,13 +61,23 @@ async def create(desk: Desk, title: str, name: str, description: str, system_pro
     desk.give(made, _lines([made]))
 
 
-@slots.command("set", epilog=examples("nightschool slots set science --temperature 0.7"))
+@slots.command(
+    "set",
+    epilog=examples(
+        "nightschool slots set science --temperature 0.7",
+        "nightschool slots set creative --blend science=0.7,creative=0.3",
+    ),
+)
 @click.argument("slot")
 @click.option("--title", help="How it is called on screens.")
 @click.option("--description", help="What it is for, in a sentence.")
 @click.option("--system-prompt", help="What the model is told before every conversation.")
 @click.option("--temperature", type=click.FloatRange(0, 5), help="0 takes the likeliest token.")
 @click.option("--base", metavar="MODEL", help='The one model it answers with, as `nightschool models` has it; "": any.')
+@click.option(
+    "--blend", type=Weights(), metavar="SLOT=WEIGHT,...",
+    help='Speak with several slots at once, each with a weight, in place of its own adapter; "": alone again.',
+)  # fmt: skip
 @talks
 async def change(
     desk: Desk,
@@ -63,11 +88,12 @@ async def change(
     system_prompt: str | None,
     temperature: float | None,
     base: str | None,
+    blend: dict[str, float] | None,
 ) -> None:
     """Change a slot's settings; what is not given stays."""
-    if (title, description, system_prompt, temperature, base) == (None,) * 5:
+    if (title, description, system_prompt, temperature, base, blend) == (None,) * 6:
         raise UsageError(
-            "Nothing is to be changed; give --title, --description, --system-prompt, --temperature or --base."
+            "Nothing is to be changed; give --title, --description, --system-prompt, --temperature, --base or --blend."
         )
     changed = await desk.ask(
         UpdateSlot(
@@ -77,15 +103,119 @@ async def change(
             system_prompt=system_prompt,
             temperature=temperature,
             base=base,
+            blend=None if blend is None else await named_weights(desk, blend),
         )
     )
     desk.give(changed, _lines([changed]))
 
 
-def _lines(rows: list[Slot]) -> list[str]:
-    return table(
-        [HEADS, *((row.name, row.title, row.current, row.waiting, row.base or "any", row.description) for row in rows)]
+@slots.command(
+    epilog=examples(
+        "nightschool slots blend science creative --weights 0.7,0.3 --into creative",
+        "nightschool slots blend science gaming creative --strategy compact --rank 16 --into mixed",
+        "nightschool slots blend science creative --strategy ties --density 0.3 --into mixed --json",
     )
+)
+@click.argument("names", metavar="SLOT SLOT...", nargs=-1, required=True)
+@click.option("--into", required=True, metavar="SLOT", help="The slot that gets the new generation.")
+@click.option("--weights", metavar="N,N,...", help="How much of each, in their order; without it alike, 1 together.")
+@click.option("--strategy", default="exact", show_default=True, help="How they are merged.")
+@click.option("--rank", type=click.IntRange(min=1), help="Of the adapter that comes out.")
+@click.option("--energy", type=click.FloatRange(0, 1, min_open=True), help="The smallest rank that keeps this share.")
+@click.option("--density", type=click.FloatRange(0, 1, min_open=True), help="Share of each slot's numbers to keep.")
+@click.option("--seed", type=int, default=0, help="Of what is drawn by chance.")
+@talks
+async def blend(
+    desk: Desk,
+    names: tuple[str, ...],
+    into: str,
+    weights: str | None,
+    strategy: str,
+    **options: Any,
+) -> int:
+    """Merge what several slots have learned into a new generation of one.
+
+    Strategies: exact (the weighted sum; ranks add up), compact (cut down to a rank or a share of energy), slerp, ties,
+    dare, dare-ties, breadcrumbs, and those of plugins. The merge counts only if it passes the gates of a study; the
+    report on stdout says which rules are kept. Exit codes are those of `nightschool study`. To speak with several
+    slots without a merge, see --blend of `slots set` and of `ask`.
+    """
+    shares = _weights(weights, len(names))
+    found = await named_weights(desk, dict(zip(names, shares, strict=True)))
+    request = BlendSlots(
+        weights=found, into=(await desk.slot(into)).name, strategy=strategy, options=MergeOptions(**options)
+    )
+    return await carry_out(desk, request)
+
+
+@slots.command(
+    epilog=examples(
+        "nightschool slots export science --to ./science",
+        "nightschool slots export science --form gguf --to ./science-gguf",
+        "nightschool slots export science --form merged --generation 3 --to ./science-model",
+    )
+)
+@click.argument("slot")
+@click.option("--to", required=True, metavar="FOLDER", help="A folder that is not there yet.")
+@click.option(
+    "--form", type=click.Choice([form.value for form in AdapterForm]), default="peft", show_default=True,
+    help="peft: its files; gguf: a LoRA for llama.cpp and Ollama; merged: a whole model in safetensors.",
+)  # fmt: skip
+@click.option("--generation", type=click.IntRange(min=1), metavar="N", help="Without it the current one.")
+@talks
+async def export(desk: Desk, slot: str, to: str, form: str, generation: int | None) -> None:
+    """Write what a slot has learned for other programs."""
+    name, target = (await desk.slot(slot)).name, str(Path(to).expanduser().absolute())
+    made = await desk.ask(ExportSlot(slot=name, to=target, form=AdapterForm(form), number=generation))
+    desk.give(made, [f"Generation {made.number} of {name} is in {made.folder} ({made.bytes / 1e6:.1f} MB)."])
+
+
+@slots.command("import", epilog=examples("nightschool slots import ./their-lora --into creative"))
+@click.argument("folder")
+@click.option("--into", required=True, metavar="SLOT", help="The slot that gets the new generation.")
+@talks
+async def bring(desk: Desk, folder: str, into: str) -> int:
+    """Make a PEFT LoRA from elsewhere a new generation of a slot.
+
+    It is read as a stranger's file (safetensors alone, known names and shapes) and counts only if it passes the gates
+    of a study; the report is on stdout, exit codes are those of `nightschool study`.
+    """
+    given = str(Path(folder).absolute())
+    return await carry_out(desk, ImportAdapter(folder=given, into=(await desk.slot(into)).name))
+
+
+@slots.command(epilog=examples("nightschool slots check", "nightschool slots check --json"))
+@talks_alone
+async def check(desk: Desk) -> int:
+    """Hash every file of every generation again.
+
+    A damaged one is replaced by a whole copy where another generation has it. The exit code is 23 if something stays
+    damaged.
+    """
+    found = await desk.ask(CheckSlots())
+    desk.give(found, [*(row.text for row in found.findings), f"{found.files} files, {found.bytes / 1e6:.1f} MB whole."])
+    return 0 if all(row.repaired for row in found.findings) else Damaged.exit_code
+
+
+def _weights(given: str | None, count: int) -> list[float]:
+    if given is None:
+        return [1 / count] * count
+    try:
+        found = [float(weight) for weight in given.split(",")]
+    except ValueError as error:
+        raise UsageError(f"{given!r} are no weights; give numbers with commas between, as in 0.7,0.3.") from error
+    if len(found) != count:
+        raise UsageError(f"{count} slots need as many weights, not {len(found)}; give one for each.")
+    return found
+
+
+def _lines(rows: list[Slot]) -> list[str]:
+    return table([HEADS, *(_slot_row(row) for row in rows)])
+
+
+def _slot_row(row: Slot) -> tuple[object, ...]:
+    blend = " + ".join(f"{slot} {weight:g}" for slot, weight in row.blend.items())
+    return (row.name, row.title, row.current, row.waiting, row.base or "any", blend or "itself", row.description)
 
 
 @click.command(epilog=examples("nightschool versions", "nightschool versions science --json"))
@@ -143,5 +273,8 @@ def _version_lines(rows: list[Version]) -> list[str]:
 
 def _version_row(row: Version) -> tuple[object, ...]:
     how = f"rollback to {row.restores}" if row.kind is VersionKind.ROLLBACK else row.kind.value
+    if row.merge is not None:
+        parents = " + ".join(f"{parent.slot} {parent.number} {parent.weight:g}" for parent in row.merge.parents)
+        how = f"{row.merge.strategy} of {parents}"
     size = f"{row.adapter_bytes / 1e6:.1f} MB" if row.adapter_sha256 else "-"
     return ("*" if row.current else "", row.slot, row.number, when(row.created), how, len(row.lessons), size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,6 +18,13 @@ from .norm import Norm
 
 _FEW = 4
 """Rows up to which an update is computed in fp32."""
+
+_NARROW = 64
+"""Sum of ranks up to which, for few rows, the updates of all projections are one product, most of it zeros: three
+products more cost as much as that. What several adapters give together is wider."""
+
+_Piece: TypeAlias = tuple[slice, slice, Tensor]
+"""Rows of an output, columns of what goes in, and the factor ``(r, out)`` between them."""
 
 FUSED = {
     "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
@@ -40,6 +48,7 @@ class Fused:
     sizes: dict[str, tuple[int, int]]
     _loras: dict[str, Lora] = field(default_factory=dict)
     _kept: tuple[tuple[float, ...], Tensor, Tensor] | None = None
+    _few: tuple[tuple[float, ...], Tensor, list[_Piece]] | None = None
 
     @staticmethod
     def of(tensors: Mapping[str, Tensor], block: str, paths: Sequence[str], numbers: Numbers) -> Fused:
@@ -55,7 +64,7 @@ class Fused:
 
     def carry(self, loras: Mapping[str, Lora]) -> None:
         """Add these updates, by path, in place of those before."""
-        self._loras, self._kept = dict(loras), None
+        self._loras, self._kept, self._few = dict(loras), None, None
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return ``(N, out)`` from ``(N, in)``, in the matrix's dtype; few rows with an update in fp32."""
@@ -64,15 +73,46 @@ class Fused:
             return plain
         if inputs.is_cpu and len(inputs) <= _FEW and not torch.is_grad_enabled():
             # There small products cost 3 us each in fp32 and 18 in bf16, which at one token is most of their time.
-            down, up = self._factors(torch.float32)
-            return torch.addmm(plain.float(), linear(inputs.float(), down), up.t())
+            return self._added_to_few(plain.float(), inputs.float())
         down, up = self._factors(self.matrix.dtype)
         return plain + linear(linear(inputs.to(self.matrix.dtype), down), up)
+
+    def _added_to_few(self, plain: Tensor, inputs: Tensor) -> Tensor:
+        """Add the updates to ``plain``, ``(N, out)`` fp32, in place."""
+        scales = self._scales()
+        if self._few is None or self._few[0] != scales:
+            self._few = (scales, *self._pieces())
+        _, down, pieces = self._few
+        within = linear(inputs, down)
+        for rows, columns, up in pieces:
+            plain[:, rows].addmm_(within[:, columns], up)
+        return plain
+
+    def _pieces(self) -> tuple[Tensor, list[_Piece]]:
+        """Return all updates for few rows: ``(sum r, in)``, and what they add to which outputs."""
+        ranks = [len(lora.down) for lora in self._loras.values()]
+        if sum(ranks) <= _NARROW:
+            down, up = self._factors(torch.float32)
+            return down, [(slice(None), slice(None), up.t().contiguous())]
+        pieces: list[_Piece] = []
+        row = column = 0
+        for path, (rows, _) in self.sizes.items():
+            lora = self._loras.get(path)
+            if lora is not None:
+                rank = len(lora.down)
+                up = (lora.up.detach() * lora.scale).t().contiguous()
+                pieces.append((slice(row, row + rows), slice(column, column + rank), up))
+                column += rank
+            row += rows
+        return torch.cat([self._loras[path].down.detach() for path in self.sizes if path in self._loras]), pieces
+
+    def _scales(self) -> tuple[float, ...]:
+        return tuple(lora.scale for lora in self._loras.values())
 
     def _factors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Return all updates as one: ``(sum r, in)`` and ``(out, sum r)``, kept while nobody trains them."""
         training = torch.is_grad_enabled() and any(lora.up.requires_grad for lora in self._loras.values())
-        scales = tuple(lora.scale for lora in self._loras.values())
+        scales = self._scales()
         if not training and self._kept is not None and self._kept[0] == scales and self._kept[1].dtype == dtype:
             return self._kept[1], self._kept[2]
         down = torch.cat([lora.down for lora in self._loras.values()]).to(dtype)
