@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from .cards import BaseCard
-from .exchange import ExportForm, ExportResult, ImportPreview, ImportResult
+from .exchange import ExportForm, ExportResult, ImportPreview, ImportReading, ImportResult
 from .models import KnownBase, KnownBases
 from .records import (
     Conversation,
@@ -279,8 +279,18 @@ class RunImport(Request[ImportResult]):
     slot: str | None = None
 
 
+class ReadImported(Request[ImportReading]):
+    """Read what was imported, and not read yet, for what it teaches. Told: ``import.progress``.
+
+    Lessons from it wait to be confirmed, but those that the user said to be for good. ``conversation`` None: all.
+    """
+
+    method = "imports.read"
+    conversation: int | None = None
+
+
 class CancelImport(Request[bool]):
-    """Stop the preview or the import; what is stored stays, and the next import goes on. False: there was none."""
+    """Stop the preview, the import or the reading; what is stored stays, and the next import goes on. False: there was none."""
 
     method = "imports.cancel"
 

@@ -63,6 +63,7 @@ class Service:
             "conversations.search": conversations.search,
             "imports.preview": self._exchange.preview,
             "imports.run": self._exchange.run,
+            "imports.read": self._exchange.read,
             "imports.cancel": self._exchange.cancel,
             "exports.run": self._exchange.export,
             "chat.send": chat.send,

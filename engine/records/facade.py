@@ -35,7 +35,7 @@ from ...schemas.records import (
 )
 from . import conversations, lessons, nights, origins, quality, search, studies
 from .database import Database
-from .origins import Kept, Said
+from .origins import Kept, Said, Unread
 
 
 class Records:
@@ -114,6 +114,14 @@ class Records:
     def find_imported(self, source: str, name: str, said: bytes) -> Kept | None:
         """Return the conversation that has this name there; else one in which the same was said as it was imported."""
         return origins.find(self._db, source, name, said)
+
+    def unread(self, conversation: int | None = None) -> list[Unread]:
+        """Return the imported conversations, or that one, that were not read for lessons yet, the earliest first."""
+        return origins.unread(self._db, conversation)
+
+    def note_read(self, conversation: int) -> None:
+        """Note that an imported conversation was read for lessons, to its end."""
+        origins.note_read(self._db, conversation)
 
     def words_in(self, conversation: int) -> list[Said]:
         """Return what is shown of a conversation, deleted or not, before anybody edited it."""
@@ -258,8 +266,9 @@ class Records:
         confidence: float = 1.0,
         reason: str = "",
         created: float | None = None,
+        expires: float | None = None,
     ) -> Lesson:
-        """Store a new lesson of a slot; ``created`` None: now.
+        """Store a new lesson of a slot; ``created`` None: now; ``expires`` None: it counts until it is taken back.
 
         Raises:
             UsageError: If a value is not one that a lesson can have.
@@ -277,6 +286,7 @@ class Records:
             confidence=confidence,
             reason=reason,
             created=created,
+            expires=expires,
         )
 
     def lesson(self, lesson: int) -> Lesson:
@@ -301,9 +311,9 @@ class Records:
 
     # -- studies ------------------------------------------------------------------------------------------------------
 
-    def add_study(self, slot: str, lessons: Sequence[int]) -> Study:
-        """Note that a study of these lessons begins."""
-        return studies.add_study(self._db, slot, lessons)
+    def add_study(self, slot: str, lessons: Sequence[int], *, rebuild: bool = False) -> Study:
+        """Note that a study of these lessons begins; ``rebuild``: it trains the slot anew from all of them."""
+        return studies.add_study(self._db, slot, lessons, rebuild=rebuild)
 
     def finish_study(
         self,
