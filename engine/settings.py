@@ -24,6 +24,7 @@ class Settings(BaseModel):
     Attributes:
         base: What the engine starts with where nobody names another, as ``library.prepare`` takes it; empty: default.
         rollback_when_worse: Whether a slot goes back by itself where its new generation is corrected more often.
+        weekly_rebuild: Whether a slot is trained anew from all its lessons once a week, and the better version counts.
         device: What computes: ``cpu``, ``mps``, ``cuda``, or with a number ``cuda:1``; empty: the best that has room.
     """
 
@@ -31,6 +32,7 @@ class Settings(BaseModel):
 
     base: str = ""
     rollback_when_worse: bool = False
+    weekly_rebuild: bool = True
     device: str = ""
 
     @field_validator("device")

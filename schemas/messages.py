@@ -26,6 +26,7 @@ from .records import (
     Conversation,
     GenerationQuality,
     Lesson,
+    LessonRelation,
     LessonState,
     Message,
     Night,
@@ -290,7 +291,7 @@ class ReadImported(Request[ImportReading]):
 
 
 class CancelImport(Request[bool]):
-    """Stop the preview, the import or the reading; what is stored stays, and the next import goes on. False: there was none."""
+    """Stop the preview, the import or the reading; what is stored stays, and the next one goes on. False: none."""
 
     method = "imports.cancel"
 
@@ -395,6 +396,31 @@ class UpdateLesson(Request[Lesson]):
     rule: str | None = None
 
 
+class MergeLessons(Request[Lesson]):
+    """Let one lesson count for others of its slot that say the same; returns it. Approving one of them parts it again.
+
+    The first that is learned stays, else the first that is named.
+    """
+
+    method = "lessons.merge"
+    lessons: list[int] = Field(min_length=2)
+
+
+class ExpireLesson(Request[Lesson]):
+    """Say when a lesson ends to count: "30d", "2026-12-24", "until Friday", or "never"."""
+
+    method = "lessons.expire"
+    lesson: int
+    end: str
+
+
+class ListRelations(Request[list[LessonRelation]]):
+    """Which lessons of a slot (or of all) say the same, and which contradict each other."""
+
+    method = "lessons.relations"
+    slot: str | None = None
+
+
 class ForgetLesson(Request[Study]):
     """Train a slot anew without a learned lesson, and prove that it shows no more. Told and returned as a study.
 
@@ -406,10 +432,14 @@ class ForgetLesson(Request[Study]):
 
 
 class StartStudy(Request[Study]):
-    """Study the approved lessons of a slot. Told: ``study.progress``. Returns when it has ended, however it did."""
+    """Study the approved lessons of a slot. Told: ``study.progress``. Returns when it has ended, however it did.
+
+    ``rebuild``: train the slot anew on all that it has learned instead; the better of the two versions counts.
+    """
 
     method = "study.start"
     slot: str
+    rebuild: bool = False
 
 
 class CancelStudy(Request[bool]):

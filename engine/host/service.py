@@ -15,6 +15,7 @@ from .chat_service import ChatService
 from .conversation_service import ConversationService
 from .correction_service import CorrectionService
 from .exchange_service import ExchangeService
+from .expiry import end_expired
 from .lesson_service import LessonService
 from .model_service import ModelService
 from .night_service import NightService
@@ -75,6 +76,9 @@ class Service:
             "signals.undo": corrections.undo,
             "lessons.list": lessons.list_all,
             "lessons.update": lessons.update,
+            "lessons.merge": lessons.merge,
+            "lessons.expire": lessons.expire,
+            "lessons.relations": lessons.relations,
             "lessons.forget": self._studies.forget,
             "study.start": self._studies.start,
             "study.cancel": self._studies.cancel,
@@ -112,6 +116,7 @@ class Service:
     def recover(self) -> None:
         """Put right what an engine that was killed left half done."""
         settle_after_crash(self._rooms)
+        end_expired(self._rooms)
         self._nights.recover()
 
     def watch(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...schemas.errors import NightSchoolError, StudyRunning
 from ...schemas.events import NoticeEvent
 from ...schemas.messages import CreateSlot, ListSlots, ListVersions, Rollback, UpdateSlot
-from ...schemas.records import LessonState, Slot, Study, StudyState, Version
+from ...schemas.records import Lesson, LessonState, Slot, Study, StudyState, Version
 from .rooms import Rooms, Tell
 
 ROLLED_BACK = "Rolled back: approve it again to have it studied again."
@@ -69,10 +69,14 @@ def settle_lessons(rooms: Rooms, slot: str) -> tuple[int, int]:
 
     The generations on the disk are what counts: they survive a crash between them and the database.
     """
-    records, known = rooms.records, frozenset(rooms.store.current(slot).lessons)
+    records = rooms.records
     gone = back = 0
     with records.transaction():
-        for lesson in records.lessons(slot):
+        lessons = {lesson.id: lesson for lesson in records.lessons(slot)}
+        known = {_counting(lessons, number) for number in rooms.store.current(slot).lessons}
+        for lesson in lessons.values():
+            if lesson.merged is not None:
+                continue  # another one counts in its place
             if lesson.state is LessonState.LEARNED and lesson.id not in known:
                 records.update_lesson(lesson.id, state=LessonState.PROPOSED, version=None, reason=ROLLED_BACK)
                 gone += 1
@@ -81,6 +85,15 @@ def settle_lessons(rooms: Rooms, slot: str) -> tuple[int, int]:
                 records.update_lesson(lesson.id, state=LessonState.LEARNED, version=first, reason="")
                 back += 1
     return gone, back
+
+
+def _counting(lessons: dict[int, Lesson], number: int) -> int:
+    """Return the lesson that counts in the place of one: itself, or the one that it was merged into."""
+    seen = {number}
+    while number in lessons and (following := lessons[number].merged) is not None and following not in seen:
+        number = following
+        seen.add(number)
+    return number
 
 
 def settle_after_crash(rooms: Rooms) -> None:

@@ -25,6 +25,7 @@ class StudyJob(Record):
         lessons: To learn now.
         known: Learned before; they shall stay.
         forgotten: Learned before, and to be forgotten: the slot is trained anew, from nothing, on ``known`` alone.
+        rebuild: The slot is trained anew on ``known``, and what comes out counts only if it is better than it was.
         adapter: Folder of the current version's adapter; None: the plain base.
         system: The slot's system prompt.
         cache: Where the base's replies and the states of the probe data are kept; None: nowhere.
@@ -40,9 +41,15 @@ class StudyJob(Record):
     lessons: list[Lesson]
     known: list[Lesson] = Field(default_factory=list)
     forgotten: list[Lesson] = Field(default_factory=list)
+    rebuild: bool = False
     adapter: Path | None = None
     system: str = ""
     cache: Path | None = None
+
+    @property
+    def anew(self) -> bool:
+        """Whether training begins from nothing instead of from the current adapter."""
+        return self.rebuild or bool(self.forgotten)
 
 
 class Progress(Record):

@@ -99,13 +99,13 @@ def lesson_from_edits(plugins: PluginHost, edits: Sequence[tuple[str, str, str]]
     return settled(draft)
 
 
-def lesson_from_rule(plugins: PluginHost, rule: str, said: float | None = None) -> LessonDraft:
-    """Return what a rule in words asks for; ``said``: when, for an end that it names (None: now)."""
+def lesson_from_rule(plugins: PluginHost, rule: str, said_at: float | None = None) -> LessonDraft:
+    """Return what a rule in words asks for; ``said_at``: when, for an end that it names (None: now)."""
     draft = LessonDraft(SignalKind.RULE, rule, rule.strip())
     refused = refusal(rule)
     if refused is not None:
         return replace(draft, state=LessonState.REJECTED, reason=refused)
-    until = read_until(rule, time.time() if said is None else said)
+    until = read_until(rule, time.time() if said_at is None else said_at)
     draft = replace(draft, expires=until.end if until else None)
     when, rest = split_condition(until.rest if until else rule)
     rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")

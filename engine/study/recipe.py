@@ -68,6 +68,8 @@ class Recipe:
         chance: Standard errors within which a difference of shares may be chance: 1.96 for 95 %.
         most_degenerate: By how much more of the held-out replies may be empty, looping, garbled or without an end than
             of the base's own; one reply is always allowed.
+        alike: Share of unseen prompts by which a slot trained anew must follow its lessons better or worse than the one
+            that is there, for that to decide; nearer than that the smaller distance to the base does.
         most_file_kl: Nats a token; how far the base with the adapter's files merged into it may be from the candidate.
     """
 
@@ -129,4 +131,5 @@ class Recipe:
     most_caved_rise: float = 0.1
     chance: float = 1.96
     most_degenerate: float = 0.1
+    alike: float = 0.03
     most_file_kl: float = 1e-3

@@ -21,7 +21,9 @@ ACTIVE = frozenset({LessonState.PROPOSED, LessonState.APPROVED, LessonState.LEAR
 
 def relations(rewriters: Sequence[Rewriter], lessons: Sequence[Lesson]) -> list[LessonRelation]:
     """Return the pairs that say the same, then those that contradict each other; ``lessons`` are of any slots."""
-    active = sorted((one for one in lessons if one.state in ACTIVE and one.steps), key=lambda one: (one.created, one.id))
+    active = sorted(
+        (one for one in lessons if one.state in ACTIVE and one.steps), key=lambda one: (one.created, one.id)
+    )
     known = {rewriter.name for rewriter in rewriters}
     active = [one for one in active if all(step.rewriter in known for step in one.steps)]
     same: list[LessonRelation] = []
@@ -57,7 +59,7 @@ def contradiction(
         for new in later.steps
         if old.rewriter == new.rewriter
         and _bare([old]) != _bare([new])
-        and (_reversed(old, new) or by_name[old.rewriter].key(old.args) == by_name[new.rewriter].key(new.args))
+        and (compose.undoes(old, new) or by_name[old.rewriter].key(old.args) == by_name[new.rewriter].key(new.args))
     ]
     return pairs if pairs and _meet(earlier.when, later.when) else []
 
@@ -74,12 +76,6 @@ def _meet(one: str, other: str) -> bool:
         return True
     both = [(in_scope(one, prompt), in_scope(other, prompt)) for prompt in bank()]
     return any(None in pair or all(pair) for pair in both)
-
-
-def _reversed(old: Step, new: Step) -> bool:
-    """Whether one exchanges two words, and the other exchanges them back."""
-    ways = [(_value(step.args.get("from", "")), _value(step.args.get("to", ""))) for step in (old, new)]
-    return ways[0] == ways[1][::-1] and "" not in ways[0]
 
 
 def _bare(steps: Sequence[Step]) -> list[tuple[str, list[tuple[str, Any]]]]:

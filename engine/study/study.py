@@ -19,6 +19,7 @@ from ..slots.adapter import Adapter
 from .candidate import Candidate
 from .checkpoint import Checkpoints
 from .choose import choose_prompts
+from .compare import compare, standing_of, words_of
 from .contracts import Gate, Rewriter, Trainer
 from .cut_base import CutBase
 from .examples import Example, make_examples, shortened
@@ -70,7 +71,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     exchanges = Exchanges(whole.base, plan.rewriters)
     task = TrainingTask(
         tail=whole.tail,
-        start=Adapter.load(job.adapter) if job.adapter is not None and not job.forgotten else None,
+        start=Adapter.load(job.adapter) if job.adapter is not None and not job.anew else None,
         examples=await _prepare(whole, examples, recipe, exchanges),
         projections=FAMILIES[whole.base.card.family].projections,
         recipe=recipe,
@@ -87,10 +88,16 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         curve += more
 
     checking = Stage(tell, "Checking what was learned", _TRAINED, 1.0)
+    rival = None
+    if job.rebuild and job.adapter is not None:
+        rival = standing_of(whole, Adapter.load(job.adapter), held, recipe, job.system)
     candidate = Candidate(whole.base, whole.trunk, whole.tail, adapter, held, recipe, job.system)
     results = _search(candidate, gates, checking.at)
     passed = all(result.passed for result in results)
     reason = " ".join(result.text for result in results if not result.passed)
+    comparison = compare(candidate, rival) if rival is not None else None
+    if comparison is not None and passed:
+        passed, reason = comparison.rebuilt_is_better, words_of(comparison, candidate.outcomes())
     report = StudyReport(
         accepted=passed,
         reason=reason,
@@ -101,6 +108,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         steps=len(curve),
         examples=len(examples) + len(wrong),
         scale=candidate.scale,
+        comparison=comparison,
     )
     # One that was turned away is written as well: whoever wants to know why can look at what it does.
     size = _write(candidate, job.folder / "candidate")
@@ -112,15 +120,15 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         state=StudyState.ACCEPTED,
         candidate=job.folder / "candidate",
         report=report,
-        reason=" ".join(plan.unlearnable.values()),
+        reason=" ".join([reason, *plan.unlearnable.values()]).strip(),
     )
 
 
 def _why_not(job: StudyJob, plan: Plan) -> str:
     """Return why there is nothing to be trained; empty if there is."""
-    if job.forgotten:
+    if job.anew:
         lost = [lesson.rule for lesson in job.known if lesson not in plan.lessons]
-        return f"“{lost[0]}” would be lost with it, since it cannot be taught now; nothing was changed." if lost else ""
+        return f"“{lost[0]}” would be lost by it, since it cannot be taught now; nothing was changed." if lost else ""
     return "" if plan.new else " ".join(plan.unlearnable.values()) or "No lesson can be taught now."
 
 

@@ -17,7 +17,21 @@ _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "su
 _NUMBERS = {
     name: number
     for number, names in enumerate(
-        ("", "a an one", "two couple", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+        (
+            "",
+            "a an one",
+            "two couple",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+        )
     )
     for name in names.split()
 }
@@ -86,31 +100,32 @@ def _last_day(said: dict[str, str], today: date) -> date:
     """Return the last day that counts, from the named parts of a match."""
     if "iso" in said:
         return date.fromisoformat(said["iso"])
-    if "tomorrow" in said:
-        return today  # what counts until tomorrow ends with today
-    if "weekday" in said:
-        ahead = (_DAYS.index(said["weekday"].lower()) - today.weekday() - 1) % 7 + 1
-        return today + timedelta(days=ahead)
     if "feast" in said:
         return _coming(today, *_FEASTS[said["feast"].lower()])
-    if "count" in said:
-        count = said["count"].lower()
-        number = int(count) if count.isdigit() else _NUMBERS[count]
-        return today + timedelta(days=number * _LENGTHS[said["unit"].lower()])
-    if "one" in said:
-        return today + timedelta(days=_LENGTHS[said["one"].lower()])
     if period := said.get("end") or said.get("rest"):
         return _end_of(period.lower(), today)
-    month = _MONTHS.index(said["month"].lower()) + 1
+    if "month" in said:
+        return _in_month(said, _MONTHS.index(said["month"].lower()) + 1, today)
+    return today + timedelta(days=_days_ahead(said, today))
+
+
+def _days_ahead(said: dict[str, str], today: date) -> int:
+    if "weekday" in said:
+        return (_DAYS.index(said["weekday"].lower()) - today.weekday() - 1) % 7 + 1
+    if "count" in said:
+        count = said["count"].lower()
+        return (int(count) if count.isdigit() else _NUMBERS[count]) * _LENGTHS[said["unit"].lower()]
+    return _LENGTHS[said["one"].lower()] if "one" in said else 0  # what counts until tomorrow ends with today
+
+
+def _in_month(said: dict[str, str], month: int, today: date) -> date:
+    if "year" in said:
+        return date(int(said["year"]), month, int(said["day"]))
     if "day" in said:
-        if "year" in said:
-            return date(int(said["year"]), month, int(said["day"]))
         return _coming(today, month, int(said["day"]))
-    first = _coming(today, month, 1)
     if "whole" in said:
-        first = date(today.year, month, 1) if month >= today.month else date(today.year + 1, month, 1)
-        return _end_of("month", first)
-    return first - timedelta(days=1)  # until March: February is the last
+        return _end_of("month", date(today.year + (month < today.month), month, 1))
+    return _coming(today, month, 1) - timedelta(days=1)  # until March: February is the last
 
 
 def _coming(today: date, month: int, day: int) -> date:

@@ -10,7 +10,7 @@ import pytest
 from nightschool.schemas import messages as ask
 from nightschool.schemas.records import LessonState, Provenance, Scope, SignalKind
 
-DAY = Path(__file__).parents[3] / "bench" / "cases" / "day.jsonl"
+DAY = Path(__file__).parents[3] / "bench" / "data" / "day.jsonl"
 
 
 async def bring(desk, file, slot=None):
