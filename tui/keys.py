@@ -38,6 +38,8 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("d", "set_aside", "Dismiss", "Do not learn it."),
         Key("e,enter", "reword", "Re-word", "Say the rule in other words."),
         Key("x", "forget", "Forget", "Train the slot anew without a learned lesson."),
+        Key("m", "merge", "Merge", "Let it count for the others that say the same."),
+        Key("t", "end", "Until", "Say when it ends to count."),
         Key("f", "filter", "Show all", "Show all lessons, or only those that wait."),
         Key("f5", "study", "Study", "Learn the approved lessons now."),
         Key("escape", "back", "Back", "Back to the chat."),

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ..engine.study.until import read_end
 from ..schemas import messages as ask
 from ..schemas import records as rec
 from ..schemas.cards import BaseCard, Probe
@@ -69,6 +70,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
         self.messages: dict[int, rec.Message] = {}
         self.signals: dict[int, rec.Signal] = {}
         self.lessons: dict[int, rec.Lesson] = {}
+        self.relations: list[rec.LessonRelation] = []
         self.studies: dict[int, rec.Study] = {}
         self.nights: list[rec.Night] = []
         self.versions: dict[str, list[rec.Version]] = {name: [self._base(name)] for name in self.slots}
@@ -384,6 +386,22 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
     async def _lessons_update(self, request: ask.UpdateLesson, tell: Tell) -> rec.Lesson:
         changed = request.model_dump(exclude_none=True, exclude={"lesson"})
         self.lessons[request.lesson] = self.lessons[request.lesson].model_copy(update=changed)
+        return self.lessons[request.lesson]
+
+    async def _lessons_relations(self, request: ask.ListRelations, tell: Tell) -> list[rec.LessonRelation]:
+        return [row for row in self.relations if request.slot in (None, row.slot)]
+
+    async def _lessons_merge(self, request: ask.MergeLessons, tell: Tell) -> rec.Lesson:
+        kept, *others = request.lessons
+        self.relations = [row for row in self.relations if row.kind is not rec.RelationKind.SAME]
+        for number in others:
+            dismissed = {"state": rec.LessonState.DISMISSED, "merged": kept}
+            self.lessons[number] = self.lessons[number].model_copy(update=dismissed)
+        return self.lessons[kept]
+
+    async def _lessons_expire(self, request: ask.ExpireLesson, tell: Tell) -> rec.Lesson:
+        expires = None if request.end == "never" else read_end(request.end, time.time())
+        self.lessons[request.lesson] = self.lessons[request.lesson].model_copy(update={"expires": expires})
         return self.lessons[request.lesson]
 
     # -- studies ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import pytest
 
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import StudyRunning
-from nightschool.schemas.records import LessonState, VersionKind
+from nightschool.schemas.records import LessonRelation, LessonState, RelationKind, VersionKind
 
 
 @pytest.fixture
@@ -160,6 +160,29 @@ async def test_lessons_are_dismissed_approved_and_reworded(taught, engine, until
         await pilot.press("escape")
         await until(lambda: app.screen is app.chat)
         await until(lambda: "Say ahoy." in note(app.chat.target()))
+
+
+async def test_lessons_are_merged_and_given_an_end(taught, engine, until):
+    async with taught() as (app, pilot):
+        (first,) = engine.lessons
+        engine.lessons[500] = engine.lessons[first].model_copy(update={"id": 500})
+        engine.relations = [
+            LessonRelation(kind=kind, slot="science", earlier=first, later=500, earlier_says="A.", later_says="B.")
+            for kind in RelationKind
+        ]
+        await pilot.press("f2")
+        screen = await opened_screen(app, until, "LessonsScreen")
+        await until(lambda: screen.lesson and screen.lesson.id == 500)
+        await until(lambda: "This one wins" in str(screen.query_one("#lesson > Static").content))
+        await pilot.press("t")
+        await opened_screen(app, until, "AskScreen")
+        await pilot.press(*"2031-12-24", "enter")
+        await until(lambda: engine.lessons[500].expires is not None)
+        await until(lambda: "until 2031-12-24" in str(screen.query_one("#lesson > Static").content))
+        await pilot.press("m")
+        await opened_screen(app, until, "ConfirmScreen")
+        await pilot.press("tab", "enter")
+        await until(lambda: engine.lessons[first].merged == 500)
 
 
 async def test_a_learned_lesson_is_forgotten_after_a_question(taught, engine, until):

@@ -23,7 +23,7 @@ COMMANDS = {
     "ask": ("chat", "Ask something; the reply streams to stdout."),
     "edit": ("chat", "Correct a reply: put it in your own words."),
     "undo": ("chat", "Take a signal back."),
-    "lessons": ("learning", "List, approve, dismiss, reword and forget lessons."),
+    "lessons": ("learning", "List, approve, dismiss, reword, merge, end and forget lessons."),
     "study": ("learning", "Study the approved lessons of a slot."),
     "report": ("learning", "Read the report of a study; without a number, of the latest."),
     "nightly": ("nightly", "Study by itself each night."),
