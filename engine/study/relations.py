@@ -71,11 +71,15 @@ def _relation(kind: RelationKind, earlier: Lesson, later: Lesson, one: str, othe
 
 
 def _meet(one: str, other: str) -> bool:
-    """Whether there is a prompt at which two conditions hold; where that cannot be told, they may."""
+    """Whether one of two conditions mostly holds where the other does; where that cannot be told, it may.
+
+    A prompt about food and health meets rules for either, which does not make them contradict each other.
+    """
     if not one.strip() or not other.strip() or _plain(one) == _plain(other):
         return True
-    both = [(in_scope(one, prompt), in_scope(other, prompt)) for prompt in bank()]
-    return any(None in pair or all(pair) for pair in both)
+    holding = [(in_scope(one, prompt), in_scope(other, prompt)) for prompt in bank()]
+    fewer = min(sum(bool(pair[0]) for pair in holding), sum(bool(pair[1]) for pair in holding))
+    return any(None in pair for pair in holding) or 2 * sum(all(pair) for pair in holding) >= max(1, fewer)
 
 
 def _bare(steps: Sequence[Step]) -> list[tuple[str, list[tuple[str, Any]]]]:
