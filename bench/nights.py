@@ -131,7 +131,7 @@ async def _say(engine: EngineClient, case: Case) -> None:
 
 async def _night(engine: EngineClient, *, rebuild: bool) -> dict[str, Any]:
     """Spend a night and return how it ended, how long it took and how much memory."""
-    peaks = asyncio.create_task(_peak_of_study())
+    peaks = asyncio.create_task(peak_of_study())
     began = time.monotonic()
     await engine.call(RunNight(on_battery=True))
     again = await engine.call(StartStudy(slot=SLOT, rebuild=True)) if rebuild else None
@@ -151,7 +151,7 @@ async def _night(engine: EngineClient, *, rebuild: bool) -> dict[str, Any]:
     }
 
 
-async def _peak_of_study() -> int:
+async def peak_of_study() -> int:
     """Watch the processes that the engine starts, until cancelled; return the most bytes of a study, resident."""
     peak = 0
     try:
