@@ -4,8 +4,9 @@
     python bench/day.py --only gaming --json              one slot's part of it
 
 The day is ``bench/data/day.jsonl``: ten conversations in four slots, with rules, edits, one-off wishes, a
-contradiction, and a rule that is refused. A scripted person confirms what was edited and what was said in two conversations (``--confirm
-none``: only what was said to be for good is learned), and lets the night be spent through the real engine process.
+contradiction, and a rule that is refused. A scripted person confirms what was edited and what was said in two
+conversations (``--confirm none``: only what was said to be for good is learned), and lets the night be spent through
+the real engine process.
 
 One JSON line for what the import taught, one for each study, and one with ``minutes_per_night`` for the whole night.
 """

@@ -141,3 +141,13 @@ async def test_what_was_noted_elsewhere_already_is_not_noted_again(desk, tmp_pat
     file = tmp_path / "own.jsonl"
     file.write_text(json.dumps({"nightschool": 1, "conversation": conversation}))
     assert not (await bring(desk, file)).lessons
+
+
+async def test_a_real_engine_without_a_model_reads_what_was_imported(engines):
+    engine = engines()
+    await engine.start(wake=False)
+    await engine.call(ask.RunImport(file=str(DAY)))
+    told = []
+    found = await engine.call(ask.ReadImported(), told.append)
+    assert found.conversations == 10 and len(found.lessons) > 8
+    assert {event.stage for event in told} == {"Looking for lessons"}
