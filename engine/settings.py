@@ -25,6 +25,7 @@ class Settings(BaseModel):
         base: What the engine starts with where nobody names another, as ``library.prepare`` takes it; empty: default.
         rollback_when_worse: Whether a slot goes back by itself where its new generation is corrected more often.
         weekly_rebuild: Whether a slot is trained anew from all its lessons once a week, and the better version counts.
+        memory: Whether the model is told what users said of themselves, and new facts are noted.
         device: What computes: ``cpu``, ``mps``, ``cuda``, or with a number ``cuda:1``; empty: the best that has room.
     """
 
@@ -33,6 +34,7 @@ class Settings(BaseModel):
     base: str = ""
     rollback_when_worse: bool = False
     weekly_rebuild: bool = True
+    memory: bool = True
     device: str = ""
 
     @field_validator("device")

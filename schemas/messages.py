@@ -28,6 +28,7 @@ from .records import (
     Lesson,
     LessonRelation,
     LessonState,
+    MemoryNote,
     Message,
     Night,
     Record,
@@ -429,6 +430,36 @@ class ForgetLesson(Request[Study]):
 
     method = "lessons.forget"
     lesson: int
+
+
+class ListNotes(Request[list[MemoryNote]]):
+    """What is known of the user, the oldest first: what a slot is told, or all."""
+
+    method = "memory.list"
+    slot: str | None = None
+
+
+class AddNote(Request[MemoryNote]):
+    """Remember something of the user; for one slot, or for all."""
+
+    method = "memory.add"
+    text: str
+    slot: str | None = None
+
+
+class ChangeNote(Request[MemoryNote]):
+    """Put a note in other words."""
+
+    method = "memory.change"
+    note: int
+    text: str
+
+
+class ForgetNote(Request[None]):
+    """Remove a note."""
+
+    method = "memory.forget"
+    note: int
 
 
 class StartStudy(Request[Study]):

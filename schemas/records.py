@@ -82,7 +82,8 @@ class SignalKind(StrEnum):
 
     What the user says next is one of: ``CORRECTION`` (says what is wrong, or what it should be), ``CORRECT_BARE``
     (only that it is wrong), ``REPHRASE`` (asks the same again), ``CLARIFY`` (doubts it), ``STYLE`` (wants this reply
-    in another form), ``RULE`` (says how replies shall be), ``PRAISE`` (is content), ``ACCEPT`` (wants it to go on).
+    in another form), ``RULE`` (says how replies shall be), ``PRAISE`` (is content), ``ACCEPT`` (wants it to go on),
+    ``FACT`` (says something of themselves).
     """
 
     EDIT = "edit"
@@ -97,6 +98,7 @@ class SignalKind(StrEnum):
     REGENERATE = "regenerate"
     THUMB_UP = "thumb_up"
     THUMB_DOWN = "thumb_down"
+    FACT = "fact"
 
 
 class Scope(StrEnum):
@@ -127,6 +129,19 @@ class Signal(Record):
     lesson: int | None = None
     undone: bool = False
     created: float = 0.0
+
+
+class MemoryNote(Record):
+    """Something that is known of the user, in words; the model is told it, and it is never taught.
+
+    ``message`` is the one it was said in; ``slot`` None: every slot is told it.
+    """
+
+    id: int
+    slot: str | None = None
+    text: str
+    created: float = 0.0
+    message: int | None = None
 
 
 class LessonState(StrEnum):

@@ -44,6 +44,12 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("f5", "study", "Study", "Learn the approved lessons now."),
         Key("escape", "back", "Back", "Back to the chat."),
     ),
+    "memory": (
+        Key("a", "add", "Add", "Remember something."),
+        Key("e,enter", "reword", "Re-word", "Put the highlighted note in other words."),
+        Key("d,delete", "drop", "Forget", "Remove the highlighted note."),
+        Key("escape", "back", "Back", "Back to the chat."),
+    ),
     "study": (
         Key("enter", "start", "Start", "Begin the study."),
         Key("c", "cancel", "Cancel", "Stop the study; the slot stays as it is."),
@@ -93,6 +99,7 @@ PARTS = {
     "earlier": "On the line “earlier messages”",
     "conversations": "In the list of conversations",
     "lessons": "On the lessons screen",
+    "memory": "On the memory screen",
     "study": "On the study screen",
     "versions": "On the versions screen",
     "quality": "On the quality screen",

@@ -71,6 +71,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
         self.signals: dict[int, rec.Signal] = {}
         self.lessons: dict[int, rec.Lesson] = {}
         self.relations: list[rec.LessonRelation] = []
+        self.notes: dict[int, rec.MemoryNote] = {}
         self.studies: dict[int, rec.Study] = {}
         self.nights: list[rec.Night] = []
         self.versions: dict[str, list[rec.Version]] = {name: [self._base(name)] for name in self.slots}
@@ -403,6 +404,22 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
         expires = None if request.end == "never" else read_end(request.end, time.time())
         self.lessons[request.lesson] = self.lessons[request.lesson].model_copy(update={"expires": expires})
         return self.lessons[request.lesson]
+
+    async def _memory_list(self, request: ask.ListNotes, tell: Tell) -> list[rec.MemoryNote]:
+        return [note for note in self.notes.values() if request.slot is None or note.slot in (None, request.slot)]
+
+    async def _memory_add(self, request: ask.AddNote, tell: Tell) -> rec.MemoryNote:
+        note = rec.MemoryNote(id=self._next(), text=request.text, slot=request.slot, created=time.time())
+        self.notes[note.id] = note
+        return note
+
+    async def _memory_change(self, request: ask.ChangeNote, tell: Tell) -> rec.MemoryNote:
+        self.notes[request.note] = self.notes[request.note].model_copy(update={"text": request.text})
+        return self.notes[request.note]
+
+    async def _memory_forget(self, request: ask.ForgetNote, tell: Tell) -> None:
+        if self.notes.pop(request.note, None) is None:
+            raise NotFound(f"There is no note {request.note}; list them to see which there are.")
 
     # -- studies ------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from .correction_service import CorrectionService
 from .exchange_service import ExchangeService
 from .expiry import end_expired
 from .lesson_service import LessonService
+from .memory_service import MemoryService
 from .model_service import ModelService
 from .night_service import NightService
 from .quality_service import QualityService
@@ -39,7 +40,7 @@ class Service:
         lessons, self._studies, self._models = LessonService(rooms), StudyService(rooms), ModelService(rooms)
         self._nights = NightService(rooms, self._studies)
         self._quality = QualityService(rooms, slots)
-        self._exchange = ExchangeService(rooms)
+        self._exchange, memory = ExchangeService(rooms), MemoryService(rooms)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
@@ -83,6 +84,10 @@ class Service:
             "study.start": self._studies.start,
             "study.cancel": self._studies.cancel,
             "study.list": self._studies.list_all,
+            "memory.list": memory.list_all,
+            "memory.add": memory.add,
+            "memory.change": memory.change,
+            "memory.forget": memory.forget,
             "night.run": self._nights.run,
             "night.list": self._nights.list_all,
         }

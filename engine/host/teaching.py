@@ -14,6 +14,7 @@ from typing import Any
 
 from ...schemas.events import NoticeEvent
 from ...schemas.records import Lesson, LessonState, Message, Role, Signal, SignalKind
+from ..settings import read_settings
 from ..study.draft import LessonDraft, settled
 from ..study.lessons import combine, find_corrections, lesson_from_edit
 from ..study.promotion import explicit, promoted, said_again, same_rule, unconfirmed
@@ -62,6 +63,8 @@ def note_words(
         if draft.rule:
             lesson = _join_edit(rooms, history, draft, imported) or _join_said(rooms, slot, said, draft, imported)
             lesson = lesson or add_lesson(rooms, slot, unconfirmed(draft) if imported else draft, _when(said, imported))
+        if draft.kind is SignalKind.FACT and not imported and read_settings(rooms.home).memory:
+            rooms.records.add_note(draft.text, message=said.id)
         number = None if lesson is None else lesson.id
         signal = rooms.records.add_signal(said.id, draft.kind, draft.text, number, draft.scope)
         noted.append((signal, lesson))
@@ -172,6 +175,8 @@ def take_back(rooms: Rooms, signal: Signal) -> Signal:
         rooms.leave_studied(signal.lesson)
     with records.transaction():
         undone = records.undo_signal(signal.id)
+        if signal.kind is SignalKind.FACT:
+            records.forget_notes_of(signal.message)
         if signal.lesson is not None and not signal.undone:
             reread(rooms, signal.lesson)
     return undone
@@ -183,6 +188,7 @@ def withdraw(rooms: Rooms, said: Message) -> None:
     with records.transaction():
         taught = [s.lesson for s in records.signals(said.conversation) if s.message == said.id and s.lesson is not None]
         records.withdraw_message(said.id)
+        records.forget_notes_of(said.id)
         for number in taught:
             reread(rooms, number)
 

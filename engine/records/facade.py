@@ -20,6 +20,7 @@ from ...schemas.records import (
     GenerationUse,
     Lesson,
     LessonState,
+    MemoryNote,
     Message,
     Night,
     Provenance,
@@ -33,7 +34,7 @@ from ...schemas.records import (
     StudyReport,
     StudyState,
 )
-from . import conversations, lessons, nights, origins, quality, search, studies
+from . import conversations, lessons, nights, notes, origins, quality, search, studies
 from .database import Database
 from .origins import Kept, Said, Unread
 
@@ -356,6 +357,36 @@ class Records:
     def nights(self, limit: int = 100) -> list[Night]:
         """Return the nights, the latest first."""
         return nights.nights(self._db, limit)
+
+    # -- notes about the user -----------------------------------------------------------------------------------------
+
+    def notes(self, slot: str | None = None) -> list[MemoryNote]:
+        """Return the notes that a slot is told (those of all slots too), or all, the oldest first."""
+        return notes.notes(self._db, slot)
+
+    def add_note(self, text: str, slot: str | None = None, message: int | None = None) -> MemoryNote:
+        """Keep a note for a slot, or for all; the same text is kept once.
+
+        Raises:
+            UsageError: If it says nothing.
+        """
+        return notes.add_note(self._db, text, slot, message)
+
+    def change_note(self, note: int, text: str) -> MemoryNote:
+        """Put a note in other words.
+
+        Raises:
+            UsageError: If it says nothing.
+        """
+        return notes.change_note(self._db, note, text)
+
+    def forget_note(self, note: int) -> None:
+        """Remove a note."""
+        notes.forget_note(self._db, note)
+
+    def forget_notes_of(self, message: int) -> None:
+        """Remove the notes that a message gave."""
+        notes.forget_notes_of(self._db, message)
 
     # -- quality ------------------------------------------------------------------------------------------------------
 

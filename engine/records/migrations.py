@@ -20,6 +20,7 @@ from .schema import (
     END_OF_LESSONS,
     FIRST_TABLES,
     NIGHTS,
+    NOTES,
     ORIGINS,
     REACH_OF_LESSONS,
     REBUILDS,
@@ -46,6 +47,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("Which imported conversations were not read for lessons", UNREAD),
     Migration("When a lesson ends to count, and which one counts in its place", END_OF_LESSONS),
     Migration("Which studies trained a slot anew", REBUILDS),
+    Migration("What is known of the user", NOTES),
 )
 
 

@@ -124,6 +124,18 @@ END_OF_LESSONS: tuple[str, ...] = (
     "ALTER TABLE lessons ADD COLUMN merged INTEGER REFERENCES lessons (id)",
 )
 
+NOTES: tuple[str, ...] = (
+    """
+    CREATE TABLE notes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        slot TEXT,
+        text TEXT NOT NULL,
+        created REAL NOT NULL,
+        message INTEGER
+    ) STRICT
+    """,
+)
+
 REBUILDS: tuple[str, ...] = ("ALTER TABLE studies ADD COLUMN rebuild INTEGER NOT NULL DEFAULT 0",)
 
 # A slot that was seldom used, and long ago, is listed without looking at every conversation since.

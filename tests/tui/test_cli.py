@@ -387,6 +387,16 @@ def test_lessons_are_merged_ended_and_shown_where_they_contradict_each_other(cal
     assert call("lessons", "expire", "3")[0] == call("lessons", "merge", "1")[0] == 2
 
 
+def test_the_memory_is_listed_added_to_reworded_and_forgotten(call, document, engine):
+    assert "Nothing is noted." in call("memory")[1]
+    number = document("memory", "add", "My name is Ada.")["id"]
+    assert document("memory", "edit", str(number), "My name is Bob.")["text"] == "My name is Bob."
+    assert "My name is Bob." in call("memory", "list")[1]
+    assert document("memory", "forget", str(number)) == {"forgotten": [number]} and not engine.notes
+    assert call("memory", "forget", "77")[0] == 3
+    assert engine.state.state == "asleep", "a base was loaded for notes"
+
+
 def test_a_study_may_train_the_slot_anew(call, engine):
     call("study", "--rebuild")
     assert next(request for request in engine.asked if isinstance(request, ask.StartStudy)).rebuild

@@ -4,7 +4,8 @@ import pytest
 
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import StudyRunning
-from nightschool.schemas.records import LessonRelation, LessonState, RelationKind, VersionKind
+from nightschool.schemas.records import LessonRelation, LessonState, MemoryNote, RelationKind, VersionKind
+from nightschool.tui.commands import command
 
 
 @pytest.fixture
@@ -183,6 +184,25 @@ async def test_lessons_are_merged_and_given_an_end(taught, engine, until):
         await opened_screen(app, until, "ConfirmScreen")
         await pilot.press("tab", "enter")
         await until(lambda: engine.lessons[first].merged == 500)
+
+
+async def test_what_is_known_of_the_user_is_read_reworded_and_forgotten(opened, engine, until):
+    engine.notes[1] = MemoryNote(id=1, text="My name is [b]Ada[/b].")
+    async with opened() as (app, pilot):
+        command("memory").run(app.chat)
+        screen = await opened_screen(app, until, "MemoryScreen")
+        await until(lambda: screen.notes)
+        await pilot.press("a")
+        await opened_screen(app, until, "AskScreen")
+        await pilot.press(*"I live in Bergen.", "enter")
+        await until(lambda: len(screen.notes) == 2)
+        await pilot.press("e")
+        await opened_screen(app, until, "AskScreen")
+        await pilot.press(*"My name is Bob.", "enter")
+        await until(lambda: engine.notes[1].text == "My name is Bob.")
+        await until(lambda: screen.note and screen.note.text == "My name is Bob.")
+        await pilot.press("d")
+        await until(lambda: [note.text for note in screen.notes] == ["I live in Bergen."])
 
 
 async def test_a_learned_lesson_is_forgotten_after_a_question(taught, engine, until):
