@@ -75,8 +75,6 @@ def settle_lessons(rooms: Rooms, slot: str) -> tuple[int, int]:
         lessons = {lesson.id: lesson for lesson in records.lessons(slot)}
         known = {_counting(lessons, number) for number in rooms.store.current(slot).lessons}
         for lesson in lessons.values():
-            if lesson.merged is not None:
-                continue  # another one counts in its place
             if lesson.state is LessonState.LEARNED and lesson.id not in known:
                 records.update_lesson(lesson.id, state=LessonState.PROPOSED, version=None, reason=ROLLED_BACK)
                 gone += 1

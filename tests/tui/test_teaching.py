@@ -187,7 +187,7 @@ async def test_lessons_are_merged_and_given_an_end(taught, engine, until):
 
 
 async def test_what_is_known_of_the_user_is_read_reworded_and_forgotten(opened, engine, until):
-    engine.notes[1] = MemoryNote(id=1, text="My name is [b]Ada[/b].")
+    engine.notes[500] = MemoryNote(id=500, text="My name is [b]Ada[/b].")
     async with opened() as (app, pilot):
         command("memory").run(app.chat)
         screen = await opened_screen(app, until, "MemoryScreen")
@@ -199,7 +199,7 @@ async def test_what_is_known_of_the_user_is_read_reworded_and_forgotten(opened, 
         await pilot.press("e")
         await opened_screen(app, until, "AskScreen")
         await pilot.press(*"My name is Bob.", "enter")
-        await until(lambda: engine.notes[1].text == "My name is Bob.")
+        await until(lambda: engine.notes[500].text == "My name is Bob.")
         await until(lambda: screen.note and screen.note.text == "My name is Bob.")
         await pilot.press("d")
         await until(lambda: [note.text for note in screen.notes] == ["I live in Bergen."])
