@@ -49,12 +49,12 @@ def reading_line(reading: ImportReading) -> str:
     """Return what imported conversations teach; empty if nothing."""
     count = {state: sum(lesson.state is state for lesson in reading.lessons) for state in LessonState}
     parts = [
-        (LessonState.APPROVED, "that you said are for good wait for the next study"),
-        (LessonState.PROPOSED, "wait to be confirmed"),
-        (LessonState.REJECTED, "are not taught"),
-        (LessonState.DISMISSED, "have ended since"),
+        (LessonState.APPROVED, "said to be for good, which the next study takes"),
+        (LessonState.PROPOSED, "to be confirmed"),
+        (LessonState.REJECTED, "not taught"),
+        (LessonState.DISMISSED, "ended since"),
     ]
-    said = ", ".join(f"{count[state]:,} {words}" for state, words in parts if count[state])
+    said = "; ".join(f"{count[state]:,} {words}" for state, words in parts if count[state])
     return f"They teach {counted(len(reading.lessons), 'lesson')}: {said}." if said else ""
 
 
