@@ -119,7 +119,7 @@ def score(detectors: Iterable[Detector], turns: Iterable[Labelled]) -> dict[str,
     counts = {name: Count() for name in (*LABELS.values(), "negative", "negative_without_doubts", "durable")}
     for turn in turns:
         findings = find(detectors, turn)
-        found = {LABELS[finding.kind] for finding in findings}
+        found = {LABELS[finding.kind] for finding in findings if finding.kind in LABELS}
         for name in LABELS.values():
             counts[name].add(turn, wanted=name in turn.labels, found=name in found)
         counts["negative"].add(turn, wanted=bool(turn.labels & NEGATIVE), found=bool(found & NEGATIVE))
@@ -237,7 +237,11 @@ def _rate(detectors: list[Detector], turns: Iterator[Labelled], *, show: bool) -
     for turn in turns:
         findings = find(detectors, turn)
         rules = [finding for finding in findings if lasting(finding)]
-        for name in ("turns", *{LABELS[finding.kind] for finding in findings}, *(["durable"] if rules else [])):
+        for name in (
+            "turns",
+            *{LABELS[finding.kind] for finding in findings if finding.kind in LABELS},
+            *(["durable"] if rules else []),
+        ):
             counts[name] += 1
         for rule in rules if show else ():
             print(f"  rule  {turn.id}: {' '.join(rule.rule.split())[:200]!r}", file=sys.stderr)

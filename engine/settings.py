@@ -28,6 +28,8 @@ class Settings(BaseModel):
         rollback_when_worse: Whether a slot goes back by itself where its new generation is corrected more often.
         trainer: What makes adapters in a study; a name that a plugin supplies.
         router: What tells where the lessons of a slot apply, fitted in a study and asked in chats; empty: nothing.
+        weekly_rebuild: Whether a slot is trained anew from all its lessons once a week, and the better version counts.
+        memory: Whether the model is told what users said of themselves, and new facts are noted.
         device: What computes: ``cpu``, ``mps``, ``cuda``, or with a number ``cuda:1``; empty: the best that has room.
     """
 
@@ -37,6 +39,8 @@ class Settings(BaseModel):
     rollback_when_worse: bool = False
     trainer: str = DEFAULT_TRAINER
     router: str = ""
+    weekly_rebuild: bool = True
+    memory: bool = True
     device: str = ""
 
     @field_validator("device")

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .records import Finish, Record, Role, SignalKind
+from .records import Finish, Lesson, Record, Role, SignalKind
 
 OWN_FORMAT = 1
 """Version of Night School's own format, the value of ``nightschool`` in every line."""
@@ -107,6 +107,18 @@ class ImportResult(Record):
     found: Found
     conversations: list[int] = Field(default_factory=list, description="Numbers of the first new conversations.")
     cancelled: bool = False
+
+
+class ImportReading(Record):
+    """What imported conversations teach: signals by kind, and the lessons they gave or support, the earliest first.
+
+    Of the lessons only those wait for a study that the user said to be for good; the others wait to be confirmed.
+    """
+
+    conversations: int
+    signals: dict[SignalKind, int] = Field(default_factory=dict)
+    lessons: list[Lesson] = Field(default_factory=list)
+    cancelled: bool = Field(default=False, description="What was not read is read the next time.")
 
 
 class ExportForm(StrEnum):

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from .cards import BaseCard
-from .exchange import ExportForm, ExportResult, ImportPreview, ImportResult
+from .exchange import ExportForm, ExportResult, ImportPreview, ImportReading, ImportResult
 from .models import KnownBase, KnownBases
 from .records import (
     AdapterForm,
@@ -28,7 +28,9 @@ from .records import (
     ExportedAdapter,
     GenerationQuality,
     Lesson,
+    LessonRelation,
     LessonState,
+    MemoryNote,
     MergeOptions,
     Message,
     Night,
@@ -330,8 +332,18 @@ class RunImport(Request[ImportResult]):
     slot: str | None = None
 
 
+class ReadImported(Request[ImportReading]):
+    """Read what was imported, and not read yet, for what it teaches. Told: ``import.progress``.
+
+    Lessons from it wait to be confirmed, but those that the user said to be for good. ``conversation`` None: all.
+    """
+
+    method = "imports.read"
+    conversation: int | None = None
+
+
 class CancelImport(Request[bool]):
-    """Stop the preview or the import; what is stored stays, and the next import goes on. False: there was none."""
+    """Stop the preview, the import or the reading; what is stored stays, and the next one goes on. False: none."""
 
     method = "imports.cancel"
 
@@ -444,6 +456,31 @@ class UpdateLesson(Request[Lesson]):
     rule: str | None = None
 
 
+class MergeLessons(Request[Lesson]):
+    """Let one lesson count for others of its slot that say the same; returns it. Approving one of them parts it again.
+
+    The first that is learned stays, else the first that is named.
+    """
+
+    method = "lessons.merge"
+    lessons: list[int] = Field(min_length=2)
+
+
+class ExpireLesson(Request[Lesson]):
+    """Say when a lesson ends to count: "30d", "2026-12-24", "until Friday", or "never"."""
+
+    method = "lessons.expire"
+    lesson: int
+    end: str
+
+
+class ListRelations(Request[list[LessonRelation]]):
+    """Which lessons of a slot (or of all) say the same, and which contradict each other."""
+
+    method = "lessons.relations"
+    slot: str | None = None
+
+
 class ForgetLesson(Request[Study]):
     """Train a slot anew without a learned lesson, and prove that it shows no more. Told and returned as a study.
 
@@ -454,12 +491,46 @@ class ForgetLesson(Request[Study]):
     lesson: int
 
 
+class ListNotes(Request[list[MemoryNote]]):
+    """What is known of the user, the oldest first: what a slot is told, or all."""
+
+    method = "memory.list"
+    slot: str | None = None
+
+
+class AddNote(Request[MemoryNote]):
+    """Remember something of the user; for one slot, or for all."""
+
+    method = "memory.add"
+    text: str
+    slot: str | None = None
+
+
+class ChangeNote(Request[MemoryNote]):
+    """Put a note in other words."""
+
+    method = "memory.change"
+    note: int
+    text: str
+
+
+class ForgetNote(Request[None]):
+    """Remove a note."""
+
+    method = "memory.forget"
+    note: int
+
+
 class StartStudy(Request[Study]):
-    """Study the approved lessons of a slot. Told: ``study.progress``. Returns when it has ended, however it did."""
+    """Study the approved lessons of a slot. Told: ``study.progress``. Returns when it has ended, however it did.
+
+    ``rebuild``: train the slot anew on all that it has learned instead; the better of the two versions counts.
+    """
 
     method = "study.start"
     slot: str
     trainer: str = Field(default="", description="What makes the adapter; empty: as the settings say.")
+    rebuild: bool = False
 
 
 class CancelStudy(Request[bool]):

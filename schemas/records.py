@@ -82,7 +82,8 @@ class SignalKind(StrEnum):
 
     What the user says next is one of: ``CORRECTION`` (says what is wrong, or what it should be), ``CORRECT_BARE``
     (only that it is wrong), ``REPHRASE`` (asks the same again), ``CLARIFY`` (doubts it), ``STYLE`` (wants this reply
-    in another form), ``RULE`` (says how replies shall be), ``PRAISE`` (is content), ``ACCEPT`` (wants it to go on).
+    in another form), ``RULE`` (says how replies shall be), ``PRAISE`` (is content), ``ACCEPT`` (wants it to go on),
+    ``FACT`` (says something of themselves).
     """
 
     EDIT = "edit"
@@ -97,6 +98,7 @@ class SignalKind(StrEnum):
     REGENERATE = "regenerate"
     THUMB_UP = "thumb_up"
     THUMB_DOWN = "thumb_down"
+    FACT = "fact"
 
 
 class Scope(StrEnum):
@@ -127,6 +129,19 @@ class Signal(Record):
     lesson: int | None = None
     undone: bool = False
     created: float = 0.0
+
+
+class MemoryNote(Record):
+    """Something that is known of the user, in words; the model is told it, and it is never taught.
+
+    ``message`` is the one it was said in; ``slot`` None: every slot is told it.
+    """
+
+    id: int
+    slot: str | None = None
+    text: str
+    created: float = 0.0
+    message: int | None = None
 
 
 class LessonState(StrEnum):
@@ -171,6 +186,29 @@ class Lesson(Record):
     created: float = 0.0
     version: int | None = Field(default=None, description="Generation that first knew it.")
     reason: str = Field(default="", description="Why it was rejected, or cannot be learned.")
+    expires: float | None = Field(default=None, description="When it ends to count; None: it counts until taken back.")
+    merged: int | None = Field(default=None, description="The lesson that says the same and counts in its place.")
+
+
+class RelationKind(StrEnum):
+    """How two lessons of a slot stand to each other."""
+
+    SAME = "same"
+    CONTRADICTS = "contradicts"
+
+
+class LessonRelation(Record):
+    """Two lessons that ask for the same, or of which only one can be followed: the later one then.
+
+    ``earlier_says`` and ``later_says`` are the parts that they differ in, or have in common, in words.
+    """
+
+    kind: RelationKind
+    slot: str
+    earlier: int
+    later: int
+    earlier_says: str
+    later_says: str
 
 
 # -- studies ----------------------------------------------------------------------------------------------------------
@@ -244,6 +282,22 @@ class RouterResult(Record):
     prompts: PromptProof | None = None
 
 
+class Standing(Record):
+    """What counts when two versions are compared: rates are shares 0..1, distances in nats a token."""
+
+    stick: float = Field(description="Mean share of held-out prompts that follow each lesson, over all lessons.")
+    kept_kl: float
+    neutral_kl: float
+
+
+class Comparison(Record):
+    """A version made anew from all lessons beside the one that grew night by night, on the same prompts."""
+
+    rebuilt: Standing
+    continued: Standing
+    rebuilt_is_better: bool
+
+
 class StudyReport(Record):
     """What one study did, whether it was accepted, and why (DESIGN 2.6)."""
 
@@ -255,6 +309,7 @@ class StudyReport(Record):
     curve: list[CurvePoint] = Field(default_factory=list)
     steps: int = 0
     examples: int = 0
+    comparison: Comparison | None = Field(default=None, description="Of a rebuild with what it was to replace.")
     scale: float = Field(default=1.0, description="Factor the line search left on the adapter; 1 is as trained.")
     seconds: float = 0.0
     adapter_bytes: int = 0
@@ -275,6 +330,7 @@ class Study(Record):
     version: int | None = None
     report: StudyReport | None = None
     reason: str = ""
+    rebuild: bool = Field(default=False, description="It trained the slot anew from all its lessons.")
 
 
 class Night(Record):

@@ -14,9 +14,19 @@ from textual.message import Message
 
 from ..schemas.errors import NightSchoolError, PullCancelled
 from ..schemas.events import Event, ImportEvent, PullEvent, StateEvent, StudyEndedEvent, StudyEvent
-from ..schemas.messages import EngineStatus, ForgetLesson, GetStatus, PullModel, RunImport, StartStudy, UseModel
+from ..schemas.exchange import ImportReading
+from ..schemas.messages import (
+    EngineStatus,
+    ForgetLesson,
+    GetStatus,
+    PullModel,
+    ReadImported,
+    RunImport,
+    StartStudy,
+    UseModel,
+)
 from .commands import COMMANDS
-from .exchange_words import result_line
+from .exchange_words import reading_line, result_line
 from .hangup import end_with_terminal
 from .screens.chat import ChatScreen
 from .session import Session
@@ -265,10 +275,11 @@ class NightSchool(App[int]):
 
         try:
             result = await self.link.call(RunImport(file=file, slot=slot), told)
+            self.chat.tell(result_line(result))
+            reading = None if result.cancelled else await self.link.call(ReadImported(), told)
         except NightSchoolError as error:
             self.chat.tell(str(error), "error")
-        else:
-            self.chat.tell(result_line(result))
+            reading = None
         self.session.importing = None
         await self.chat.refresh_slots()
         await self.chat.refresh_library()
@@ -276,6 +287,17 @@ class NightSchool(App[int]):
             ended = getattr(screen, "import_ended", None)
             if ended is not None:
                 ended()
+        if reading is not None and reading.lessons:
+            self._show_lessons(reading)
+
+    def _show_lessons(self, reading: ImportReading) -> None:
+        """Show what was found in an import, to be confirmed; where another dialog is open, only say so."""
+        from .screens.lessons import LessonsScreen
+
+        self.chat.tell(reading_line(reading))
+        if self.screen is self.chat:
+            found = [lesson.id for lesson in reading.lessons]
+            self.push_screen(LessonsScreen(self.link, self.session, found), self.chat.after_learning)
 
     # -- palette ------------------------------------------------------------------------------------------------------
 

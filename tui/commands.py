@@ -104,6 +104,13 @@ COMMANDS: tuple[Command, ...] = (
         footer=True,
     ),
     Command(
+        "memory",
+        "Memory",
+        "Read, add to, re-word or forget what is known of you.",
+        "Teach",
+        learning.memory,
+    ),
+    Command(
         "study",
         "Study",
         "Learn the approved lessons now, and read the report.",

@@ -6,7 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ..schemas.events import ImportEvent
-from ..schemas.exchange import Found, ImportPreview, ImportResult
+from ..schemas.exchange import Found, ImportPreview, ImportReading, ImportResult
+from ..schemas.records import Lesson, LessonState
 from .safe_text import one_line
 
 LONGEST_TITLE = 60
@@ -44,6 +45,24 @@ def result_line(result: ImportResult) -> str:
     return f"Imported {', '.join(parts)}."
 
 
+def reading_line(reading: ImportReading) -> str:
+    """Return what imported conversations teach; empty if nothing."""
+    count = {state: sum(lesson.state is state for lesson in reading.lessons) for state in LessonState}
+    parts = [
+        (LessonState.APPROVED, "said to be for good, which the next study takes"),
+        (LessonState.PROPOSED, "to be confirmed"),
+        (LessonState.REJECTED, "not taught"),
+        (LessonState.DISMISSED, "ended since"),
+    ]
+    said = "; ".join(f"{count[state]:,} {words}" for state, words in parts if count[state])
+    return f"They teach {counted(len(reading.lessons), 'lesson')}: {said}." if said else ""
+
+
+def to_confirm(reading: ImportReading) -> list[Lesson]:
+    """Return the lessons that are taught only if the user confirms them."""
+    return [lesson for lesson in reading.lessons if lesson.state is LessonState.PROPOSED and lesson.steps]
+
+
 def left_lines(found: Found) -> list[str]:
     """Return what was left out, a line for every reason."""
     return [f"Left out {count:,}: {one_line(reason)}" for reason, count in found.skipped.items()]
@@ -52,7 +71,7 @@ def left_lines(found: Found) -> list[str]:
 def progress_words(event: ImportEvent) -> str:
     """Return how far an import is."""
     new = f", {counted(event.conversations, 'new conversation')}" if event.conversations else ""
-    return f"{event.stage} {one_line(Path(event.file).name, 40)}{new}"
+    return f"{event.stage} {one_line(Path(event.file).name, 40)}".rstrip() + new
 
 
 def brings(found: Found) -> bool:

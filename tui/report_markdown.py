@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from ..schemas.records import GateResult, LessonOutcome, Sample, Study, StudyReport, StudyState
+from ..schemas.records import Comparison, GateResult, LessonOutcome, Sample, Study, StudyReport, StudyState
 from .report_words import proofs
 from .safe_text import one_line
 
@@ -49,6 +49,9 @@ def _report(report: StudyReport) -> Iterable[str]:
     if report.forgotten:
         yield "### What it forgot"
         yield _outcomes(report.forgotten)
+    if report.comparison is not None:
+        yield "### Trained anew, beside what was there"
+        yield _compared(report.comparison)
     if report.gates:
         yield "### Gates"
         yield _table(("", "gate", "measured", "limit", "in words"), [_gate(gate) for gate in report.gates])
@@ -67,6 +70,12 @@ def _report(report: StudyReport) -> Iterable[str]:
 def _outcomes(outcomes: Sequence[LessonOutcome]) -> str:
     rows = [(_plain(row.rule), f"{row.before:.0%}", f"{row.after:.0%}") for row in outcomes]
     return _table(("lesson", "followed before", "and now"), rows)
+
+
+def _compared(comparison: Comparison) -> str:
+    rows = [("trained anew", comparison.rebuilt), ("as it grew", comparison.continued)]
+    cells = [(name, f"{one.stick:.0%}", f"{one.kept_kl:.3f}", f"{one.neutral_kl:.3f}") for name, one in rows]
+    return _table(("", "followed", "replies moved (nats a token)", "prose moved"), cells)
 
 
 def _gate(gate: GateResult) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ..engine.study.until import read_end
 from ..schemas import messages as ask
 from ..schemas import records as rec
 from ..schemas.cards import BaseCard, Probe
@@ -70,6 +71,8 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
         self.messages: dict[int, rec.Message] = {}
         self.signals: dict[int, rec.Signal] = {}
         self.lessons: dict[int, rec.Lesson] = {}
+        self.relations: list[rec.LessonRelation] = []
+        self.notes: dict[int, rec.MemoryNote] = {}
         self.studies: dict[int, rec.Study] = {}
         self.nights: list[rec.Night] = []
         self.versions: dict[str, list[rec.Version]] = {name: [self._base(name)] for name in self.slots}
@@ -386,6 +389,38 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
         changed = request.model_dump(exclude_none=True, exclude={"lesson"})
         self.lessons[request.lesson] = self.lessons[request.lesson].model_copy(update=changed)
         return self.lessons[request.lesson]
+
+    async def _lessons_relations(self, request: ask.ListRelations, tell: Tell) -> list[rec.LessonRelation]:
+        return [row for row in self.relations if request.slot in (None, row.slot)]
+
+    async def _lessons_merge(self, request: ask.MergeLessons, tell: Tell) -> rec.Lesson:
+        kept, *others = request.lessons
+        self.relations = [row for row in self.relations if row.kind is not rec.RelationKind.SAME]
+        for number in others:
+            dismissed = {"state": rec.LessonState.DISMISSED, "merged": kept}
+            self.lessons[number] = self.lessons[number].model_copy(update=dismissed)
+        return self.lessons[kept]
+
+    async def _lessons_expire(self, request: ask.ExpireLesson, tell: Tell) -> rec.Lesson:
+        expires = None if request.end == "never" else read_end(request.end, time.time())
+        self.lessons[request.lesson] = self.lessons[request.lesson].model_copy(update={"expires": expires})
+        return self.lessons[request.lesson]
+
+    async def _memory_list(self, request: ask.ListNotes, tell: Tell) -> list[rec.MemoryNote]:
+        return [note for note in self.notes.values() if request.slot is None or note.slot in (None, request.slot)]
+
+    async def _memory_add(self, request: ask.AddNote, tell: Tell) -> rec.MemoryNote:
+        note = rec.MemoryNote(id=self._next(), text=request.text, slot=request.slot, created=time.time())
+        self.notes[note.id] = note
+        return note
+
+    async def _memory_change(self, request: ask.ChangeNote, tell: Tell) -> rec.MemoryNote:
+        self.notes[request.note] = self.notes[request.note].model_copy(update={"text": request.text})
+        return self.notes[request.note]
+
+    async def _memory_forget(self, request: ask.ForgetNote, tell: Tell) -> None:
+        if self.notes.pop(request.note, None) is None:
+            raise NotFound(f"There is no note {request.note}; list them to see which there are.")
 
     # -- studies ------------------------------------------------------------------------------------------------------
 

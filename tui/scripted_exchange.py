@@ -11,7 +11,7 @@ from ..schemas import messages as ask
 from ..schemas import records as rec
 from ..schemas.errors import ImportStopped, NotFound
 from ..schemas.events import Event, ImportEvent
-from ..schemas.exchange import ExportForm, ExportResult, Found, ImportPreview, ImportResult
+from ..schemas.exchange import ExportForm, ExportResult, Found, ImportPreview, ImportReading, ImportResult
 
 Tell = Callable[[Event], None]
 
@@ -30,6 +30,7 @@ class ScriptedExchange:
     hold: asyncio.Event
     slots: dict[str, rec.Slot]
     conversations: dict[int, rec.Conversation]
+    lessons: dict[int, rec.Lesson]
     add_conversation: Callable[[str, str], rec.Conversation]
     add_message: Callable[..., rec.Message]
     _of: Callable[[int], list[rec.Message]]
@@ -37,6 +38,8 @@ class ScriptedExchange:
     def __init__(self) -> None:
         self.preview = PREVIEW
         """What every file holds; one that is called ``none`` is not there."""
+        self.reading = ImportReading(conversations=3)
+        """What every import teaches."""
         self._import_stopped = False
 
     async def _imports_preview(self, request: ask.PreviewImport, tell: Tell) -> ImportPreview:
@@ -56,6 +59,11 @@ class ScriptedExchange:
             self.add_message(row.id, rec.Role.ASSISTANT, "Gladly.")
             numbers.append(row.id)
         return ImportResult(file=request.file, found=self.preview.found, conversations=numbers)
+
+    async def _imports_read(self, request: ask.ReadImported, tell: Tell) -> ImportReading:
+        await self._read("", "Looking for lessons", tell)
+        self.lessons.update({lesson.id: lesson for lesson in self.reading.lessons})
+        return self.reading
 
     async def _imports_cancel(self, request: ask.CancelImport, tell: Tell) -> bool:
         self._import_stopped = True

@@ -70,6 +70,7 @@ class Lessons:
                     confidence=found.confidence,
                     reason=reason,
                     created=moment(found.created),
+                    expires=found.expires,
                 )
             self._here[key] = added.id
             self.numbers[found.id] = added.id

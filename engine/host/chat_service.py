@@ -15,6 +15,7 @@ from ...schemas.records import Finish, Message, Role, SignalKind, Slot
 from ..chat.prompt import Turn, fit
 from ..slots.blend import Voice
 from . import teaching
+from .memory_service import remembering
 from .model_thread import Model
 from .rooms import Answering, Rooms, Tell
 
@@ -158,7 +159,7 @@ class ChatService:
             NightSchoolError: If there is no model, no usable adapter, or no room for the last message.
         """
         model = await self._rooms.model.model()
-        slot = self._slot_of(conversation)
+        slot = remembering(self._rooms, self._slot_of(conversation))
         version, adapter = self._rooms.spoken(slot.name, model.base.card, blend)
         room = max(1, min(sampling.max_tokens, model.base.card.context // 4))
 

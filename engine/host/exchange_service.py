@@ -11,14 +11,16 @@ from typing import TypeVar
 
 from ...schemas.errors import ImportRunning, UsageError
 from ...schemas.events import ImportEvent
-from ...schemas.exchange import ExportResult, ImportPreview, ImportResult
-from ...schemas.messages import CancelImport, ExportConversations, PreviewImport, RunImport
+from ...schemas.exchange import ExportResult, ImportPreview, ImportReading, ImportResult
+from ...schemas.messages import CancelImport, ExportConversations, PreviewImport, ReadImported, RunImport
 from ..exchange.export import Choice, export
 from ..exchange.importing import Import
+from .imported import read_imported
 from .rooms import Rooms, Tell
 
 T = TypeVar("T")
 
+READING = "Looking for lessons"
 TELL_SECONDS = 0.1
 """How long at least between two words on how far it is."""
 
@@ -51,6 +53,17 @@ class ExchangeService:
         work = self._import(request.file, "Importing", tell)
         return await self._do(lambda: work.run(request.slot))
 
+    async def read(self, request: ReadImported, tell: Tell) -> ImportReading:
+        """Read what was imported for what it teaches; what a stop leaves unread the next reading reads.
+
+        Raises:
+            ImportRunning: If an import or another reading is under way.
+        """
+        self._claim()
+        told = _sparing(tell, lambda share: ImportEvent(file="", stage=READING, fraction=share))
+        work = read_imported(self._rooms, told, self._stopped.is_set, request.conversation)
+        return await self._await(asyncio.ensure_future(work))
+
     async def cancel(self, request: CancelImport, tell: Tell) -> bool:
         """Stop the import or the preview; returns when it has ended."""
         if self._work is None:
@@ -79,9 +92,7 @@ class ExchangeService:
 
     def _import(self, file: str, stage: str, tell: Tell) -> Import:
         path = _whole(file)
-        if self._work is not None:
-            raise ImportRunning("Something is being imported already; wait for it, or cancel it first.")
-        self._stopped.clear()
+        self._claim()
         new = 0
         told = _sparing(tell, lambda share: ImportEvent(file=str(path), stage=stage, fraction=share, conversations=new))
 
@@ -100,8 +111,15 @@ class ExchangeService:
             busy=lambda conversation: conversation in self._rooms.answering,
         )
 
+    def _claim(self) -> None:
+        if self._work is not None:
+            raise ImportRunning("Something is being imported already; wait for it, or cancel it first.")
+        self._stopped.clear()
+
     async def _do(self, work: Callable[[], T]) -> T:
-        future = asyncio.ensure_future(asyncio.to_thread(work))
+        return await self._await(asyncio.ensure_future(asyncio.to_thread(work)))
+
+    async def _await(self, future: asyncio.Future[T]) -> T:
         self._work = future  # type: ignore[assignment]
         try:
             return await future

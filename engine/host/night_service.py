@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 from ...schemas.errors import NightSchoolError, StudyRunning
 from ...schemas.events import NoticeEvent
 from ...schemas.messages import ListNights, RunNight, StartStudy
-from ...schemas.records import Night, StudyState
+from ...schemas.records import LessonState, Night, Study, StudyState
 from ..nightly.power import on_mains
+from ..settings import read_settings
+from .expiry import end_expired
 from .rooms import Rooms, Tell
 from .study_service import StudyService
 
@@ -24,6 +28,9 @@ QUIET_SECONDS = 600.0
 """So long nobody may have been answered before an engine that somebody uses begins a night."""
 LOOK_SECONDS = 30.0
 """Between two looks: whether a night waits, whether there is power."""
+REBUILD_DAYS = 6.5
+"""So long after a slot was trained anew, or first trained, it is trained anew again: a week, and no night is missed."""
+ENDED = frozenset({StudyState.ACCEPTED, StudyState.REJECTED})
 GOES_ON_HOURS = 24.0
 """A night that was cut off, by a crash or a reboot, is gone on with if it began no longer ago."""
 POWER_HOURS = 6.0
@@ -84,22 +91,45 @@ class NightService:
         night = records.begin_night()
         studies: list[int] = []
         notes: list[str] = []
-        for slot in self._due(request.least, notes):
+        end_expired(self._rooms)
+        for slot, begin in self._tasks(request.least, notes, tell):
             if not request.on_battery and not await _power():
                 notes.append("The machine ran on its battery; the lessons wait for the next night.")
                 break
             self._rooms.model.wake()
             try:
-                study = await self._studies.start(StartStudy(slot=slot), tell)
+                study = await begin()
             except NightSchoolError as error:
                 notes.append(f"{slot}: {error}")
                 continue
             studies.append(study.id)
+            notes += [f"{slot}: {study.reason}"] if study.rebuild or study.state is StudyState.CANCELLED else []
             records.note_night(night.id, studies, notes, ended=False)
             if study.state is StudyState.CANCELLED:
-                notes.append(f"{slot}: {study.reason}")
                 break
         return records.note_night(night.id, studies, notes, ended=True)
+
+    def _tasks(self, least: int, notes: list[str], tell: Tell) -> Iterator[tuple[str, Callable[[], Awaitable[Study]]]]:
+        """Give what each slot has to do: forget what has ended, learn what waits, and be trained anew once a week.
+
+        Each is asked for when the ones before it are done. ``notes`` gets why a slot has nothing to learn.
+        """
+        studies, due = self._studies, self._due(least, notes)
+        nothing = not notes
+        for slot in [slot.name for slot in self._rooms.store.list()]:
+            for wanted, begin in (
+                (lambda slot: bool(studies.ended(slot)), partial(studies.forget_ended, slot)),
+                (due.__contains__, partial(studies.start, StartStudy(slot=slot), tell)),
+                (
+                    partial(rebuild_is_due, self._rooms),
+                    partial(studies.start, StartStudy(slot=slot, rebuild=True), tell),
+                ),
+            ):
+                if wanted(slot):
+                    nothing = False
+                    yield slot, begin
+        if nothing:
+            notes.append("No lesson waited in any slot; there was nothing to study.")
 
     def _due(self, least: int, notes: list[str]) -> list[str]:
         """Return the slots with enough to learn; ``notes`` gets why others are left out."""
@@ -110,8 +140,6 @@ class NightService:
                 due.append(name)
             elif count:
                 notes.append(f"{name}: {count} of the {least} lessons that a study is worth are there; they wait.")
-        if not any(counts.values()):
-            notes.append("No lesson waited in any slot; there was nothing to study.")
         return due
 
     # -- in an engine that somebody uses ------------------------------------------------------------------------------
@@ -128,6 +156,21 @@ class NightService:
                 self._rooms.broadcast(NoticeEvent(level="error", text=f"The night could not be spent: {error}"))
             else:
                 self._rooms.broadcast(NoticeEvent(level="info", text=summary(night)))
+
+
+def rebuild_is_due(rooms: Rooms, slot: str) -> bool:
+    """Whether a slot learned night after night for a week, so that it is time to train it anew from all its lessons."""
+    if not read_settings(rooms.home).weekly_rebuild:
+        return False
+    if rooms.store.current(slot).adapter_sha256 is None or len(rooms.records.lessons(slot, [LessonState.LEARNED])) < 2:
+        return False
+    done = [study for study in rooms.records.studies(slot) if study.state in ENDED and study.report is not None]
+    rebuilds = [study for study in done if study.rebuild]
+    learned = [study for study in done if study.state is StudyState.ACCEPTED and not study.rebuild]
+    if not learned:
+        return False
+    since = rebuilds[0].started if rebuilds else learned[-1].started
+    return time.time() - since >= REBUILD_DAYS * 86400 and any(study.started > since for study in learned)
 
 
 def summary(night: Night) -> str:

@@ -34,6 +34,7 @@ BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.detectors.style",
     "nightschool.plugins.detectors.clarify",
     "nightschool.plugins.detectors.praise",
+    "nightschool.plugins.detectors.facts",
     "nightschool.plugins.detectors.other_languages",
     "nightschool.plugins.rewriters.opening",
     "nightschool.plugins.rewriters.closing",

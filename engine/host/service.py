@@ -15,7 +15,9 @@ from .chat_service import ChatService
 from .conversation_service import ConversationService
 from .correction_service import CorrectionService
 from .exchange_service import ExchangeService
+from .expiry import end_expired
 from .lesson_service import LessonService
+from .memory_service import MemoryService
 from .model_service import ModelService
 from .night_service import NightService
 from .portability_service import PortabilityService
@@ -39,7 +41,7 @@ class Service:
         lessons, self._studies, self._models = LessonService(rooms), StudyService(rooms), ModelService(rooms)
         self._nights = NightService(rooms, self._studies)
         self._quality = QualityService(rooms, slots)
-        self._exchange = ExchangeService(rooms)
+        self._exchange, memory = ExchangeService(rooms), MemoryService(rooms)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
@@ -68,6 +70,7 @@ class Service:
             "conversations.search": conversations.search,
             "imports.preview": self._exchange.preview,
             "imports.run": self._exchange.run,
+            "imports.read": self._exchange.read,
             "imports.cancel": self._exchange.cancel,
             "exports.run": self._exchange.export,
             "chat.send": chat.send,
@@ -79,10 +82,17 @@ class Service:
             "signals.undo": corrections.undo,
             "lessons.list": lessons.list_all,
             "lessons.update": lessons.update,
+            "lessons.merge": lessons.merge,
+            "lessons.expire": lessons.expire,
+            "lessons.relations": lessons.relations,
             "lessons.forget": self._studies.forget,
             "study.start": self._studies.start,
             "study.cancel": self._studies.cancel,
             "study.list": self._studies.list_all,
+            "memory.list": memory.list_all,
+            "memory.add": memory.add,
+            "memory.change": memory.change,
+            "memory.forget": memory.forget,
             "night.run": self._nights.run,
             "night.list": self._nights.list_all,
         }
@@ -116,6 +126,7 @@ class Service:
     def recover(self) -> None:
         """Put right what an engine that was killed left half done."""
         settle_after_crash(self._rooms)
+        end_expired(self._rooms)
         self._nights.recover()
 
     def watch(self) -> None:

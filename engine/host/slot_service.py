@@ -7,7 +7,7 @@ import asyncio
 from ...schemas.errors import NightSchoolError, StudyRunning
 from ...schemas.events import NoticeEvent
 from ...schemas.messages import CheckSlots, CreateSlot, ListSlots, ListVersions, Rollback, UpdateSlot
-from ...schemas.records import LessonState, Slot, StoreCheck, Study, StudyState, Version
+from ...schemas.records import Lesson, LessonState, Slot, StoreCheck, Study, StudyState, Version
 from ..slots.check import check_store
 from .rooms import Rooms, Tell
 
@@ -77,10 +77,12 @@ def settle_lessons(rooms: Rooms, slot: str) -> tuple[int, int]:
 
     The generations on the disk are what counts: they survive a crash between them and the database.
     """
-    records, known = rooms.records, frozenset(rooms.store.current(slot).lessons)
+    records = rooms.records
     gone = back = 0
     with records.transaction():
-        for lesson in records.lessons(slot):
+        lessons = {lesson.id: lesson for lesson in records.lessons(slot)}
+        known = {_counting(lessons, number) for number in rooms.store.current(slot).lessons}
+        for lesson in lessons.values():
             if lesson.state is LessonState.LEARNED and lesson.id not in known:
                 records.update_lesson(lesson.id, state=LessonState.PROPOSED, version=None, reason=ROLLED_BACK)
                 gone += 1
@@ -89,6 +91,15 @@ def settle_lessons(rooms: Rooms, slot: str) -> tuple[int, int]:
                 records.update_lesson(lesson.id, state=LessonState.LEARNED, version=first, reason="")
                 back += 1
     return gone, back
+
+
+def _counting(lessons: dict[int, Lesson], number: int) -> int:
+    """Return the lesson that counts in the place of one: itself, or the one that it was merged into."""
+    seen = {number}
+    while number in lessons and (following := lessons[number].merged) is not None and following not in seen:
+        number = following
+        seen.add(number)
+    return number
 
 
 def settle_after_crash(rooms: Rooms) -> None:

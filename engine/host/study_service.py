@@ -14,6 +14,7 @@ from ...schemas.messages import BlendSlots, CancelStudy, ForgetLesson, ImportAda
 from ...schemas.records import Lesson, LessonState, Study, StudyState, Version, VersionKind
 from ..settings import read_settings
 from . import blending
+from .expiry import end_expired, has_ended, until
 from .portability_service import prepare_import
 from .rooms import Rooms, Tell
 from .slot_service import settle_lessons
@@ -43,12 +44,13 @@ class StudyService:
 
         Raises:
             StudyRunning: If one is under way.
-            NothingToLearn: If no approved lesson waits.
+            NothingToLearn: If no approved lesson waits, or nothing was learned that could be trained anew.
             PluginError: If no plugin supplies the trainer.
             BaseMismatch: If the slot learned on another base.
             DeviceFull: If it has no room beside the chat, on the device that the settings name.
         """
-        return await self._begin(lambda: self._prepare(request.slot, request.trainer))
+        prepare = self._prepare_rebuild if request.rebuild else self._prepare
+        return await self._begin(lambda: prepare(request.slot, request.trainer))
 
     async def forget(self, request: ForgetLesson, tell: Tell) -> Study:
         """Train the slot anew without a learned lesson and return how it ended.
@@ -61,10 +63,15 @@ class StudyService:
         lesson = self._rooms.records.lesson(request.lesson)
         if lesson.state is not LessonState.LEARNED:
             raise UsageError("This lesson is not learned, so there is nothing to forget; dismiss it instead.")
-        rest = [row for row in self._learned(lesson.slot) if row.id != lesson.id]
-        if not rest:
-            return self._forget_all(lesson)
-        return await self._begin(lambda: self._prepare_forgetting(lesson, rest))
+        return await self._forget([lesson])
+
+    async def forget_ended(self, slot: str) -> Study:
+        """Train the slot anew without the lessons whose time has come and return how it ended.
+
+        Raises:
+            As ``forget``.
+        """
+        return await self._forget(self.ended(slot))
 
     async def blend(self, request: BlendSlots, tell: Tell) -> Study:
         """Merge slots into a new generation of one, and return how it ended.
@@ -104,8 +111,17 @@ class StudyService:
 
     def waiting(self, slot: str) -> list[Lesson]:
         """Return the lessons that can be studied, the oldest first."""
-        approved = self._rooms.records.lessons(slot, [LessonState.APPROVED])
-        return [lesson for lesson in reversed(approved) if lesson.steps]
+        approved = [lesson for lesson in self._rooms.records.lessons(slot, [LessonState.APPROVED]) if lesson.steps]
+        return sorted(approved, key=lambda lesson: (lesson.created, lesson.id))
+
+    def learned(self, slot: str) -> list[Lesson]:
+        """Return the lessons that the current generation knows, the oldest first."""
+        learned = [lesson for lesson in self._rooms.records.lessons(slot, [LessonState.LEARNED]) if lesson.steps]
+        return sorted(learned, key=lambda lesson: (lesson.created, lesson.id))
+
+    def ended(self, slot: str) -> list[Lesson]:
+        """Return the lessons that are learned and whose time has come."""
+        return [lesson for lesson in self._rooms.records.lessons(slot, [LessonState.LEARNED]) if has_ended(lesson)]
 
     async def close(self) -> None:
         """Stop the running study, as the engine ends."""
@@ -129,13 +145,25 @@ class StudyService:
 
     async def _prepare(self, name: str, trainer: str) -> tuple[Study, StudyJob]:
         self._rooms.store.slot(name)
+        end_expired(self._rooms)
         if not self.waiting(name):
             raise NothingToLearn(f"No approved lesson waits in slot {name}; correct a reply or approve a lesson first.")
         await self._rooms.model.model()  # lessons may come while it wakes
-        return await self._job(name, self.waiting(name), self._learned(name), trainer=trainer)
+        return await self._job(name, self.waiting(name), self.learned(name), trainer=trainer)
 
-    async def _prepare_forgetting(self, lesson: Lesson, rest: list[Lesson]) -> tuple[Study, StudyJob]:
-        return await self._job(lesson.slot, [], rest, [lesson])
+    async def _prepare_rebuild(self, name: str, trainer: str) -> tuple[Study, StudyJob]:
+        self._rooms.store.slot(name)
+        await self._rooms.model.model()
+        if not self.learned(name):
+            raise NothingToLearn(f"Slot {name} has learned nothing that it could be trained anew from; study first.")
+        return await self._job(name, [], self.learned(name), trainer=trainer, rebuild=True)
+
+    async def _forget(self, lessons: list[Lesson]) -> Study:
+        gone = {lesson.id for lesson in lessons}
+        rest = [row for row in self.learned(lessons[0].slot) if row.id not in gone]
+        if not rest:
+            return self._forget_all(lessons)
+        return await self._begin(lambda: self._job(lessons[0].slot, [], rest, lessons))
 
     async def _job(
         self,
@@ -145,6 +173,7 @@ class StudyService:
         forgotten: Sequence[Lesson] = (),
         *,
         trainer: str = "",
+        rebuild: bool = False,
     ) -> tuple[Study, StudyJob]:
         from ..study.runner import StudyJob
 
@@ -160,7 +189,7 @@ class StudyService:
         placed, numbers = await asyncio.to_thread(model.place_study, rooms.home)
         if placed.note:
             rooms.broadcast(NoticeEvent(level="warning", text=placed.note))
-        study = rooms.records.add_study(name, [lesson.id for lesson in (lessons or known)])
+        study = rooms.records.add_study(name, [lesson.id for lesson in (lessons or known)], rebuild=rebuild)
         job = StudyJob(
             study=study.id,
             slot=name,
@@ -172,6 +201,7 @@ class StudyService:
             lessons=lessons,
             known=known,
             forgotten=list(forgotten),
+            rebuild=rebuild,
             adapter=adapter,
             system=rooms.store.slot(name).system_prompt,
             thumbs=thumbs_of(rooms.records, [*lessons, *known]),
@@ -181,27 +211,26 @@ class StudyService:
         )
         return study, job
 
-    def _learned(self, slot: str) -> list[Lesson]:
-        """Return the lessons that the current generation knows."""
-        return [lesson for lesson in self._rooms.records.lessons(slot, [LessonState.LEARNED]) if lesson.steps]
-
-    def _forget_all(self, lesson: Lesson) -> Study:
-        """Put the slot back to the plain base, which never knew its only lesson."""
+    def _forget_all(self, lessons: list[Lesson]) -> Study:
+        """Put the slot back to the plain base, which never knew its only lessons."""
         if self._studying:
             raise StudyRunning("A study is under way already; wait for its end or cancel it.")
         rooms, records = self._rooms, self._rooms.records
-        study = records.add_study(lesson.slot, [lesson.id])
-        version = rooms.store.rollback(lesson.slot, 0)
+        slot = lessons[0].slot
+        study = records.add_study(slot, [lesson.id for lesson in lessons])
+        version = rooms.store.rollback(slot, 0)
         with records.transaction():
-            settle_lessons(rooms, lesson.slot)
-            self._dismiss(lesson, version)
+            settle_lessons(rooms, slot)
+            for lesson in lessons:
+                self._dismiss(lesson, version)
             reason = "It was all that the slot had learned; the plain base answers again."
             ended = records.finish_study(study.id, StudyState.ACCEPTED, version=version.number, reason=reason)
         self._rooms.broadcast(StudyEndedEvent(study=ended))
         return ended
 
     def _dismiss(self, lesson: Lesson, version: Version) -> None:
-        reason = f"Forgotten with generation {version.number}; the ones before it still know it."
+        why = f"It was meant {until(lesson)}, and is forgotten" if has_ended(lesson) else "Forgotten"
+        reason = f"{why} with generation {version.number}; the ones before it still know it."
         self._rooms.records.update_lesson(lesson.id, state=LessonState.DISMISSED, version=None, reason=reason)
 
     async def _run(self, job: StudyJob) -> StudyResult:

@@ -14,9 +14,10 @@ from typing import Any
 
 from ...schemas.events import NoticeEvent
 from ...schemas.records import Lesson, LessonState, Message, Role, Signal, SignalKind
+from ..settings import read_settings
 from ..study.draft import LessonDraft, settled
 from ..study.lessons import combine, find_corrections, lesson_from_edit
-from ..study.promotion import promoted, said_again, same_rule
+from ..study.promotion import explicit, promoted, said_again, same_rule, unconfirmed
 from .rooms import Rooms
 
 _log = logging.getLogger(__name__)
@@ -44,22 +45,33 @@ async def read_words(rooms: Rooms, history: Sequence[Message], text: str) -> lis
 
 
 def note_words(
-    rooms: Rooms, slot: str, history: Sequence[Message], said: Message, drafts: Sequence[LessonDraft]
+    rooms: Rooms,
+    slot: str,
+    history: Sequence[Message],
+    said: Message,
+    drafts: Sequence[LessonDraft],
+    *,
+    imported: bool = False,
 ) -> list[tuple[Signal, Lesson | None]]:
-    """Store what a message teaches, joined with the edit of the reply before it, or with what was said before."""
+    """Store what a message teaches, joined with the edit of the reply before it, or with what was said before.
+
+    ``imported``: it was said elsewhere, so that only what is said to be for good is taught without being confirmed.
+    """
     noted: list[tuple[Signal, Lesson | None]] = []
     for draft in drafts:
         lesson: Lesson | None = None
         if draft.rule:
-            lesson = _join_edit(rooms, history, draft) or _join_said(rooms, slot, said, draft)
-            lesson = lesson or add_lesson(rooms, slot, draft)
+            lesson = _join_edit(rooms, history, draft, imported) or _join_said(rooms, slot, said, draft, imported)
+            lesson = lesson or add_lesson(rooms, slot, unconfirmed(draft) if imported else draft, _when(said, imported))
+        if draft.kind is SignalKind.FACT and not imported and read_settings(rooms.home).memory:
+            rooms.records.add_note(draft.text, message=said.id)
         number = None if lesson is None else lesson.id
         signal = rooms.records.add_signal(said.id, draft.kind, draft.text, number, draft.scope)
         noted.append((signal, lesson))
     return noted
 
 
-def _join_said(rooms: Rooms, slot: str, said: Message, draft: LessonDraft) -> Lesson | None:
+def _join_said(rooms: Rooms, slot: str, said: Message, draft: LessonDraft, imported: bool) -> Lesson | None:
     """Let a draft support an open lesson of the slot that asks for the same, if there is one."""
     records, studied = rooms.records, rooms.studied()
     for lesson in records.lessons(slot, OPEN):
@@ -70,11 +82,11 @@ def _join_said(rooms: Rooms, slot: str, said: Message, draft: LessonDraft) -> Le
             continue
         elsewhere = any(signal.conversation != said.conversation for signal in signals)
         again = said_again(_draft_of(signals[0], lesson), draft, elsewhere=elsewhere)
-        return records.update_lesson(lesson.id, **_fields(again))
+        return records.update_lesson(lesson.id, **_fields(_believed(lesson, draft, again, imported)))
     return None
 
 
-def _join_edit(rooms: Rooms, history: Sequence[Message], said: LessonDraft) -> Lesson | None:
+def _join_edit(rooms: Rooms, history: Sequence[Message], said: LessonDraft, imported: bool) -> Lesson | None:
     """Merge what was said into the lesson of the edited reply just before, if there is one that fits."""
     reply = next((message for message in reversed(history) if message.role is Role.ASSISTANT), None)
     if reply is None or reply.original is None:
@@ -82,8 +94,15 @@ def _join_edit(rooms: Rooms, history: Sequence[Message], said: LessonDraft) -> L
     for signal, lesson in _open_lessons(rooms, reply, {SignalKind.EDIT}):
         merged = combine(_draft_of(signal, lesson), said)
         if merged is not None:
-            return rooms.records.update_lesson(lesson.id, **_fields(merged))
+            return rooms.records.update_lesson(lesson.id, **_fields(_believed(lesson, said, merged, imported)))
     return None
+
+
+def _believed(lesson: Lesson, new: LessonDraft, joined: LessonDraft, imported: bool) -> LessonDraft:
+    """Return a lesson with more support, as far as that lets it be studied unasked."""
+    if not imported or lesson.state is LessonState.APPROVED or explicit(new):
+        return joined
+    return unconfirmed(joined)
 
 
 # -- what the user edits ----------------------------------------------------------------------------------------------
@@ -96,14 +115,28 @@ async def read_edit(rooms: Rooms, history: Sequence[Message], message: Message, 
 
 
 def note_edit(
-    rooms: Rooms, slot: str, history: Sequence[Message], message: Message, draft: LessonDraft
+    rooms: Rooms,
+    slot: str,
+    history: Sequence[Message],
+    message: Message,
+    draft: LessonDraft,
+    *,
+    imported: bool = False,
 ) -> tuple[Signal, Lesson]:
-    """Store what an edit teaches, joined with what the user said before or after it where both ask for one thing."""
-    lesson = _join_words(rooms, history, message, draft) or add_lesson(rooms, slot, draft)
+    """Store what an edit teaches, joined with what the user said before or after it where both ask for one thing.
+
+    ``imported``: it was made elsewhere, and waits to be confirmed.
+    """
+    lesson = _join_words(rooms, history, message, draft, imported)
+    if lesson is None and imported:
+        lesson = _join_edits(rooms, slot, draft)
+    lesson = lesson or add_lesson(rooms, slot, unconfirmed(draft) if imported else draft, _when(message, imported))
     return rooms.records.add_signal(message.id, SignalKind.EDIT, draft.text, lesson.id), lesson
 
 
-def _join_words(rooms: Rooms, history: Sequence[Message], message: Message, edit: LessonDraft) -> Lesson | None:
+def _join_words(
+    rooms: Rooms, history: Sequence[Message], message: Message, edit: LessonDraft, imported: bool
+) -> Lesson | None:
     place = next((place for place, other in enumerate(history) if other.id == message.id), len(history))
     following = [other for other in history[place + 1 :] if other.role is Role.USER][:1]
     before = [other for other in reversed(history[:place]) if other.role is Role.USER][:1]
@@ -112,8 +145,18 @@ def _join_words(rooms: Rooms, history: Sequence[Message], message: Message, edit
             merged = combine(edit, _draft_of(signal, lesson))
             if merged is not None:
                 shown = [evidence for evidence in lesson.evidence if evidence.after]
-                fields = {**_fields(merged), "evidence": [*shown, *merged.evidence]}
+                fields = {**_fields(_believed(lesson, edit, merged, imported)), "evidence": [*shown, *merged.evidence]}
                 return rooms.records.update_lesson(lesson.id, **fields)
+    return None
+
+
+def _join_edits(rooms: Rooms, slot: str, edit: LessonDraft) -> Lesson | None:
+    """Let an edit support the lesson that another edit gave, where both show the same; its state stays."""
+    studied = rooms.studied()
+    for lesson in rooms.records.lessons(slot, OPEN):
+        if lesson.id not in studied and same_rule(lesson, edit):
+            evidence = [*lesson.evidence, *(shown for shown in edit.evidence if shown not in lesson.evidence)]
+            return rooms.records.update_lesson(lesson.id, evidence=evidence)
     return None
 
 
@@ -132,6 +175,8 @@ def take_back(rooms: Rooms, signal: Signal) -> Signal:
         rooms.leave_studied(signal.lesson)
     with records.transaction():
         undone = records.undo_signal(signal.id)
+        if signal.kind is SignalKind.FACT:
+            records.forget_notes_of(signal.message)
         if signal.lesson is not None and not signal.undone:
             reread(rooms, signal.lesson)
     return undone
@@ -143,6 +188,7 @@ def withdraw(rooms: Rooms, said: Message) -> None:
     with records.transaction():
         taught = [s.lesson for s in records.signals(said.conversation) if s.message == said.id and s.lesson is not None]
         records.withdraw_message(said.id)
+        records.forget_notes_of(said.id)
         for number in taught:
             reread(rooms, number)
 
@@ -159,6 +205,8 @@ def reread(rooms: Rooms, number: int) -> None:
     if edits:
         draft = (draft and combine(edits[-1], draft)) or draft or edits[-1]
     if draft is not None:
+        if all(records.conversation(signal.conversation).origin for signal in left):
+            draft = unconfirmed(draft)
         shown = [evidence for edit in edits[:-1] for evidence in edit.evidence]
         records.update_lesson(number, **{**_fields(draft), "evidence": [*shown, *draft.evidence]})
 
@@ -177,7 +225,7 @@ def _reread_words(rooms: Rooms, signal: Signal) -> LessonDraft | None:
     message = rooms.records.message(signal.message)
     history = rooms.records.messages(signal.conversation, limit=EVERY_MESSAGE)
     prompt, reply = last_exchange([other for other in history if other.id < message.id])
-    drafts = find_corrections(rooms.plugins, prompt, reply, message.text)
+    drafts = find_corrections(rooms.plugins, prompt, reply, message.text, message.created)
     return next((draft for draft in drafts if draft.rule and draft.text == signal.text), None)
 
 
@@ -190,9 +238,13 @@ def _reread_edit(rooms: Rooms, signal: Signal) -> LessonDraft:
 # -- parts ------------------------------------------------------------------------------------------------------------
 
 
-def add_lesson(rooms: Rooms, slot: str, draft: LessonDraft) -> Lesson:
-    """Store a draft as a lesson of a slot."""
-    return rooms.records.add_lesson(slot, **_fields(draft))
+def add_lesson(rooms: Rooms, slot: str, draft: LessonDraft, created: float | None = None) -> Lesson:
+    """Store a draft as a lesson of a slot; ``created`` None: now."""
+    return rooms.records.add_lesson(slot, created=created, **_fields(draft))
+
+
+def _when(message: Message, imported: bool) -> float | None:
+    return message.created if imported else None
 
 
 def last_exchange(history: Sequence[Message]) -> tuple[str, str]:
@@ -238,6 +290,7 @@ def _draft_of(signal: Signal, lesson: Lesson) -> LessonDraft:
         confidence=lesson.confidence,
         state=lesson.state,
         reason=lesson.reason,
+        expires=lesson.expires,
     )
 
 
@@ -252,4 +305,5 @@ def _fields(draft: LessonDraft) -> dict[str, Any]:
         "confidence": draft.confidence,
         "state": draft.state,
         "reason": draft.reason,
+        "expires": draft.expires,
     }

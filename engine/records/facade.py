@@ -20,6 +20,7 @@ from ...schemas.records import (
     GenerationUse,
     Lesson,
     LessonState,
+    MemoryNote,
     Message,
     Night,
     Provenance,
@@ -33,9 +34,9 @@ from ...schemas.records import (
     StudyReport,
     StudyState,
 )
-from . import conversations, lessons, nights, origins, quality, search, studies
+from . import conversations, lessons, nights, notes, origins, quality, search, studies
 from .database import Database
-from .origins import Kept, Said
+from .origins import Kept, Said, Unread
 
 
 class Records:
@@ -114,6 +115,14 @@ class Records:
     def find_imported(self, source: str, name: str, said: bytes) -> Kept | None:
         """Return the conversation that has this name there; else one in which the same was said as it was imported."""
         return origins.find(self._db, source, name, said)
+
+    def unread(self, conversation: int | None = None) -> list[Unread]:
+        """Return the imported conversations, or that one, that were not read for lessons yet, the earliest first."""
+        return origins.unread(self._db, conversation)
+
+    def note_read(self, conversation: int) -> None:
+        """Note that an imported conversation was read for lessons, to its end."""
+        origins.note_read(self._db, conversation)
 
     def words_in(self, conversation: int) -> list[Said]:
         """Return what is shown of a conversation, deleted or not, before anybody edited it."""
@@ -258,8 +267,9 @@ class Records:
         confidence: float = 1.0,
         reason: str = "",
         created: float | None = None,
+        expires: float | None = None,
     ) -> Lesson:
-        """Store a new lesson of a slot; ``created`` None: now.
+        """Store a new lesson of a slot; ``created`` None: now; ``expires`` None: it counts until it is taken back.
 
         Raises:
             UsageError: If a value is not one that a lesson can have.
@@ -277,6 +287,7 @@ class Records:
             confidence=confidence,
             reason=reason,
             created=created,
+            expires=expires,
         )
 
     def lesson(self, lesson: int) -> Lesson:
@@ -301,9 +312,9 @@ class Records:
 
     # -- studies ------------------------------------------------------------------------------------------------------
 
-    def add_study(self, slot: str, lessons: Sequence[int]) -> Study:
-        """Note that a study of these lessons begins."""
-        return studies.add_study(self._db, slot, lessons)
+    def add_study(self, slot: str, lessons: Sequence[int], *, rebuild: bool = False) -> Study:
+        """Note that a study of these lessons begins; ``rebuild``: it trains the slot anew from all of them."""
+        return studies.add_study(self._db, slot, lessons, rebuild=rebuild)
 
     def finish_study(
         self,
@@ -346,6 +357,36 @@ class Records:
     def nights(self, limit: int = 100) -> list[Night]:
         """Return the nights, the latest first."""
         return nights.nights(self._db, limit)
+
+    # -- notes about the user -----------------------------------------------------------------------------------------
+
+    def notes(self, slot: str | None = None) -> list[MemoryNote]:
+        """Return the notes that a slot is told (those of all slots too), or all, the oldest first."""
+        return notes.notes(self._db, slot)
+
+    def add_note(self, text: str, slot: str | None = None, message: int | None = None) -> MemoryNote:
+        """Keep a note for a slot, or for all; the same text is kept once.
+
+        Raises:
+            UsageError: If it says nothing.
+        """
+        return notes.add_note(self._db, text, slot, message)
+
+    def change_note(self, note: int, text: str) -> MemoryNote:
+        """Put a note in other words.
+
+        Raises:
+            UsageError: If it says nothing.
+        """
+        return notes.change_note(self._db, note, text)
+
+    def forget_note(self, note: int) -> None:
+        """Remove a note."""
+        notes.forget_note(self._db, note)
+
+    def forget_notes_of(self, message: int) -> None:
+        """Remove the notes that a message gave."""
+        notes.forget_notes_of(self._db, message)
 
     # -- quality ------------------------------------------------------------------------------------------------------
 

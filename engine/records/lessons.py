@@ -17,8 +17,8 @@ from .database import Database
 
 _SIGNALS = "SELECT id, conversation, message, kind, text, scope, lesson, undone, created FROM signals"
 _LESSONS = (
-    'SELECT id, slot, state, rule, steps, "when", evidence, scope, provenance, confidence, created, version, reason '
-    "FROM lessons"
+    'SELECT id, slot, state, rule, steps, "when", evidence, scope, provenance, confidence, created, version, reason, '
+    "expires, merged FROM lessons"
 )
 _SUPPORT = (
     f"{_SIGNALS} WHERE lesson = ? AND undone = 0 "  # noqa: S608 (the columns are ours)
@@ -150,6 +150,7 @@ def add_lesson(
     confidence: float,
     reason: str,
     created: float | None,
+    expires: float | None,
 ) -> Lesson:
     """Store a new lesson."""
     draft = _checked(
@@ -166,6 +167,7 @@ def add_lesson(
             "confidence": confidence,
             "created": time.time() if created is None else created,
             "reason": reason,
+            "expires": expires,
         }
     )
     with db.transaction():

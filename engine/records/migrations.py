@@ -15,7 +15,17 @@ from pathlib import Path
 
 from ...schemas.errors import StorageError
 from ..files import sync_folder
-from .schema import CONVERSATIONS_OF_SLOT, FIRST_TABLES, NIGHTS, ORIGINS, REACH_OF_LESSONS
+from .schema import (
+    CONVERSATIONS_OF_SLOT,
+    END_OF_LESSONS,
+    FIRST_TABLES,
+    NIGHTS,
+    NOTES,
+    ORIGINS,
+    REACH_OF_LESSONS,
+    REBUILDS,
+    UNREAD,
+)
 
 APPLICATION_ID = 0x4E534348  # "NSCH" in the header of the file: this database is ours
 
@@ -34,6 +44,10 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("The nights", NIGHTS),
     Migration("Where conversations were imported from", ORIGINS),
     Migration("How far a lesson reaches, and whose evidence it rests on", REACH_OF_LESSONS),
+    Migration("Which imported conversations were not read for lessons", UNREAD),
+    Migration("When a lesson ends to count, and which one counts in its place", END_OF_LESSONS),
+    Migration("Which studies trained a slot anew", REBUILDS),
+    Migration("What is known of the user", NOTES),
 )
 
 

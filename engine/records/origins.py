@@ -31,6 +31,14 @@ class Kept:
     deleted: bool
 
 
+@dataclass(frozen=True)
+class Unread:
+    """An imported conversation of which the messages from ``first`` on were not read for lessons."""
+
+    conversation: int
+    first: int
+
+
 def digest(said: Iterable[Said]) -> bytes:
     """Return what is the same for the same words said by the same sides."""
     whole = hashlib.sha256()
@@ -110,6 +118,7 @@ def add_transcript(
         said = digest(words_of(found.turns))
         db.insert("origins", conversation=number, source=source, source_id=name, digest=said, imported=now)
         places = _add_turns(db, number, found.turns, created)
+        _note_unread(db, number, places)
         for one in found.signals:
             db.insert(
                 "signals",
@@ -128,7 +137,7 @@ def append_turns(db: Database, number: int, turns: list[TranscriptTurn], whole: 
     """Add the turns by which an imported conversation has grown; ``whole`` is the digest of all that is said now."""
     with db.transaction():
         row = conversation(db, number)
-        _add_turns(db, number, turns, row.updated)
+        _note_unread(db, number, _add_turns(db, number, turns, row.updated))
         updated = max(row.updated, *(one.created or 0.0 for one in turns))
         db.rows("UPDATE conversations SET updated = ? WHERE id = ?", updated, number)
         db.rows("UPDATE origins SET digest = ? WHERE conversation = ?", whole, number)
@@ -161,6 +170,28 @@ def _add_turns(db: Database, number: int, turns: list[TranscriptTurn], since: fl
         if one.replaced_by is not None:
             db.rows("UPDATE messages SET replaced_by = ? WHERE id = ?", places[one.replaced_by], place)
     return places
+
+
+def _note_unread(db: Database, number: int, places: list[int]) -> None:
+    if places:
+        db.rows("UPDATE origins SET unread = coalesce(unread, ?) WHERE conversation = ?", places[0], number)
+
+
+def unread(db: Database, number: int | None) -> list[Unread]:
+    """Return what was not read for lessons, by when it was said."""
+    found = db.rows(
+        "SELECT o.conversation, o.unread AS first FROM origins o JOIN conversations c ON c.id = o.conversation "
+        "WHERE o.unread IS NOT NULL AND c.deleted IS NULL AND (? IS NULL OR c.id = ?) ORDER BY c.updated, c.id",
+        number,
+        number,
+    )
+    return [Unread(**dict(row)) for row in found]
+
+
+def note_read(db: Database, number: int) -> None:
+    """Note that a conversation was read to its end."""
+    with db.transaction():
+        db.rows("UPDATE origins SET unread = NULL WHERE conversation = ?", number)
 
 
 # -- going out --------------------------------------------------------------------------------------------------------

@@ -116,6 +116,28 @@ REACH_OF_LESSONS: tuple[str, ...] = (
     """,
 )
 
+# The first message of an imported conversation that was not read for lessons yet; NULL: all were.
+UNREAD: tuple[str, ...] = ("ALTER TABLE origins ADD COLUMN unread INTEGER REFERENCES messages (id)",)
+
+END_OF_LESSONS: tuple[str, ...] = (
+    "ALTER TABLE lessons ADD COLUMN expires REAL",
+    "ALTER TABLE lessons ADD COLUMN merged INTEGER REFERENCES lessons (id)",
+)
+
+NOTES: tuple[str, ...] = (
+    """
+    CREATE TABLE notes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        slot TEXT,
+        text TEXT NOT NULL,
+        created REAL NOT NULL,
+        message INTEGER
+    ) STRICT
+    """,
+)
+
+REBUILDS: tuple[str, ...] = ("ALTER TABLE studies ADD COLUMN rebuild INTEGER NOT NULL DEFAULT 0",)
+
 # A slot that was seldom used, and long ago, is listed without looking at every conversation since.
 CONVERSATIONS_OF_SLOT: tuple[str, ...] = (
     "CREATE INDEX conversations_of_slot ON conversations (slot, updated DESC, id DESC) WHERE deleted IS NULL",

@@ -11,10 +11,10 @@ from ...schemas.errors import NotFound, UsageError
 from ...schemas.records import Study, StudyReport, StudyState
 from .database import Database
 
-_STUDIES = "SELECT id, slot, state, lessons, started, finished, version, report, reason FROM studies"
+_STUDIES = "SELECT id, slot, state, lessons, started, finished, version, report, reason, rebuild FROM studies"
 
 
-def add_study(db: Database, slot: str, lessons: Sequence[int]) -> Study:
+def add_study(db: Database, slot: str, lessons: Sequence[int], *, rebuild: bool) -> Study:
     """Note that a study of these lessons begins."""
     with db.transaction():
         added = db.insert(
@@ -24,6 +24,7 @@ def add_study(db: Database, slot: str, lessons: Sequence[int]) -> Study:
             lessons=json.dumps(list(lessons)),
             started=time.time(),
             reason="",
+            rebuild=int(rebuild),
         )
         return study(db, added)
 
@@ -77,4 +78,5 @@ def running_studies(db: Database) -> list[Study]:
 
 def _study(db: Database, row: sqlite3.Row) -> Study:
     values = dict(row)
+    values["rebuild"] = bool(values["rebuild"])
     return db.record(Study, {**values, **db.json_of(Study, values, "lessons", "report")})

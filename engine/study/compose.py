@@ -68,10 +68,16 @@ def follows(rewriters: Sequence[Rewriter], steps: Sequence[Step], step: Step, te
 
 def merge(rewriters: Sequence[Rewriter], old: Sequence[Step], new: Sequence[Step]) -> list[Step]:
     """Return the steps of two lessons together; where both settle the same thing, the newer one does."""
-    merged = {_key(rewriters, step): step for step in old}
+    merged = {_key(rewriters, step): step for step in old if not any(undoes(step, later) for later in new)}
     for step in new:
         merged[_key(rewriters, step)] = step
     return list(merged.values())
+
+
+def undoes(old: Step, new: Step) -> bool:
+    """Whether one step exchanges two words, and the other exchanges them back."""
+    ways = [tuple(str(step.args.get(name, "")).strip().lower() for name in ("from", "to")) for step in (old, new)]
+    return old.rewriter == new.rewriter and ways[0] == ways[1][::-1] and "" not in ways[0]
 
 
 def say(rewriters: Sequence[Rewriter], steps: Sequence[Step]) -> str:

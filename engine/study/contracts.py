@@ -25,7 +25,8 @@ class Finding:
 
     Attributes:
         kind: One of those that are said: ``RULE``, ``STYLE``, ``CORRECTION``, ``CORRECT_BARE``, ``REPHRASE``,
-            ``CLARIFY``, ``PRAISE``, ``ACCEPT``. The first three may become lessons, the others are only noted.
+            ``CLARIFY``, ``PRAISE``, ``ACCEPT``, ``FACT``. The first three may become lessons, the others are only
+            noted, a fact of the user in the memory.
         rule: What is asked, as a sentence in the user's own words.
         confidence: 0..1 that this is what the user means; below 0.5 a lesson is only proposed, never studied unasked.
         scope: How far the user means it to reach. Only ``SLOT`` is studied unasked; what reaches less far is proposed

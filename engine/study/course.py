@@ -86,7 +86,7 @@ async def open_course(job: StudyJob, plugins: PluginHost, plan: Plan, recipe: Re
     exchanges = Exchanges(whole.base, plan.rewriters)
     task = TrainingTask(
         tail=whole.tail,
-        start=Adapter.load(job.adapter) if job.adapter is not None and not job.forgotten else None,
+        start=Adapter.load(job.adapter) if job.adapter is not None and not job.anew else None,
         examples=await _prepare(whole, examples, recipe, exchanges),
         projections=FAMILIES[whole.base.card.family].projections,
         recipe=recipe,

@@ -32,6 +32,7 @@ class LessonDraft:
     confidence: float = 0.0
     state: LessonState = LessonState.PROPOSED
     reason: str = ""
+    expires: float | None = None
 
 
 def settled(draft: LessonDraft) -> LessonDraft:

@@ -45,6 +45,7 @@ class StudyJob(Record):
         lessons: To learn now.
         known: Learned before; they shall stay.
         forgotten: Learned before, and to be forgotten: the slot is trained anew, from nothing, on ``known`` alone.
+        rebuild: The slot is trained anew on ``known``, and what comes out counts only if it is better than it was.
         adapter: Folder of the current version's adapter; None: the plain base.
         system: The slot's system prompt.
         thumbs: What the user's thumbs say of the replies that were corrected: 1 or -1 by ``prompts.normal`` prompt.
@@ -64,6 +65,7 @@ class StudyJob(Record):
     lessons: list[Lesson]
     known: list[Lesson] = Field(default_factory=list)
     forgotten: list[Lesson] = Field(default_factory=list)
+    rebuild: bool = False
     adapter: Path | None = None
     system: str = ""
     thumbs: dict[str, int] = Field(default_factory=dict)
@@ -71,6 +73,11 @@ class StudyJob(Record):
     router: str = ""
     cache: Path | None = None
     merge: MergeTask | None = None
+
+    @property
+    def anew(self) -> bool:
+        """Whether training begins from nothing instead of from the current adapter."""
+        return self.rebuild or bool(self.forgotten)
 
 
 class Progress(Record):

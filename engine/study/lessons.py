@@ -7,6 +7,7 @@ asks for blind obedience is rejected. Knows no rewriter or detector by name; plu
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from .contracts import Detector, Finding, Rewriter
 from .draft import MAYBE_HERE, MAYBE_ONCE, SURE, TEACHING, LessonDraft, settled
 from .prose import WORD
 from .refusal import refusal
+from .until import read_until
 from .wording import FILLER, split_condition
 
 if TYPE_CHECKING:
@@ -31,27 +33,30 @@ _LOOKS_LIKE_CONTENT = "This may be about this one reply: approve it if every rep
 _GUESSED = "Night School reads it as: {rule} Approve it if that is right, or edit the rule."
 
 
-def find_corrections(plugins: PluginHost, prompt: str, reply: str, said: str) -> list[LessonDraft]:
+def find_corrections(
+    plugins: PluginHost, prompt: str, reply: str, said: str, when: float | None = None
+) -> list[LessonDraft]:
     """Return what the user's next message teaches or says of the reply; both are empty at the first turn.
 
     A draft without a rule is a signal to be noted: praise, doubt, or a correction of content, which is about one reply.
+    ``when`` it was said counts where it names an end; None: now.
     """
     drafts: list[LessonDraft] = []
     detectors: list[Detector] = plugins.collect("nightschool_detectors")
     for detector in detectors:
         for finding in detector.find(prompt, reply, said):
-            draft = _draft_of(plugins, finding, Evidence(prompt=prompt, before=reply, said=said))
+            draft = _draft_of(plugins, finding, Evidence(prompt=prompt, before=reply, said=said), when)
             if all((draft.text, bool(draft.rule)) != (other.text, bool(other.rule)) for other in drafts):
                 drafts.append(draft)
     return drafts
 
 
-def _draft_of(plugins: PluginHost, finding: Finding, evidence: Evidence) -> LessonDraft:
+def _draft_of(plugins: PluginHost, finding: Finding, evidence: Evidence, when: float | None) -> LessonDraft:
     """Return what one finding teaches: for good, for once, or nothing by itself."""
     noted = LessonDraft(finding.kind, finding.rule, "", scope=finding.scope, confidence=finding.confidence)
     if finding.kind not in TEACHING:
         return noted
-    draft = lesson_from_rule(plugins, finding.rule)
+    draft = lesson_from_rule(plugins, finding.rule, when)
     draft = replace(draft, kind=finding.kind, text=finding.rule, evidence=[evidence], scope=finding.scope)
     draft = replace(draft, provenance=finding.provenance)
     if draft.state is LessonState.REJECTED:
@@ -94,13 +99,15 @@ def lesson_from_edits(plugins: PluginHost, edits: Sequence[tuple[str, str, str]]
     return settled(draft)
 
 
-def lesson_from_rule(plugins: PluginHost, rule: str) -> LessonDraft:
-    """Return what a rule in words asks for."""
+def lesson_from_rule(plugins: PluginHost, rule: str, said_at: float | None = None) -> LessonDraft:
+    """Return what a rule in words asks for; ``said_at``: when, for an end that it names (None: now)."""
     draft = LessonDraft(SignalKind.RULE, rule, rule.strip())
     refused = refusal(rule)
     if refused is not None:
         return replace(draft, state=LessonState.REJECTED, reason=refused)
-    when, rest = split_condition(rule)
+    until = read_until(rule, time.time() if said_at is None else said_at)
+    draft = replace(draft, expires=until.end if until else None)
+    when, rest = split_condition(until.rest if until else rule)
     rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
     steps: list[Step] = []
     guessed = False

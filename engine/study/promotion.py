@@ -7,15 +7,17 @@ slot it is taken for good, and its provenance says that this was inferred.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
-from ...schemas.records import Evidence, Lesson, LessonState, Provenance, Scope, Step
+from ...schemas.records import Evidence, Lesson, LessonState, Provenance, Scope, SignalKind
 from .draft import MAYBE_HERE, MAYBE_ONCE, LessonDraft, settled
+from .relations import nearly_same
 
 REPEATED = 0.8
 """Confidence in a wish that was made in two conversations."""
 AGAIN = "You asked for this in another conversation as well, so it is taken for good."
+SAID_TWICE = "You asked for this in two conversations."
+IMPORTED = "It comes from an imported conversation: approve it if it is to be learned."
 
 _REACH = {Scope.REPLY: 0, Scope.CONVERSATION: 1, Scope.SLOT: 2}
 
@@ -23,7 +25,7 @@ _REACH = {Scope.REPLY: 0, Scope.CONVERSATION: 1, Scope.SLOT: 2}
 def same_rule(one: Lesson | LessonDraft, other: Lesson | LessonDraft) -> bool:
     """Whether two ask for the same: by their steps where both have any, else by their words."""
     if one.steps or other.steps:
-        return _steps(one.steps) == _steps(other.steps) and _words(one.when) == _words(other.when)
+        return nearly_same(one, other)
     return _words(one.rule) == _words(other.rule) != ""
 
 
@@ -36,6 +38,8 @@ def said_again(lesson: LessonDraft, again: LessonDraft, *, elsewhere: bool) -> L
         kind=lesson.kind,
         evidence=evidence,
         confidence=max(lesson.confidence, again.confidence),
+        steps=again.steps,
+        expires=again.expires,
         provenance=lesson.provenance,
     )
     if lesson.state is LessonState.APPROVED:
@@ -53,8 +57,19 @@ def promoted(draft: LessonDraft) -> LessonDraft:
     return settled(draft)
 
 
-def _steps(steps: Sequence[Step]) -> list[tuple[str, str]]:
-    return [(step.rewriter, repr(sorted(step.args.items()))) for step in steps]
+def explicit(draft: LessonDraft) -> bool:
+    """Whether the user said in so many words that it is for good, and how."""
+    said = draft.kind is SignalKind.RULE and draft.provenance is not Provenance.INFERRED
+    return said and draft.state is LessonState.APPROVED
+
+
+def unconfirmed(draft: LessonDraft) -> LessonDraft:
+    """Return what a conversation from elsewhere teaches unasked: only what was said in so many words."""
+    if draft.state is not LessonState.APPROVED or explicit(draft):
+        return draft
+    again = draft.provenance is Provenance.INFERRED and draft.kind is not SignalKind.EDIT
+    reason = f"{SAID_TWICE} {IMPORTED}" if again else IMPORTED
+    return replace(draft, state=LessonState.PROPOSED, reason=reason)
 
 
 def _words(text: str) -> str:

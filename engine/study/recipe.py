@@ -69,6 +69,8 @@ class Recipe:
         chance: Standard errors within which a difference of shares may be chance: 1.96 for 95 %.
         most_degenerate: By how much more of the held-out replies may be empty, looping, garbled or without an end than
             of the base's own; one reply is always allowed.
+        as_good: Share of unseen prompts within which a slot trained anew follows its lessons as well as the one that is
+            there: then the smaller distance to the base decides.
         most_file_kl: Nats a token; how far the base with the adapter's files merged into it may be from the candidate.
         pair_steps, pair_rate: Steps and peak rate of the pass that prefers what the rules want to what was said.
         ban_steps, ban_rate: The same of the pass that makes rare what the rules removed.
@@ -150,6 +152,7 @@ class Recipe:
     most_caved_rise: float = 0.1
     chance: float = 1.96
     most_degenerate: float = 0.1
+    as_good: float = 0.03
     most_file_kl: float = 1e-3
     pair_steps: int = 24
     pair_rate: float = 5e-4

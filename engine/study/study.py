@@ -12,8 +12,10 @@ from pathlib import Path
 from ...schemas.errors import PluginError
 from ...schemas.records import GateResult, StudyReport, StudyState
 from ..host.plugins import PluginHost
+from ..slots.adapter import Adapter
 from .candidate import Candidate
 from .checkpoint import Checkpoints
+from .compare import compare, standing_of, words_of
 from .contracts import Gate, Rewriter, Router, Trainer
 from .course import TRAINED, learn, open_course
 from .job import StudyJob, StudyResult
@@ -46,14 +48,20 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
 
     trainer: Trainer = plugins.named("nightschool_trainers", job.trainer)
     course = await open_course(job, plugins, plan, recipe, tell)
-    whole, plan, recipe = course.whole, course.plan, course.recipe
+    whole, plan, recipe, held = course.whole, course.plan, course.recipe, course.held
     checkpoints = Checkpoints(job, whole.base.card)
     learned = await learn(course, trainer, checkpoints, tell)
     checking = Stage(tell, "Checking what was learned", TRAINED, 1.0)
-    candidate = Candidate(whole.base, whole.trunk, whole.tail, learned.adapter, course.held, recipe, job.system)
+    rival = None
+    if job.rebuild and job.adapter is not None:
+        rival = standing_of(whole, Adapter.load(job.adapter), held, recipe, job.system)
+    candidate = Candidate(whole.base, whole.trunk, whole.tail, learned.adapter, held, recipe, job.system)
     results = search_scale(candidate, gates, checking.at)
     passed = all(result.passed for result in results)
     reason = " ".join(result.text for result in results if not result.passed)
+    comparison = compare(candidate, rival) if rival is not None else None
+    if comparison is not None and passed:
+        passed, reason = comparison.rebuilt_is_better, words_of(comparison, candidate.outcomes())
     report = StudyReport(
         accepted=passed,
         reason=reason,
@@ -64,6 +72,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         steps=len(learned.curve),
         examples=learned.examples,
         scale=candidate.scale,
+        comparison=comparison,
         trainer=trainer.name,
         prompts=prove_plan(plan),
     )
@@ -84,15 +93,15 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         state=StudyState.ACCEPTED,
         candidate=job.folder / "candidate",
         report=report,
-        reason=" ".join(plan.unlearnable.values()),
+        reason=" ".join([reason, *plan.unlearnable.values()]).strip(),
     )
 
 
 def _why_not(job: StudyJob, plan: Plan) -> str:
     """Return why there is nothing to be trained; empty if there is."""
-    if job.forgotten:
+    if job.anew:
         lost = [lesson.rule for lesson in job.known if lesson not in plan.lessons]
-        return f"“{lost[0]}” would be lost with it, since it cannot be taught now; nothing was changed." if lost else ""
+        return f"“{lost[0]}” would be lost by it, since it cannot be taught now; nothing was changed." if lost else ""
     return "" if plan.new else " ".join(plan.unlearnable.values()) or "No lesson can be taught now."
 
 

@@ -367,6 +367,43 @@ def test_a_learned_lesson_is_forgotten_with_its_proof(call, document, engine):
     assert engine.lessons[number].state is rec.LessonState.DISMISSED
 
 
+def test_lessons_are_merged_ended_and_shown_where_they_contradict_each_other(call, document, engine):
+    for number, rule in enumerate(("Say ahoy.", "say Ahoy", "Never say ahoy."), start=1):
+        fields = {"slot": "science", "state": rec.LessonState.APPROVED, "rule": rule, "created": 1.7e9}
+        engine.lessons[number] = rec.Lesson(id=number, **fields)
+    kinds = (rec.RelationKind.SAME, 1, 2), (rec.RelationKind.CONTRADICTS, 1, 3)
+    engine.relations = [
+        rec.LessonRelation(
+            kind=kind, slot="science", earlier=one, later=other, earlier_says="Ahoy!", later_says="Not ahoy."
+        )
+        for kind, one, other in kinds
+    ]
+    out = call("lessons")[1]
+    assert "say the same" in out and "the later one wins" in out and "Ahoy!" in out and "Not ahoy." in out
+    assert [row["kind"] for row in document("lessons", "compare")] == ["same", "contradicts"]
+    assert document("lessons", "merge", "1", "2")["id"] == 1 and engine.lessons[2].merged == 1
+    assert "say the same" not in call("lessons")[1]
+    assert document("lessons", "expire", "3", "--until", "2031-12-24")["expires"]
+    assert "2031-12-24" in call("lessons")[1]
+    assert document("lessons", "expire", "3", "--never")["expires"] is None
+    assert call("lessons", "expire", "3")[0] == call("lessons", "merge", "1")[0] == 2
+
+
+def test_the_memory_is_listed_added_to_reworded_and_forgotten(call, document, engine):
+    assert "Nothing is noted." in call("memory")[1]
+    number = document("memory", "add", "My name is Ada.")["id"]
+    assert document("memory", "edit", str(number), "My name is Bob.")["text"] == "My name is Bob."
+    assert "My name is Bob." in call("memory", "list")[1]
+    assert document("memory", "forget", str(number)) == {"forgotten": [number]} and not engine.notes
+    assert call("memory", "forget", "77")[0] == 3
+    assert engine.state.state == "asleep", "a base was loaded for notes"
+
+
+def test_a_study_may_train_the_slot_anew(call, engine):
+    call("study", "--rebuild")
+    assert next(request for request in engine.asked if isinstance(request, ask.StartStudy)).rebuild
+
+
 def test_lessons_are_listed_approved_dismissed_and_reworded(call, document, engine):
     document("ask", "Always rhyme.")
     number = next(iter(engine.lessons))

@@ -9,7 +9,7 @@ import pytest
 from nightschool.schemas import messages as ask
 from nightschool.schemas import records as rec
 from nightschool.schemas.errors import NotReadable
-from nightschool.schemas.exchange import ExportForm, Found, ImportPreview, ImportResult
+from nightschool.schemas.exchange import ExportForm, Found, ImportPreview, ImportReading, ImportResult
 from nightschool.tui.cli import run
 from nightschool.tui.scripted import ScriptedEngine
 from nightschool.tui.scripted_exchange import PREVIEW
@@ -91,6 +91,46 @@ def test_at_a_terminal_the_preview_is_shown_and_the_slot_asked_for(call, engine,
     code, out, err = call("import", "chats.zip")
     assert code == 0 and out.startswith("Imported 3") and "Rye bread" in err and "Into which slot" not in out
     assert asked(engine, ask.RunImport)[0].slot == "gaming"
+
+
+@pytest.fixture
+def taught(engine):
+    """An import that teaches: one rule for good, one that waits to be confirmed, one that is refused."""
+    states = rec.LessonState.APPROVED, rec.LessonState.PROPOSED, rec.LessonState.REJECTED
+    engine.reading = ImportReading(
+        conversations=3,
+        lessons=[
+            rec.Lesson(
+                id=number, slot="science", state=state, rule=f"Rule {number}.", steps=[rec.Step(rewriter="case")]
+            )
+            for number, state in enumerate(states, start=5)
+        ],
+    )
+
+
+def test_what_an_import_teaches_is_said_and_waits_to_be_confirmed(call, engine, taught):
+    code, out, _ = call("import", "chats.zip", "--yes")
+    assert code == 0 and "They teach 3 lessons: 1 that you said are for good" in out and "1 wait to be confirmed" in out
+    assert "Rule 6." in out and "lessons approve" in out
+    assert asked(engine, ask.UpdateLesson) == []
+    found = json.loads(call("import", "chats.zip", "--yes", "--json")[1])["lessons"]
+    assert [lesson["id"] for lesson in found["lessons"]] == [5, 6, 7]
+
+
+def test_at_a_terminal_it_is_asked_which_to_learn(call, engine, taught, terminal):
+    terminal("gaming", "y", "9", "6")
+    code, out, err = call("import", "chats.zip")
+    assert code == 0 and "Say some of 6, or all, or none." in err
+    (request,) = asked(engine, ask.UpdateLesson)
+    assert (request.lesson, request.state) == (6, rec.LessonState.APPROVED)
+    assert out.endswith(
+        "They teach 3 lessons: 2 that you said are for good wait for the next study, 1 are not taught.\n"
+    )
+
+
+def test_an_import_need_not_be_looked_at_for_lessons(call, engine, taught):
+    assert "teach" not in call("import", "chats.zip", "--yes", "--no-lessons")[1]
+    assert asked(engine, ask.ReadImported) == []
 
 
 def test_who_says_no_imports_nothing(call, engine, terminal):

@@ -18,6 +18,7 @@ OWNERS = {
     "earlier": ("widgets.transcript", "Earlier"),
     "conversations": ("widgets.sidebar", "Conversations"),
     "lessons": ("screens.lessons", "LessonsScreen"),
+    "memory": ("screens.memory", "MemoryScreen"),
     "study": ("screens.study", "StudyScreen"),
     "versions": ("screens.versions", "VersionsScreen"),
     "quality": ("screens.quality", "QualityScreen"),

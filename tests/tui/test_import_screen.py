@@ -5,7 +5,8 @@ from textual.widgets import Input
 
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import EngineLost, NotReadable
-from nightschool.schemas.exchange import Found, ImportPreview
+from nightschool.schemas.exchange import Found, ImportPreview, ImportReading
+from nightschool.schemas.records import Lesson, LessonState, Step
 from nightschool.tui.commands import command
 from nightschool.tui.screens.import_chats import path_of
 from nightschool.tui.scripted_exchange import PREVIEW
@@ -136,3 +137,20 @@ def test_a_path_may_be_quoted_escaped_or_begin_with_home(tmp_path, monkeypatch):
     for text in (str(file), f"'{file}'", str(file).replace(" ", "\\ "), "~/my chats.zip", f" {file} "):
         assert path_of(text) == file
     assert path_of("it's").name == "it's"
+
+
+async def test_what_an_import_teaches_is_shown_to_be_confirmed(opened, engine, until):
+    fields = {"state": LessonState.PROPOSED, "steps": [Step(rewriter="case")]}
+    lessons = [Lesson(id=70 + n, slot=slot, rule=f"Rule of {slot}.", **fields) for n, slot in enumerate(engine.slots)]
+    engine.reading = ImportReading(conversations=3, lessons=lessons[:2])
+    engine.lessons[99] = lessons[3].model_copy(update={"id": 99})
+    async with opened() as (app, pilot):
+        screen = await look(app, pilot, until)
+        await until(lambda: screen.preview)
+        await pilot.press("ctrl+s")
+        await until(lambda: "What the import teaches" in drawn(app))
+        await until(lambda: "gaming" not in drawn(app) and "creative: Rule of creative." in drawn(app))
+        assert [lesson.id for lesson in app.screen.lessons] == [71, 70], "only what was found, of every slot"
+        await pilot.press("a")
+        await until(lambda: engine.lessons[71].state is LessonState.APPROVED)
+        assert engine.lessons[70].state is LessonState.PROPOSED

@@ -4,7 +4,8 @@ import pytest
 
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import StudyRunning
-from nightschool.schemas.records import LessonState, VersionKind
+from nightschool.schemas.records import LessonRelation, LessonState, MemoryNote, RelationKind, VersionKind
+from nightschool.tui.commands import command
 
 
 @pytest.fixture
@@ -160,6 +161,48 @@ async def test_lessons_are_dismissed_approved_and_reworded(taught, engine, until
         await pilot.press("escape")
         await until(lambda: app.screen is app.chat)
         await until(lambda: "Say ahoy." in note(app.chat.target()))
+
+
+async def test_lessons_are_merged_and_given_an_end(taught, engine, until):
+    async with taught() as (app, pilot):
+        (first,) = engine.lessons
+        engine.lessons[500] = engine.lessons[first].model_copy(update={"id": 500})
+        engine.relations = [
+            LessonRelation(kind=kind, slot="science", earlier=first, later=500, earlier_says="A.", later_says="B.")
+            for kind in RelationKind
+        ]
+        await pilot.press("f2")
+        screen = await opened_screen(app, until, "LessonsScreen")
+        await until(lambda: screen.lesson and screen.lesson.id == 500)
+        await until(lambda: "This one wins" in str(screen.query_one("#lesson > Static").content))
+        await pilot.press("t")
+        await opened_screen(app, until, "AskScreen")
+        await pilot.press(*"2031-12-24", "enter")
+        await until(lambda: engine.lessons[500].expires is not None)
+        await until(lambda: "until 2031-12-24" in str(screen.query_one("#lesson > Static").content))
+        await pilot.press("m")
+        await opened_screen(app, until, "ConfirmScreen")
+        await pilot.press("tab", "enter")
+        await until(lambda: engine.lessons[first].merged == 500)
+
+
+async def test_what_is_known_of_the_user_is_read_reworded_and_forgotten(opened, engine, until):
+    engine.notes[500] = MemoryNote(id=500, text="My name is [b]Ada[/b].")
+    async with opened() as (app, pilot):
+        command("memory").run(app.chat)
+        screen = await opened_screen(app, until, "MemoryScreen")
+        await until(lambda: screen.notes)
+        await pilot.press("a")
+        await opened_screen(app, until, "AskScreen")
+        await pilot.press(*"I live in Bergen.", "enter")
+        await until(lambda: len(screen.notes) == 2)
+        await pilot.press("e")
+        await opened_screen(app, until, "AskScreen")
+        await pilot.press(*"My name is Bob.", "enter")
+        await until(lambda: engine.notes[500].text == "My name is Bob.")
+        await until(lambda: screen.note and screen.note.text == "My name is Bob.")
+        await pilot.press("d")
+        await until(lambda: [note.text for note in screen.notes] == ["I live in Bergen."])
 
 
 async def test_a_learned_lesson_is_forgotten_after_a_question(taught, engine, until):

@@ -31,6 +31,13 @@ def lessons(screen: ChatScreen) -> None:
         screen.app.push_screen(LessonsScreen(screen.link, screen.session), screen.after_learning)
 
 
+def memory(screen: ChatScreen) -> None:
+    """Open what is known of the user."""
+    from ..screens.memory import MemoryScreen
+
+    screen.app.push_screen(MemoryScreen(screen.link))
+
+
 def study(screen: ChatScreen) -> None:
     """Open the study of the slot."""
     from ..screens.study import StudyScreen

@@ -14,11 +14,30 @@ import click
 
 from ...schemas.errors import NightSchoolError, UsageError
 from ...schemas.events import Event, ImportEvent
-from ...schemas.exchange import ExportForm, ImportPreview, ImportResult
-from ...schemas.messages import CancelImport, ExportConversations, ListSlots, PreviewImport, Request, RunImport
-from ..exchange_words import brings, left_lines, preview_lines, progress_words, result_line
+from ...schemas.exchange import ExportForm, ImportPreview, ImportReading, ImportResult
+from ...schemas.messages import (
+    CancelImport,
+    ExportConversations,
+    ListSlots,
+    PreviewImport,
+    ReadImported,
+    Request,
+    RunImport,
+    UpdateLesson,
+)
+from ...schemas.records import LessonState
+from ..exchange_words import (
+    brings,
+    left_lines,
+    preview_lines,
+    progress_words,
+    reading_line,
+    result_line,
+    to_confirm,
+)
 from .desk import Desk, talks_alone
 from .options import any_slot_option, examples
+from .output import lesson_table
 
 R = TypeVar("R")
 
@@ -39,13 +58,17 @@ BLOCK = 2**16
 @click.option("--slot", metavar="SLOT", help="The slot that takes them; without it you are asked.")
 @click.option("--yes", is_flag=True, help="Do not ask; without --slot the file's own slots, else the first one.")
 @click.option("--dry-run", is_flag=True, help="Only say what it would bring; nothing is stored.")
+@click.option("--no-lessons", is_flag=True, help="Do not look for what they teach.")
 @talks_alone
-async def import_file(desk: Desk, file: Path, *, slot: str | None, yes: bool, dry_run: bool) -> None:
+async def import_file(desk: Desk, file: Path, *, slot: str | None, yes: bool, dry_run: bool, no_lessons: bool) -> None:
     """Bring conversations from the export of another chat.
 
     Reads exports of ChatGPT and Claude (the zip as it comes, or the file inside), ShareGPT, OpenAI-style JSON lines,
     and Night School's own. What is here already is left alone; what has grown since goes on. First it says what would
     come. Ctrl+c stops it; importing again brings the rest.
+
+    Then it says what they teach. Only what you said there to be for good is learned by itself; the rest waits until you
+    approve it, here or later.
     """
     alone = not (sys.stdin.isatty() and sys.stderr.isatty())
     if alone and not (yes or dry_run):
@@ -54,12 +77,40 @@ async def import_file(desk: Desk, file: Path, *, slot: str | None, yes: bool, dr
     path = str(file.absolute())
     preview = await _stoppable(desk, PreviewImport(file=path))
     if dry_run or not brings(preview.found):
-        desk.give({"preview": preview, "result": None}, preview_lines(preview))
+        desk.give({"preview": preview, "result": None, "lessons": None}, preview_lines(preview))
         return
     if not yes:
         named = await _asked(desk, preview, named)
     result = await _stoppable(desk, RunImport(file=path, slot=named))
-    desk.give({"preview": preview, "result": result}, [result_line(result), *left_lines(result.found)])
+    reading = None if no_lessons else await _stoppable(desk, ReadImported())
+    lines = [result_line(result), *left_lines(result.found), *_taught(reading)]
+    if reading is not None and not yes and to_confirm(reading):
+        reading = await _confirmed(desk, reading)
+        lines.append(reading_line(reading))
+    desk.give({"preview": preview, "result": result, "lessons": reading}, lines)
+
+
+def _taught(reading: ImportReading | None) -> list[str]:
+    if reading is None or not reading.lessons:
+        return []
+    lines = [reading_line(reading), *lesson_table(reading.lessons)]
+    return [*lines, "Approve lessons with `nightschool lessons approve LESSON...`."] if to_confirm(reading) else lines
+
+
+async def _confirmed(desk: Desk, reading: ImportReading) -> ImportReading:
+    """Ask which of the lessons are to be learned, and approve those."""
+    for line in _taught(reading)[:-1]:
+        desk.note(line)
+    known = {str(lesson.id): lesson for lesson in to_confirm(reading)}
+    while True:
+        said = click.prompt("Learn which of those to be confirmed (numbers, all or none)", default="none", err=True)
+        words = [] if said == "none" else list(known) if said == "all" else said.replace(",", " ").split()
+        if all(word in known for word in words):
+            break
+        desk.note(f"Say some of {', '.join(known)}, or all, or none.")
+    asked = [UpdateLesson(lesson=known[word].id, state=LessonState.APPROVED) for word in words]
+    changed = {lesson.id: lesson for lesson in [await desk.ask(one) for one in asked]}
+    return reading.model_copy(update={"lessons": [changed.get(one.id, one) for one in reading.lessons]})
 
 
 async def _stoppable(desk: Desk, request: Request[R]) -> R:
@@ -73,11 +124,17 @@ async def _stoppable(desk: Desk, request: Request[R]) -> R:
         await asyncio.wait({work}, timeout=CANCEL_SECONDS)
         if work.done() and not work.cancelled() and work.exception() is None:
             ended = work.result()
-            desk.note(result_line(ended) if isinstance(ended, ImportResult) else "Stopped; nothing was stored.")
+            desk.note(_stopped(ended))
         work.cancel()
         raise
     desk.status.clear()
     return done
+
+
+def _stopped(ended: object) -> str:
+    if isinstance(ended, ImportReading):
+        return "Stopped; importing the file again looks for the lessons that are left."
+    return result_line(ended) if isinstance(ended, ImportResult) else "Stopped; nothing was stored."
 
 
 def _show(desk: Desk, event: Event) -> None:

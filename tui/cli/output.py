@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from ...schemas.errors import NightSchoolError
 from ...schemas.events import StudyEvent
-from ...schemas.records import Lesson, Study, StudyReport, StudyState
+from ...schemas.records import Comparison, Lesson, Study, StudyReport, StudyState
 from ..report_words import proofs
 from ..safe_text import one_line
 
@@ -50,6 +50,23 @@ def when(seconds: float) -> str:
 def lesson_line(lesson: Lesson) -> str:
     """Return what a lesson says and how it stands."""
     return f"lesson {lesson.id} ({lesson.state.value}): {one_line(lesson.rule or 'not in words yet', LONGEST_CELL)}"
+
+
+def lesson_table(rows: Sequence[Lesson]) -> list[str]:
+    """Return lessons as lines, with their last day where they have one."""
+    heads = ("LESSON", "SLOT", "STATE", "MADE", "UNTIL", "RULE")
+    cells = [(row.id, row.slot, row.state.value, when(row.created), last_day(row.expires), _rule(row)) for row in rows]
+    return table([heads, *cells])
+
+
+def last_day(expires: float | None) -> str:
+    """Return the last day on which a lesson counts, in local time; "-" where it has no end."""
+    return "-" if expires is None else f"{datetime.fromtimestamp(expires - 1):%Y-%m-%d}"
+
+
+def _rule(row: Lesson) -> str:
+    rule = row.rule or "(not in words yet; reword it)"
+    return f"{rule} [{row.reason}]" if row.reason else rule
 
 
 # -- studies ----------------------------------------------------------------------------------------------------------
@@ -94,11 +111,23 @@ def report_lines(report: StudyReport) -> list[str]:
     forgotten = [(f"  {row.before:.0%} -> {row.after:.0%}", row.rule) for row in report.forgotten]
     lines = ["", "What it learned (held-out prompts that follow, before -> after)", *table(learned)] if learned else []
     lines += ["", "What it forgot", *table(forgotten)] if forgotten else []
+    lines += (
+        ["", "Trained anew, beside what was there", *table(compared(report.comparison))] if report.comparison else []
+    )
     lines += ["", "Gates", *table(gates)] if gates else []
     notes = proofs(report)
     lines += ["", *notes] if notes else []
     facts = f"{report.examples} examples, {report.steps} steps, {report.seconds:.0f} s, scale {report.scale:.2f}"
     return [*lines, "", f"{facts}, adapter {report.adapter_bytes / 1e6:.1f} MB"]
+
+
+def compared(comparison: Comparison) -> list[tuple[str, ...]]:
+    """Return a version that was trained anew and the one that was there as rows of figures."""
+    rows = (("  trained anew", comparison.rebuilt), ("  as it grew", comparison.continued))
+    return [
+        (name, f"followed {one.stick:.0%}", f"replies moved {one.kept_kl:.3f} nats", f"prose {one.neutral_kl:.3f} nats")
+        for name, one in rows
+    ]
 
 
 class StatusLine:

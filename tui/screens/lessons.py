@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -13,8 +15,8 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from ...schemas.errors import NightSchoolError
-from ...schemas.messages import ListLessons, UpdateLesson
-from ...schemas.records import Evidence, Lesson, LessonState, Provenance, Scope
+from ...schemas.messages import ExpireLesson, ListLessons, ListRelations, MergeLessons, UpdateLesson
+from ...schemas.records import Evidence, Lesson, LessonRelation, LessonState, Provenance, RelationKind, Scope
 from ..keys import bindings_of
 from ..safe_text import one_line, safe
 
@@ -38,18 +40,24 @@ class LessonsScreen(ModalScreen[None]):
     CSS_PATH = "lessons.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding(*row, priority=True) for row in bindings_of("lessons")]
 
-    def __init__(self, link: EngineLink, session: Session) -> None:
+    def __init__(self, link: EngineLink, session: Session, found: Collection[int] = ()) -> None:
+        """Show the lessons of the selected slot, or only those ``found`` in an import, of whatever slot."""
         super().__init__()
         self.link = link
         self.session = session
+        self.found = frozenset(found)
         self.lessons: list[Lesson] = []
+        self.relations: list[LessonRelation] = []
         self.all = True
 
     def compose(self) -> ComposeResult:
         """The list above, the highlighted lesson in full below."""
         with Vertical(classes="dialog", id="lessons") as box:
-            box.border_title = Content(f"Lessons of {one_line(self.session.title_of(self.session.slot_name), 40)}")
-            box.border_subtitle = "a approve · d dismiss · e re-word · x forget · f filter · f5 study · esc back"
+            slot = one_line(self.session.title_of(self.session.slot_name), 40)
+            box.border_title = Content("What the import teaches" if self.found else f"Lessons of {slot}")
+            box.border_subtitle = (
+                "a approve · d dismiss · e re-word · m merge · t until · x forget · f filter · f5 study · esc back"
+            )
             yield OptionList(markup=False)
             with VerticalScroll(id="lesson", can_focus=False):
                 yield Static("", markup=False)
@@ -62,21 +70,25 @@ class LessonsScreen(ModalScreen[None]):
     async def _refresh(self) -> None:
         """Ask again and keep the highlight."""
         states = [] if self.all else WAITING
+        slot = None if self.found else self.session.slot_name
         try:
-            self.lessons = await self.link.call(ListLessons(slot=self.session.slot_name, states=states))
+            lessons = await self.link.call(ListLessons(slot=slot, states=states))
+            self.lessons = [lesson for lesson in lessons if not self.found or lesson.id in self.found]
+            self.relations = await self.link.call(ListRelations(slot=slot))
         except NightSchoolError as error:
             self.app.notify(safe(str(error)), severity="error", markup=False)
         rows = self.query_one(OptionList)
         place = rows.highlighted or 0
         rows.clear_options()
-        rows.add_options([Option(self._row(lesson)) for lesson in self.lessons])
+        rows.add_options([Option(self._row(lesson, slot is None)) for lesson in self.lessons])
         rows.highlighted = min(place, len(self.lessons) - 1) if self.lessons else None
         self._show()
 
     @staticmethod
-    def _row(lesson: Lesson) -> Content:
+    def _row(lesson: Lesson, with_slot: bool) -> Content:
         label, style = LOOK[lesson.state]
-        return Content.assemble((f"{label}  ", style), one_line(lesson.rule or "(no rule could be read)", 200))
+        where = (f"{one_line(lesson.slot, 20)}: " if with_slot else "", "$foreground-muted")
+        return Content.assemble((f"{label}  ", style), where, one_line(lesson.rule or "(no rule could be read)", 200))
 
     @property
     def lesson(self) -> Lesson | None:
@@ -91,13 +103,14 @@ class LessonsScreen(ModalScreen[None]):
     def _show(self) -> None:
         lesson = self.lesson
         empty = "Nothing was noted here yet. Correct a reply with ctrl+e, or say “Always …”."
-        self.query_one("#lesson > Static", Static).update(in_full(lesson) if lesson else Content(empty))
+        shown = in_full(lesson, beside(lesson, self.relations)) if lesson else Content(empty)
+        self.query_one("#lesson > Static", Static).update(shown)
 
     def _change(self, state: LessonState | None = None, rule: str | None = None) -> None:
         if self.lesson is not None:
             self.run_worker(self._update(UpdateLesson(lesson=self.lesson.id, state=state, rule=rule)))
 
-    async def _update(self, request: UpdateLesson) -> None:
+    async def _update(self, request: UpdateLesson | MergeLessons | ExpireLesson) -> None:
         try:
             await self.link.call(request)
         except NightSchoolError as error:
@@ -124,6 +137,40 @@ class LessonsScreen(ModalScreen[None]):
 
         if lesson is not None:
             self.app.push_screen(AskScreen("The rule in your words", lesson.rule), entered)
+
+    def action_merge(self) -> None:
+        """Let it count for the others that say the same."""
+        from .ask import ConfirmScreen
+
+        lesson = self.lesson
+        if lesson is None:
+            return
+        pairs = [{row.earlier, row.later} for row in self.relations if row.kind is RelationKind.SAME]
+        others = sorted({other for pair in pairs if lesson.id in pair for other in pair} - {lesson.id})
+        if not others:
+            self.app.notify("No other lesson says the same.", markup=False)
+            return
+        rules = [row.rule for row in self.lessons if row.id in others]
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.run_worker(self._update(MergeLessons(lessons=[lesson.id, *others])))
+
+        subject = "\n".join([lesson.rule, *rules]) + "\n\nThe others are dismissed; approving one parts it again."
+        self.app.push_screen(ConfirmScreen("Merge these lessons?", subject, "Merge"), answered)
+
+    def action_end(self) -> None:
+        """Say when it ends to count."""
+        from .ask import AskScreen
+
+        lesson = self.lesson
+
+        def entered(end: str | None) -> None:
+            if end and end.strip() and lesson is not None:
+                self.run_worker(self._update(ExpireLesson(lesson=lesson.id, end=end.strip())))
+
+        if lesson is not None:
+            self.app.push_screen(AskScreen("Until when? (30d, 2026-12-24, Friday, never)", "30d"), entered)
 
     def action_forget(self) -> None:
         """Train the slot anew without it."""
@@ -175,7 +222,25 @@ _REACH = {
 }
 
 
-def in_full(lesson: Lesson) -> Content:
+def beside(lesson: Lesson, relations: Sequence[LessonRelation]) -> list[Content]:
+    """Return the lessons that say the same as one, and those that contradict it, the later one named as the winner."""
+    lines = []
+    for row in relations:
+        if lesson.id not in (row.earlier, row.later):
+            continue
+        earlier = row.earlier == lesson.id
+        number, says = (row.later, row.later_says) if earlier else (row.earlier, row.earlier_says)
+        if row.kind is RelationKind.SAME:
+            lines.append(Content.styled(f"= lesson {number} says the same; m merges them", "$accent"))
+        else:
+            words = (
+                f"≠ lesson {number}: {one_line(says, 200)} {'It is later and wins.' if earlier else 'This one wins.'}"
+            )
+            lines.append(Content.styled(words, "$warning"))
+    return lines
+
+
+def in_full(lesson: Lesson, related: Sequence[Content] = ()) -> Content:
     """Return all that is known of a lesson."""
     parts = [Content.styled(one_line(lesson.rule or "(no rule could be read)", 600), "bold")]
     if lesson.when:
@@ -187,6 +252,9 @@ def in_full(lesson: Lesson) -> Content:
     parts.append(Content.styled(f"{_ORIGIN[lesson.provenance]} · {_REACH[lesson.scope]}", "$foreground-muted"))
     if lesson.reason:
         parts.append(Content.styled(one_line(lesson.reason, 600), "$warning"))
+    if lesson.expires is not None:
+        parts.append(Content.styled(f"until {datetime.fromtimestamp(lesson.expires - 1):%Y-%m-%d}", "$accent"))
+    parts += related
     if lesson.version is not None:
         parts.append(Content.styled(f"known since generation {lesson.version}", "$primary"))
     for evidence in lesson.evidence:

@@ -39,6 +39,7 @@ def lesson_mark(signal: Signal, lesson: Lesson | None) -> Content:
             SignalKind.CORRECT_BARE: "▼ called wrong",
             SignalKind.CORRECTION: "▼ corrected",
             SignalKind.STYLE: "▼ wanted otherwise",
+            SignalKind.FACT: f"✎ remembered: {one_line(signal.text, 120)}",
         }
         return Content.styled(words.get(signal.kind, "✎ noted"), "$foreground-muted")
     rule = one_line(lesson.rule, 160)

@@ -32,6 +32,13 @@ def report_text(report: StudyReport) -> Content:
     parts += [_outcome(outcome) for outcome in report.outcomes] or [Content("nothing")]
     if report.forgotten:
         parts += [Content(""), Content.styled("What it forgot", "bold $primary"), *map(_outcome, report.forgotten)]
+    if report.comparison is not None:
+        parts += [Content(""), Content.styled("Trained anew, beside what was there", "bold $primary")]
+        rows = (("trained anew", report.comparison.rebuilt), ("as it grew  ", report.comparison.continued))
+        parts += [
+            Content(f"  {name}  followed {one.stick:.0%} · moved {one.kept_kl:.3f} · prose {one.neutral_kl:.3f} nats")
+            for name, one in rows
+        ]
     parts += [Content(""), Content.styled("Gates", "bold $primary")]
     parts += [_gate(gate) for gate in report.gates]
     samples = [sample for outcome in (*report.forgotten, *report.outcomes) for sample in outcome.samples[:SAMPLES]]

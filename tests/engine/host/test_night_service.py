@@ -9,7 +9,7 @@ import pytest
 
 from nightschool.engine.host import night_service
 from nightschool.schemas import messages as ask
-from nightschool.schemas.errors import StudyRunning
+from nightschool.schemas.errors import NothingToLearn, StudyRunning
 from nightschool.schemas.records import LessonState, StudyState
 
 RULE = "From now on, start every reply with “Captain,”."
@@ -141,3 +141,75 @@ async def test_what_was_rejected_is_in_the_night(desk, runner):
     ended = await night(desk)
     (study,) = await desk.ask(ask.ListStudies())
     assert ended.studies == [study.id] and study.state is StudyState.REJECTED
+
+
+@pytest.fixture
+def a_week_passes(monkeypatch):
+    """Call it, and it is a week later for whoever looks at the clock of nights."""
+    clock = time.time
+    weeks = [0]
+
+    def passes():
+        weeks[0] += 1
+
+    monkeypatch.setattr(night_service.time, "time", lambda: clock() + weeks[0] * 7 * 86400)
+    return passes
+
+
+async def grown(desk):
+    await teach(desk, "science")
+    await night(desk)
+    await teach(desk, "science", OTHER)
+    await night(desk)
+
+
+async def test_once_a_week_a_slot_is_trained_anew_from_all_it_has_learned(desk, runner, a_week_passes):
+    await grown(desk)
+    assert not any(job.rebuild for job in runner.jobs)
+    a_week_passes()
+    ended = await night(desk)
+    job = runner.jobs[-1]
+    assert job.rebuild and not job.lessons and len(job.known) == 2 and job.adapter is not None
+    (study,) = [study for study in await desk.ask(ask.ListStudies()) if study.id in ended.studies]
+    assert study.rebuild and ended.notes == ["science: Every gate passed."]
+    assert desk.rooms.store.current("science").number == 3
+    assert {lesson.state for lesson in await desk.ask(ask.ListLessons())} == {LessonState.LEARNED}
+    a_week_passes()
+    assert not (await night(desk)).studies, "nothing was learned since"
+
+
+async def test_the_slot_stays_as_it_is_where_the_rebuilt_one_is_not_better(desk, runner, a_week_passes):
+    await grown(desk)
+    a_week_passes()
+    runner.state, runner.reason = StudyState.REJECTED, "The one that is there stays."
+    ended = await night(desk)
+    assert ended.notes == ["science: The one that is there stays."]
+    assert desk.rooms.store.current("science").number == 2
+    assert {lesson.state for lesson in await desk.ask(ask.ListLessons())} == {LessonState.LEARNED}
+
+
+async def test_what_waits_is_learned_before_the_slot_is_trained_anew(desk, runner, a_week_passes):
+    await grown(desk)
+    a_week_passes()
+    await teach(desk, "science", "From now on, never use exclamation marks.")
+    await night(desk)
+    assert [(job.rebuild, len(job.known)) for job in runner.jobs[-2:]] == [(False, 2), (True, 3)]
+
+
+async def test_a_slot_of_one_night_or_without_the_setting_is_not_trained_anew(desk, runner, a_week_passes):
+    await teach(desk, "gaming")
+    await teach(desk, "gaming", OTHER)
+    await night(desk)
+    a_week_passes()
+    assert not (await night(desk)).studies, "that would give the same again"
+    desk.home.config.write_text("weekly_rebuild = false\n")
+    await grown(desk)
+    a_week_passes()
+    assert not (await night(desk)).studies
+
+
+async def test_a_slot_is_trained_anew_when_asked_for(desk, runner):
+    await grown(desk)
+    assert (await desk.ask(ask.StartStudy(slot="science", rebuild=True))).rebuild
+    with pytest.raises(NothingToLearn):
+        await desk.ask(ask.StartStudy(slot="gaming", rebuild=True))

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from nightschool.engine.slots.adapter import Adapter
+from nightschool.engine.study.compare import _better
 from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.prompts import Prompt, bank
 from nightschool.engine.study.recipe import Recipe
 from nightschool.engine.study.runner import run_study
 from nightschool.engine.study.study import study
-from nightschool.schemas.records import Evidence, Step, StudyState
+from nightschool.schemas.records import Evidence, Standing, Step, StudyState
 from nightschool.tests.engine.study.small import BEFORE, LENIENT, SMALL, lesson
 
 
@@ -203,3 +204,56 @@ def test_what_could_not_be_taught_again_is_not_lost_by_forgetting(job, plugins, 
     result = run(job.model_copy(update={"lessons": [], "known": [odd], "forgotten": [captain]}), plugins, LENIENT)
     assert result.state is StudyState.REJECTED
     assert "“Odd.” would be lost" in result.reason
+
+
+@pytest.fixture
+def grown(job, plugins, captain):
+    """A slot that learned two lessons one after the other, about to be trained anew."""
+    first = run(job, plugins, LENIENT)
+    short = lesson(plugins, "Captain, inflation is a rise in prices.", 2, steps=[_one_sentence()])
+    adapter = job.folder.parent / "kept"
+    first.candidate.rename(adapter)
+    return job.model_copy(update={"lessons": [], "known": [captain, short], "adapter": adapter, "rebuild": True})
+
+
+GENTLE = dataclasses.replace(LENIENT, most_forgotten=1.0, as_good=0.0)
+
+
+def test_a_slot_is_trained_anew_from_the_plain_base(grown, plugins):
+    run(grown, plugins, GENTLE)
+    with_it = Adapter.load(grown.folder / "candidate")
+    run(grown.model_copy(update={"adapter": None}), plugins, GENTLE)
+    without = Adapter.load(grown.folder / "candidate")
+    assert all(torch.equal(with_it.factors[place].up, without.factors[place].up) for place in without.factors)
+
+
+def test_one_that_is_nearer_to_the_base_and_follows_as_much_counts(grown, plugins):
+    result = run(grown, plugins, dataclasses.replace(GENTLE, scales=(0.0,)))
+    comparison = result.report.comparison
+    assert comparison.rebuilt.neutral_kl < comparison.continued.neutral_kl and comparison.rebuilt_is_better
+    assert result.state is StudyState.ACCEPTED and "all 2 lessons" in result.reason
+    assert [gate.name for gate in result.report.gates].count("remembers") == 2
+
+
+def test_what_is_there_stays_where_the_one_trained_anew_is_not_better(grown, plugins):
+    further = dataclasses.replace(GENTLE, learning_rate=0.05, steps=12)
+    result = run(grown, plugins, further)
+    comparison = result.report.comparison
+    assert comparison.rebuilt.neutral_kl > comparison.continued.neutral_kl > 0.0
+    assert not comparison.rebuilt_is_better
+    assert result.state is StudyState.REJECTED and result.candidate is None
+    assert "stays" in result.reason and all(gate.passed for gate in result.report.gates)
+
+
+def test_the_better_of_two_follows_its_lessons_more_often_or_else_is_nearer_to_the_base():
+    far, near = (Standing(stick=0.8, kept_kl=kl, neutral_kl=0.01) for kl in (0.09, 0.02))
+    better = far.model_copy(update={"stick": 0.9})
+    assert _better(better, near, 0.03) and not _better(near, better, 0.03)
+    assert _better(near, better, 0.2), "alike"
+    assert not _better(near, near, 0.03)
+
+
+def test_a_slot_is_not_trained_anew_where_a_lesson_would_be_lost(grown, plugins):
+    odd = grown.known[0].model_copy(update={"steps": [Step(rewriter="gone", args={})]})
+    result = run(grown.model_copy(update={"known": [odd, grown.known[1]]}), plugins, GENTLE)
+    assert result.state is StudyState.REJECTED and "would be lost" in result.reason

@@ -1,0 +1,143 @@
+"""How long a rule is meant to count, where its words name an end: "until Friday", "for the next two weeks".
+
+An end is the end of the day that is named, in the machine's own time.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+_MONTHS = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+)  # fmt: skip
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_NUMBERS = {
+    name: number
+    for number, names in enumerate(
+        (
+            "",
+            "a an one",
+            "two couple",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+        )
+    )
+    for name in names.split()
+}
+_LENGTHS = {"day": 1, "week": 7, "fortnight": 14, "month": 30, "year": 365}
+_FEASTS = {"christmas": (12, 25), "new year": (1, 1), "new year's": (1, 1), "new year's eve": (12, 31)}
+
+_MONTH = rf"(?P<month>{'|'.join(_MONTHS)})"
+_DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
+_YEAR = r"(?:,? (?P<year>20\d\d))?"
+_UNTIL = r"(?:until|till|'til|up to|through)(?: the)?"
+_FORMS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"\b{_UNTIL} (?P<iso>20\d\d-\d\d-\d\d)\b",
+        rf"\b{_UNTIL} {_DAY}(?: of)? {_MONTH}{_YEAR}\b",
+        rf"\b{_UNTIL} {_MONTH} {_DAY}{_YEAR}\b",
+        rf"\b{_UNTIL} end of (?:the |this )?(?P<end>week|month|year)\b",
+        rf"\b{_UNTIL} end of {_MONTH}\b(?P<whole>)",
+        rf"\b{_UNTIL} (?:next )?(?P<weekday>{'|'.join(_DAYS)})\b",
+        rf"\b{_UNTIL} (?P<tomorrow>tomorrow)\b",
+        rf"\b{_UNTIL} (?P<feast>{'|'.join(sorted(_FEASTS, key=len, reverse=True))})\b",
+        rf"\b{_UNTIL} {_MONTH}\b(?! \d)",
+        r"\bfor (?:the rest of )?(?:the|this) (?P<rest>week|month|year)\b",
+        rf"\bfor (?:the )?(?:next |coming )?(?P<count>\d{{1,3}}|{'|'.join(_NUMBERS)})(?: of)? "
+        rf"(?P<unit>{'|'.join(_LENGTHS)})s?\b",
+        rf"\bfor the (?:next|coming) (?P<one>{'|'.join(_LENGTHS)})\b",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Until:
+    """An end in words: the rest of the sentence, and the moment, in seconds since the epoch."""
+
+    rest: str
+    end: float
+
+
+def read_until(text: str, now: float) -> Until | None:
+    """Return the end that a sentence names, as somebody means it who says it at ``now``; None where it names none."""
+    today = datetime.fromtimestamp(now).date()
+    for form in _FORMS:
+        match = form.search(text)
+        if match is None:
+            continue
+        try:
+            last = _last_day({name: value for name, value in match.groupdict().items() if value is not None}, today)
+        except ValueError:
+            continue  # the 31st of February
+        rest = f"{text[: match.start()].rstrip(' ,')} {text[match.end() :].lstrip(' ,')}".strip()
+        return Until(rest, datetime.combine(last + timedelta(days=1), time.min).timestamp())
+    return None
+
+
+def read_end(text: str, now: float) -> float | None:
+    """Return the moment that a user enters: "30d", "2 weeks", "2026-12-24", "until Friday"; None where it is none."""
+    plain = " ".join(text.split())
+    if match := re.fullmatch(r"(?i)(\d{1,4}) ?(d|w|m|y)(?:ays?|eeks?|onths?|ears?)?", plain):
+        unit = {"d": "day", "w": "week", "m": "month", "y": "year"}[match[2].lower()]
+        return now + int(match[1]) * _LENGTHS[unit] * 86400.0
+    found = read_until(plain, now) or read_until(f"until {plain}", now) or read_until(f"for {plain}", now)
+    return found.end if found is not None else None
+
+
+def _last_day(said: dict[str, str], today: date) -> date:
+    """Return the last day that counts, from the named parts of a match."""
+    if "iso" in said:
+        return date.fromisoformat(said["iso"])
+    if "feast" in said:
+        return _coming(today, *_FEASTS[said["feast"].lower()])
+    if period := said.get("end") or said.get("rest"):
+        return _end_of(period.lower(), today)
+    if "month" in said:
+        return _in_month(said, _MONTHS.index(said["month"].lower()) + 1, today)
+    return today + timedelta(days=_days_ahead(said, today))
+
+
+def _days_ahead(said: dict[str, str], today: date) -> int:
+    if "weekday" in said:
+        return (_DAYS.index(said["weekday"].lower()) - today.weekday() - 1) % 7 + 1
+    if "count" in said:
+        count = said["count"].lower()
+        return (int(count) if count.isdigit() else _NUMBERS[count]) * _LENGTHS[said["unit"].lower()]
+    return _LENGTHS[said["one"].lower()] if "one" in said else 0  # what counts until tomorrow ends with today
+
+
+def _in_month(said: dict[str, str], month: int, today: date) -> date:
+    if "year" in said:
+        return date(int(said["year"]), month, int(said["day"]))
+    if "day" in said:
+        return _coming(today, month, int(said["day"]))
+    if "whole" in said:
+        return _end_of("month", date(today.year + (month < today.month), month, 1))
+    return _coming(today, month, 1) - timedelta(days=1)  # until March: February is the last
+
+
+def _coming(today: date, month: int, day: int) -> date:
+    """Return the next day of this name, today counting."""
+    this_year = date(today.year, month, day)
+    return this_year if this_year >= today else date(today.year + 1, month, day)
+
+
+def _end_of(period: str, day: date) -> date:
+    if period == "week":
+        return day + timedelta(days=6 - day.weekday())
+    if period == "year":
+        return date(day.year, 12, 31)
+    following = date(day.year + day.month // 12, day.month % 12 + 1, 1)
+    return following - timedelta(days=1)
