@@ -107,6 +107,8 @@ def decode_header(data: bytes | bytearray | memoryview) -> tuple[Header, int]:
         raise BadFrame(f"The peer sent a frame of unknown type {kind} or flags {flags}; update Night School.")
     if length > MAX_PAYLOAD or (kind in _JSON and length > MAX_JSON):
         raise BadFrame(f"The peer announces a frame of {length} bytes, more than is allowed; do not use it.")
+    if (kind != Type.ROWS and (codec or flags)) or (kind in _JSON and (position or rows or width or sequence)):
+        raise BadFrame(f"The peer sent a frame of type {kind} with numbers that it does not have; do not use it.")
     return Header(_TYPES[kind], codec, _FLAGS[flags], position, rows, width, sequence, length), crc
 
 
