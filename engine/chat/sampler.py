@@ -20,6 +20,7 @@ from ...schemas.messages import Sampling
 from .noise import gumbel
 
 _SEED_BITS = 53  # of a seed of our own: every language's JSON keeps such a number
+_SEEDS = 1 << 63  # what HSP/1 can name
 
 
 class Sampler:
@@ -36,7 +37,7 @@ class Sampler:
     def __init__(self, sampling: Sampling) -> None:
         temperature = sampling.temperature or 0.0
         self._greedy = temperature == 0.0
-        self.seed = secrets.randbits(_SEED_BITS) if sampling.seed is None else sampling.seed
+        self.seed = secrets.randbits(_SEED_BITS) if sampling.seed is None else sampling.seed % _SEEDS
         self._last: Tensor | None = None
         self._penalty: Any = None
         if sampling.repetition_penalty != 1.0:
