@@ -267,6 +267,7 @@ def test_a_distant_provider_that_cannot_stream_reads_several_guesses_a_round_tri
 def test_a_window_that_slides_in_the_tail_is_read_again(tmp_path):
     """Its cache cannot forget, on either side."""
     base = load(save_tiny(tmp_path / "mistral", "mistral"))
+    (tmp_path / "adapter").mkdir()
     adapter = adapter_of(base, tmp_path / "adapter")
     plain, (ahead, _) = one_by_one(base), streaming(base)
     wanted, found = (ask(chat, adapter=adapter, temperature=1.0, seed=1) for chat in (plain, ahead))
