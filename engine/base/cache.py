@@ -30,19 +30,26 @@ def crop(cache: Any, length: int) -> bool:
     return True
 
 
-def fork(cache: Any, length: int, empty: Any) -> Any | None:
+def expect(cache: Any, tokens: int) -> None:
+    """Let a cache know how many tokens it will hold, where that spares it growing by and by."""
+    if isinstance(cache, LeanCache):
+        cache.expected = tokens
+
+
+def fork(cache: Any, length: int, empty: Any, expected: int = 0) -> Any | None:
     """Return a cache of its own with the first ``length`` tokens of another one, which stays as it is.
 
     Args:
         cache: The other one.
         length: At most as many as it holds.
         empty: A new cache of the same kind, filled and returned where the kind has no way of its own.
+        expected: Tokens that it will hold, as of :func:`expect`.
 
     Returns:
         None if a sliding window has already dropped what would be needed.
     """
     if isinstance(cache, LeanCache):
-        return cache.fork(length)
+        return cache.fork(length, expected)
     if any(layer.get_seq_length() > length and _has_dropped(layer) for layer in cache.layers):
         return None
     for layer, twin in zip(cache.layers, empty.layers, strict=True):
@@ -61,6 +68,14 @@ def bytes_of(cache: Any) -> int:
     # A growing layer shows what it holds as views of larger buffers.
     tensors = [tensor for layer in cache.layers if layer.is_initialized for tensor in (layer.keys, layer.values)]
     return sum(tensor.untyped_storage().nbytes() for tensor in tensors)
+
+
+def token_bytes(cache: Any) -> int:
+    """Return the bytes that a token takes in a cache that holds one; where a window drops some, at most that."""
+    if isinstance(cache, LeanCache):
+        return cache.token_bytes
+    held = [tensor for layer in cache.layers if layer.is_initialized for tensor in (layer.keys, layer.values)]
+    return sum(tensor[..., :1, :].nbytes for tensor in held)
 
 
 def _has_dropped(layer: Any) -> bool:

@@ -22,6 +22,8 @@ class LeanCache:
     layers: int
     length: int = 0
     pairs: list[Tensor] = field(default_factory=list)
+    expected: int = 0
+    """Tokens that are known to come, for which room is made at once."""
 
     def make_room(self, shape: Shape, tokens: int, dtype: torch.dtype, device: torch.device) -> None:
         """See to it that ``tokens`` more fit."""
@@ -29,7 +31,7 @@ class LeanCache:
         room = self.pairs[0].shape[2] if self.pairs else 0
         if needed <= room or not self.layers:
             return
-        size = (2, shape.key_heads, room_for(needed, room), shape.width)
+        size = (2, shape.key_heads, room_for(max(needed, self.expected), room), shape.width)
         begun = bool(self.pairs)
         # A tensor made in inference mode could not be written to outside of it, where the next turn may be computed.
         with torch.inference_mode(mode=False):
@@ -50,10 +52,19 @@ class LeanCache:
         """Return a cache that holds on a device what another one of that length held, on whichever."""
         return LeanCache(layers, length, list(held["pairs"].to(device).unbind()) if held else [])
 
-    def fork(self, length: int) -> LeanCache:
-        """Return a cache of its own that holds the first ``length`` tokens, in buffers with room for them alone."""
+    def fork(self, length: int, expected: int = 0) -> LeanCache:
+        """Return a cache of its own that holds the first ``length`` tokens, with room for those that are expected."""
+        room = room_for(max(length, expected), 0)
         with torch.inference_mode(mode=False):
-            return LeanCache(self.layers, length, [pair[:, :, :length].clone() for pair in self.pairs])
+            pairs = [pair.new_empty((*pair.shape[:2], room, pair.shape[3])) for pair in self.pairs]
+        for new, old in zip(pairs, self.pairs, strict=True):
+            new[:, :, :length] = old[:, :, :length]
+        return LeanCache(self.layers, length, pairs)
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes that a token takes, once there is one."""
+        return sum(pair[:, :, :1].nbytes for pair in self.pairs)
 
     @property
     def nbytes(self) -> int:
