@@ -11,14 +11,13 @@ from typing import TextIO
 class Journal:
     """Writes lines to a stream, as JSON or for people."""
 
-    def __init__(self, stream: TextIO | None = None, *, as_json: bool = True, quiet: bool = False) -> None:
+    def __init__(self, stream: TextIO | None = None, *, as_json: bool = True, steps: bool = False) -> None:
+        """Prepare; ``steps``: whether those that went well are written down, one for each token of a reply."""
         self._stream = stream if stream is not None else sys.stderr
-        self._as_json, self._quiet = as_json, quiet
+        self._as_json, self.steps = as_json, steps
 
     def write(self, event: str, **facts: str | float | int | bool | None) -> None:
         """Write what happened; None is left out."""
-        if self._quiet:
-            return
         known = {name: _rounded(fact) for name, fact in facts.items() if fact is not None}
         if self._as_json:
             line = json.dumps({"time": round(time.time(), 3), "event": event, **known})

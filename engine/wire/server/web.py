@@ -234,6 +234,7 @@ class _Exchange:
 
 Handle = Callable[[_Exchange], Awaitable[None]]
 _FRAMES = [(b"content-type", CONTENT_TYPE.encode())]
+_UNTOLD = ("health", "metrics")
 
 
 class _Endpoint:
@@ -262,7 +263,7 @@ class _Endpoint:
 
     def _count(self, exchange: _Exchange, seconds: float) -> None:
         self._desk.service.metrics.requests.add(1, self._verb, str(exchange.status))
-        if self._verb != "health":
+        if self._verb not in _UNTOLD and (self._verb != "step" or exchange.status >= 400 or self._desk.journal.steps):
             self._desk.journal.write(
                 "request",
                 verb=self._verb,
