@@ -159,11 +159,13 @@ class NextRows:
         self._traffic.round_trips += 1
         self._traffic.drafted += drafted
         if self._streams_now():
+            before = len(self._reading.tokens)
             try:
                 return await self._begin_stream(tokens, room)
             except RemoteError:
                 self._traffic.failures += 1
                 await self.close()
+                self._reading.cut_back(before)  # a part may have come
         hidden = await self._extend(tokens)
         self.guessed = tokens[len(tokens) - drafted :]
         return hidden[-1 - drafted :]

@@ -18,12 +18,12 @@ import httpx2
 from pydantic import BaseModel
 
 from ...schemas.errors import BadFrame, PeerRefused, Unauthorised, Unreachable, UsageError
-from ...schemas.hsp import Capture, CaptureEnd, Code, Description, Open, Opened, Problem, Step, StepEnd
+from ...schemas.hsp import Capture, CaptureEnd, Code, Description, Open, Opened, Problem, Step, StepEnd, Stream
 from . import routes
 from .bodies import decode_record, encode_request, parse_record
 from .frames import CONTENT_TYPE, MAX_JSON, Flag, Frame, Header, Reader, Type
 from .prefix import Prefix
-from .rows import Writing, check_rows, decode_rows
+from .rows import Writing, check_rows, decode_guesses, decode_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,6 +116,43 @@ class Client:
         if (end.have, end.hash) != (len(after), after.hash()):
             raise BadFrame("The server did not do the step that was asked for; do not use it.")
 
+    async def stream(
+        self,
+        session: str,
+        stream: Stream,
+        after: Prefix,
+        position: int,
+        asked: Asked,
+        *,
+        take: Callable[[Tensor, int | None], None],
+    ) -> None:
+        """Step as :meth:`step` does, and take what the server runs ahead with, until it ends.
+
+        ``take`` gets rows ``(n, d)``, in order, and the token that the server believes to follow them; None: no more
+        come, or they are not the last of those that were asked for.
+
+        Raises:
+            RemoteError: As of :meth:`describe`; the rows taken before are right.
+        """
+        body = encode_request(stream, [after.tokens[position:]], position=position)
+        rows = _Rows([stream.first], [len(after) + stream.ahead], asked, least=len(after))
+        reader, ended = Reader(rows.expect), False
+        path = routes.STREAM.format(session=session)
+        async with self._asking("POST", path, body, CONTENT_TYPE) as response:
+            async for piece in response.aiter_raw():
+                for frame in reader.feed(piece):
+                    if ended:
+                        raise BadFrame("The server goes on after the end; do not use it.")
+                    if frame.header.type is Type.ERROR:
+                        raise _refused(self.address, decode_record(frame, Problem))
+                    if frame.header.type is Type.END:
+                        ended = True
+                    else:
+                        take(decode_rows(frame), next(reversed(decode_guesses(frame)), None))
+        if not ended:
+            raise Unreachable(f"{self.address} stopped in the middle of an answer; ask again.")
+        reader.close()
+
     async def capture(self, capture: Capture, sequences: Sequence[Sequence[int]], asked: Asked) -> None:
         """Take the rows of whole sequences; those of each in order.
 
@@ -201,9 +238,13 @@ class Client:
 
 
 class _Rows:
-    """Which frames may come: for each sequence the rows from ``first`` to its length, in order, then an end."""
+    """Which frames may come: for each sequence the rows from ``first`` to its length, in order, then an end.
 
-    def __init__(self, first: Sequence[int], lengths: Sequence[int], asked: Asked) -> None:
+    With ``least`` the one sequence is a stream: it may end as soon as it has so many tokens.
+    """
+
+    def __init__(self, first: Sequence[int], lengths: Sequence[int], asked: Asked, least: int | None = None) -> None:
+        self._least = least
         self._next = list(first)
         self._lengths = list(lengths)
         self._asked = asked
@@ -213,15 +254,17 @@ class _Rows:
         if header.type is Type.ROWS:
             self._expect_rows(header)
         elif header.type is Type.END:
-            if self._next != self._lengths:
+            if self._next != self._lengths if self._least is None else self._next[0] < self._least:
                 raise BadFrame("The server ends before it has sent all rows; do not use it.")
         elif header.type is not Type.ERROR:
             raise BadFrame(f"The server sent a {header.type.name} frame, which it must not; do not use it.")
 
     def _expect_rows(self, header: Header) -> None:
         number = header.sequence
-        if number >= len(self._next) or header.position != self._next[number] or Flag.GUESSED in header.flags:
+        if number >= len(self._next) or header.position != self._next[number]:
             raise BadFrame(f"The server sent rows from {header.position} on that were not to come; do not use it.")
+        if Flag.GUESSED in header.flags and self._least is None:
+            raise BadFrame("The server guesses where it was not asked to; do not use it.")
         most = self._lengths[number] - header.position
         check_rows(header, width=self._asked.width, most=most, writing=self._asked.writing)
         self._next[number] += header.rows

@@ -6,8 +6,10 @@ rows that lack are asked for.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,11 +24,10 @@ from ...schemas.errors import (
     UsageError,
 )
 from ...schemas.hsp import Code, Problem, Step
-from ..base.provider import States
-from .client import Asked, Client
-from .patience import Patience
+from ..base.provider import Frame, Guess, States
+from .client import Asked
+from .coming import Coming, Line
 from .prefix import Prefix
-from .rows import Writing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,20 +39,11 @@ _RESTARTS = 3  # losses in a row without a row: more, and the server forgets wha
 
 @dataclass(frozen=True)
 class Lease:
-    """A session on the server: its name, and the most tokens of one step."""
+    """A session on the server: its name, the most tokens of one step, and whether it runs ahead."""
 
     name: str
     step_tokens: int
-
-
-@dataclass(frozen=True)
-class Line:
-    """What all sessions of one provider share."""
-
-    card: BaseCard
-    client: Client
-    writing: Writing
-    patience: Patience
+    streams: bool = False
 
 
 class RemoteSession:
@@ -66,6 +58,9 @@ class RemoteSession:
         self._number = 0  # of the last step
         self._unanswered: tuple[int, int, int] | None = None  # what that step was, while nothing came back
         self._open = True
+        self._running: set[asyncio.Task[None]] = set()  # streams that are still being read, those given up included
+
+    distant = True
 
     @property
     def length(self) -> int:
@@ -102,6 +97,48 @@ class RemoteSession:
         self._prefix = after
         return States(position, torch.cat(taken.rows) if taken.rows else torch.empty(0, self._line.card.width))
 
+    async def stream(self, position: int, tokens: list[int], guess: Guess) -> AsyncIterator[Frame]:
+        """Give the states of ``tokens`` and of what the server guesses to follow, as far as it does.
+
+        What has come at once is given at once. A server that does not stream, and one that has to be told the history
+        again, gives the states of ``tokens`` alone.
+
+        Raises:
+            UsageError, PromptTooLong, BaseMismatch, RemoteError: As of :meth:`extend`.
+        """
+        if not await self._can_stream(position, tokens, guess):
+            states = await self.extend(position, tokens)
+            yield Frame(position, tuple(tokens), states.rows, None)
+            return
+        check_tokens(tokens, position, self._line.card)
+        after = self._prefix.copy(position)
+        after.extend(tokens)
+        self._has, self._unanswered = position, None
+        self._number += 1
+        assert self._lease is not None
+        coming = Coming(self._line, self._lease.name, after, position, number=self._number, guess=guess)
+        self._running.add(coming.task)
+        coming.task.add_done_callback(self._running.discard)
+        self._prefix.truncate(position)
+        try:
+            async with aclosing(coming.frames(tokens)) as frames:
+                async for frame in frames:
+                    self._prefix.extend(frame.tokens)
+                    self._has = len(self._prefix)
+                    yield frame
+        except RemoteError as error:
+            self._has = min(self._has, position)
+            self._lost(error, after, _Taken(position))
+            raise translated(error) from error
+
+    async def _can_stream(self, position: int, tokens: list[int], guess: Guess) -> bool:
+        if not self._open or not tokens or not guess.ahead or not 0 <= position <= self.length:
+            return False
+        if self._lease is None and not position:
+            self._lease, self._has, self._number = await self._begin(), 0, 0
+        lease = self._lease
+        return lease is not None and lease.streams and self._has >= position and len(tokens) <= lease.step_tokens
+
     def resume(self, tokens: list[int]) -> None:
         """Hold these tokens, in place of nothing; the server hears of them with what comes next."""
         self._prefix, self._has = Prefix(tokens), 0
@@ -117,6 +154,8 @@ class RemoteSession:
     async def close(self) -> None:
         """Free what the server holds, if it can be told. Closing twice is harmless."""
         self._open, lease, self._lease = False, self._lease, None
+        for task in list(self._running):
+            task.cancel()
         if lease is not None:
             try:
                 await self._line.client.close(lease.name)

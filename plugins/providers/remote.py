@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ...engine.base.provider import Provider, Session, States
 from ...engine.wire.client import Asked, Client
+from ...engine.wire.coming import Line
 from ...engine.wire.patience import Patience
 from ...engine.wire.rows import Writing
-from ...engine.wire.session import Lease, Line, RemoteSession, check_tokens, translated
+from ...engine.wire.session import Lease, RemoteSession, check_tokens, translated
 from ...schemas.cards import BaseCard
 from ...schemas.errors import BaseMismatch, RemoteError, UsageError
 from ...schemas.hsp import Capture, Description, Limits, Norm, Open
@@ -122,9 +123,10 @@ class RemoteProvider:
         return found
 
     async def _begin(self, cut: int) -> Lease:
-        limits, writing = (await self._offering(cut)).limits, self._line.writing
+        offer, writing = await self._offering(cut), self._line.writing
         asked = Open(fingerprint=self.base.fingerprint, cut=cut, codec=writing.codec, zstd=writing.zstd)
-        return Lease((await self._line.client.open(asked)).session, limits.step_tokens)
+        opened = await self._line.client.open(asked)
+        return Lease(opened.session, offer.limits.step_tokens, "stream" in offer.verbs)
 
     async def _captured(self, sequences: list[list[int]], cut: int) -> list[Tensor]:
         """Return the rows of sequences that fit one capture; those that have come whole are not asked for again."""

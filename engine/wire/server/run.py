@@ -16,7 +16,7 @@ from ....schemas.errors import EngineError, UsageError
 from ....schemas.hsp import Compute
 from ...base.cache import token_bytes
 from ...base.device import Device, place
-from ...base.halves import Trunk
+from ...base.halves import Tail, Trunk, open_tail, open_trunk
 from ...base.installed import sizes
 from ...base.library import LoadedBase, Tell, load, prepare
 from ...base.memory import on_a_device
@@ -32,6 +32,7 @@ from .journal import Journal
 from .keys import KeyRing, list_keys
 from .metrics import Metrics
 from .patient import PatientProtocol, PatientServer
+from .running_ahead import Guesser
 from .scheduler import Pass, Scheduler
 from .service import Served, Service
 from .sessions import Sessions
@@ -55,6 +56,7 @@ class Options:
         device: As the settings name one; empty: as they say.
         numbers: To keep matrices in; None: the quicker of the dense ones.
         idle_seconds: After which a session is dropped.
+        streams: Whether to run ahead with guesses, for which the tail is loaded, too.
     """
 
     base: str = ""
@@ -65,6 +67,7 @@ class Options:
     device: str = ""
     numbers: Numbers | None = None
     idle_seconds: float = 1800.0
+    streams: bool = True
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ def make_service(base: LoadedBase, device: Device, options: Options) -> Service:
     """
     card = base.card
     cuts = tuple(sorted(set(options.cuts or (default_cut(card.layers),))))
-    trunks = load_trunks(base, cuts)
+    tails = {cut: open_tail(base, cut) for cut in cuts} if options.streams else {}
+    trunks = {cut: open_trunk(base, cut) for cut in cuts} if options.streams else load_trunks(base, cuts)
     base.kept.clear()
     metrics = Metrics()
 
@@ -156,7 +160,7 @@ def make_service(base: LoadedBase, device: Device, options: Options) -> Service:
         metrics.batched.add(took.streams)
         metrics.pass_seconds.observe(took.seconds)
 
-    each = {cut: _token_bytes(trunk, card.width) for cut, trunk in trunks.items()}
+    each = {cut: _token_bytes(trunk, tails.get(cut), card.width) for cut, trunk in trunks.items()}
     budget = options.cache_mb * MB if options.cache_mb else max(_LEAST_BUDGET, int(_SHARE * _free(device)))
     sessions = Sessions(budget, each, options.idle_seconds, metrics.evicted.add)
     compute = Compute(
@@ -166,7 +170,8 @@ def make_service(base: LoadedBase, device: Device, options: Options) -> Service:
         cache=base.numbers.value if base.numbers is Numbers.FP32 else "bf16",
         attention="sdpa",
     )
-    return Service(Served(card, compute, cuts), sessions, Scheduler(trunks, device.name, told), metrics)
+    guesser = Guesser(tails) if tails else None
+    return Service(Served(card, compute, cuts), sessions, Scheduler(trunks, device.name, told), metrics, guesser)
 
 
 def uvicorn_config(app: object, host: str, port: int) -> uvicorn.Config:
@@ -203,11 +208,16 @@ def _load(home: Home, options: Options, tell: Tell) -> tuple[LoadedBase, Device,
     return base.on(placed.device.name).computing_in(numbers), placed.device, placed.note
 
 
-def _token_bytes(trunk: Trunk, width: int) -> int:
-    """Return what a token takes: keys and values, and its state in float32. It also makes the trunk warm."""
+def _token_bytes(trunk: Trunk, tail: Tail | None, width: int) -> int:
+    """Return what a token takes: keys and values, and its state in float32. It also makes the halves warm."""
     cache = trunk.new_cache()
-    trunk.extend_together([[0]], [cache])
-    return token_bytes(cache) + 4 * width
+    (states,) = trunk.extend_together([[0]], [cache])
+    size = token_bytes(cache) + 4 * width
+    if tail is None:
+        return size
+    read = tail.new_cache()
+    tail.extend(states[None], read)
+    return size + token_bytes(read)
 
 
 def _free(device: Device) -> int:

@@ -22,7 +22,9 @@ from ....schemas.hsp import (
     Opened,
     Step,
     StepEnd,
+    Stream,
 )
+from ...base.cache import bytes_of
 from ..bodies import encode_record
 from ..codecs import CODECS
 from ..frames import Type
@@ -31,6 +33,7 @@ from .allowance import Meter
 from .keys import Key
 from .metrics import Gauge, Metrics
 from .refused import Refused, shutting_down
+from .running_ahead import Guesser, RunningAhead, guesses_of
 from .scheduler import FEW, Beginning, Scheduler, Work
 from .sessions import Asked, Session, Sessions
 
@@ -60,8 +63,17 @@ class Served:
 class Service:
     """Answers the verbs. Used in the loop's thread only; the scheduler's thread computes."""
 
-    def __init__(self, served: Served, sessions: Sessions, scheduler: Scheduler, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        served: Served,
+        sessions: Sessions,
+        scheduler: Scheduler,
+        metrics: Metrics,
+        guesser: Guesser | None = None,
+    ) -> None:
+        """Prepare; without a ``guesser`` streams are not offered."""
         self.served, self.sessions, self.metrics = served, sessions, metrics
+        self._guesser = guesser
         self._scheduler = scheduler
         self._meters: dict[str, Meter] = {}
         self._running: set[Work] = set()
@@ -95,7 +107,11 @@ class Service:
             cuts=list(self.served.cuts),
             codecs=[codec.info() for codec in CODECS],
             zstd=True,
-            verbs=["step", "capture"] if allowed.capture_tokens else ["step"],
+            verbs=[
+                "step",
+                *(["capture"] if allowed.capture_tokens else []),
+                *(["stream"] if self._guesser is not None else []),
+            ],
             limits=Limits(
                 step_tokens=allowed.step_tokens,
                 capture_tokens=allowed.capture_tokens,
@@ -134,7 +150,7 @@ class Service:
         Raises:
             Refused: If it is not accepted; the session is as it was.
         """
-        session = self.sessions.find(key, name)
+        session = await self._found(key, name, asked.step)
         accepted = Asked(asked.step, position, len(tokens), asked.hash)
         if session.work is not None and session.asked == accepted:
             await session.work.ended.wait()  # a retry of what is still being worked on
@@ -147,6 +163,29 @@ class Service:
         session.asked, session.work = accepted, self._begin(session, position, tokens)
         self._meter(key).spend(len(tokens))
         return self._answer(session, session.work, asked.first, end - len(session.work.tokens))
+
+    async def stream(
+        self, key: Key, name: str, asked: Stream, position: int, tokens: list[int]
+    ) -> AsyncIterator[bytes]:
+        """Accept a step, and return the frames of its answer and of what is guessed to follow it.
+
+        It ends when the session is asked for something else, or nobody reads any more.
+
+        Raises:
+            Refused: If it is not accepted; the session is as it was.
+        """
+        if self._guesser is None:
+            raise Refused(Code.NOT_OFFERED, "This server does not stream; make steps.")
+        session = await self._found(key, name, asked.step)
+        if not tokens:
+            raise Refused(Code.BAD_REQUEST, "A stream begins with at least one token.")
+        step = Step(step=asked.step, hash=asked.hash, first=asked.first)
+        self._check_step(key, session, step, position, tokens)
+        self.sessions.reserve(session, key, position + len(tokens))
+        session.asked = Asked(asked.step, position, len(tokens), asked.hash)
+        session.work = self._begin(session, position, tokens)
+        self._meter(key).spend(len(tokens))
+        return self._run_ahead(key, session, session.work, asked)
 
     async def capture(self, key: Key, asked: Capture, sequences: Sequence[list[int]]) -> AsyncIterator[bytes]:
         """Compute whole sequences, and return their frames as they come.
@@ -249,6 +288,8 @@ class Service:
         """Truncate the session and have the tokens appended; what another session has read is not read again."""
         session.history.truncate(position)
         session.states.begin(position, position + len(tokens))
+        if session.read is not None and self._guesser is not None:
+            self._guesser.cut_back(session.cut, session.read, position)
         beginning, rest = Beginning(session.cache, position, list(session.history.tokens)), tokens
         other, far = self.sessions.alike(session, tokens) if position == 0 else (None, 0)
         if other is not None:
@@ -291,6 +332,60 @@ class Service:
             if work is not None and not work.ended.is_set():  # nobody reads any more
                 self._scheduler.cancel(work)
 
+    async def _found(self, key: Key, name: str, step: int) -> Session:
+        """Return a session of which no stream is being answered that is older than ``step``."""
+        session = self.sessions.find(key, name)
+        if session.ahead is not None and session.asked is not None and step > session.asked.step:
+            await session.ahead.stop()
+            session = self.sessions.find(key, name)
+        return session
+
+    async def _run_ahead(self, key: Key, session: Session, work: Work, asked: Stream) -> AsyncIterator[bytes]:
+        """Give the frames of a stream: the rows of its tokens, each guess with the row before it."""
+        ahead = session.ahead = RunningAhead()
+        first, rows = asked.first, 0
+        try:
+            await self._done(session, work)
+            length = len(session.history)
+            for left in range(guesses_of(asked, length, self.served.card.context), -1, -1):
+                token = await self._guess(session, asked) if left and not ahead.stopped else None
+                for frame in await _frames_of_stream(session, first, token):
+                    self.metrics.sent.add(len(frame), "stream")
+                    yield frame
+                rows, first = rows + length - first, length
+                if token is None or token in asked.ends or ahead.stopped:
+                    break
+                self.sessions.reserve(session, key, length + 1)
+                work = session.work = self._begin(session, length, [token])
+                self._meter(key).spend(1)
+                await self._done(session, work)
+                length += 1
+            yield encode_record(Type.END, StepEnd(have=len(session.history), hash=session.history.hash()))
+        finally:
+            self.metrics.rows.add(rows, "stream")
+            session.ahead = None
+            ahead.ended.set()
+            if not work.ended.is_set():
+                self._scheduler.cancel(work)
+
+    async def _done(self, session: Session, work: Work) -> None:
+        """Wait for a piece of work of a session, whose states are kept there."""
+        await work.ended.wait()
+        if work.error is not None:
+            raise _in_our_words(work.error)
+        if session.cache is None or work.left:
+            raise Refused(Code.INTERNAL, "The session was closed while it was read; open another.")
+
+    async def _guess(self, session: Session, asked: Stream) -> int:
+        assert self._guesser is not None
+        read, length = session.read, len(session.history)
+        if read is None:
+            read = session.read = self._guesser.begin(session.cut)
+        states = session.states.take(read.length, length)
+        assert states is not None
+        tokens = list(session.history.tokens)
+        return await asyncio.to_thread(self._guesser.guess, session.cut, read, states, tokens, asked.noise)
+
     def _keep(self, session: Session, work: Work) -> None:
         """When a step has ended, however that was, let its session hold what is computed."""
         self._running.discard(work)
@@ -301,7 +396,8 @@ class Service:
             return
         begun = work.beginning.history if len(session.history) == 0 else ()
         session.history.extend([*begun, *work.tokens[: work.done - work.again]])
-        session.cache, session.size = work.cache, work.size + session.states.nbytes
+        guessed = bytes_of(session.read.cache) if session.read is not None else 0
+        session.cache, session.size = work.cache, work.size + session.states.nbytes + guessed
 
     # -- captures -----------------------------------------------------------------------------------------------------
 
@@ -348,6 +444,19 @@ async def _frames(rows: Tensor, place: int, writing: Writing, sequence: int = 0)
     if len(rows) <= FEW:
         return list(encode_rows(rows, place, writing, sequence=sequence))
     return await asyncio.to_thread(lambda: list(encode_rows(rows, place, writing, sequence=sequence)))
+
+
+async def _frames_of_stream(session: Session, first: int, token: int | None) -> list[bytes]:
+    """Return the frames of the rows from ``first`` on, the last one with the token that is guessed to follow it."""
+    last = len(session.history) - 1
+    frames: list[bytes] = []
+    before, rows = session.states.take(first, last), session.states.take(max(first, last), last + 1)
+    if before is not None:
+        frames += await _frames(before, first, session.writing)
+    if rows is not None:
+        guessed = None if token is None else [token]
+        frames += encode_rows(rows, last, session.writing, guessed=guessed)
+    return frames
 
 
 def _groups(sequences: Sequence[list[int]]) -> list[list[int]]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...base.halves import Cache
+    from .running_ahead import Read, RunningAhead
     from .scheduler import Work
 
 
@@ -89,6 +90,8 @@ class Session:
         used: When it was last used, on the monotonic clock.
         asked: The last step that was accepted.
         work: What is done for it now.
+        ahead: The stream that is being answered.
+        read: What the tail has read of it, for guesses.
     """
 
     id: str
@@ -102,15 +105,18 @@ class Session:
     used: float = 0.0
     asked: Asked | None = None
     work: Work | None = None
+    ahead: RunningAhead | None = None
+    read: Read | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is done for it."""
-        return self.work is None
+        return self.work is None and self.ahead is None
 
     def forget(self) -> None:
         """Let go of all that is held."""
         self.history, self.cache, self.states, self.size = Prefix(), None, KeptStates(), 0
+        self.read = None
 
 
 class Sessions:

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from ....schemas.errors import BadFrame
-from ....schemas.hsp import Capture, Code, Open, Step
+from ....schemas.hsp import Capture, Code, Open, Step, Stream
 from .. import routes
 from ..bodies import decode_record, encode_record, parse_record
 from ..frames import CONTENT_TYPE, Frame, Header, Reader, Type
@@ -58,7 +58,7 @@ def make_app(service: Service, keys: KeyRing, journal: Journal) -> Starlette:
             route(routes.SESSIONS, "POST", "open", _open),
             route(routes.SESSION, "DELETE", "close", _close),
             route(routes.DESCRIBE, "GET", "describe", _describe),
-            route(routes.STREAM, "POST", "stream", _not_offered),
+            route(routes.STREAM, "POST", "stream", _stream),
             route(routes.CORRECT, "POST", "correct", _not_offered),
             route(routes.METRICS, "GET", "metrics", _metrics),
             route(routes.HEALTH, "GET", "health", _health, is_open=True),
@@ -300,6 +300,16 @@ async def _step(exchange: _Exchange) -> None:
     await (exchange.at_once(answer) if len(tokens) <= FEW else exchange.stream(answer))
 
 
+async def _stream(exchange: _Exchange) -> None:
+    asked, frames = await exchange.frames(Stream, exchange.key.allowance.step_tokens, 1)
+    if len(frames) != 1:
+        raise BadFrame("A stream has one TOKENS frame.")
+    tokens = decode_tokens(frames[0])
+    exchange.tokens = len(tokens)
+    position = frames[0].header.position
+    await exchange.stream(await exchange.service.stream(exchange.key, exchange.session, asked, position, tokens))
+
+
 async def _capture(exchange: _Exchange) -> None:
     allowed = exchange.key.allowance
     if not allowed.capture_tokens:
@@ -327,7 +337,7 @@ async def _describe(exchange: _Exchange) -> None:
 
 
 async def _not_offered(exchange: _Exchange) -> None:
-    raise Refused(Code.NOT_OFFERED, "This server does not stream; make steps.")
+    raise Refused(Code.NOT_OFFERED, "Streams are corrected by another stream.")
 
 
 async def _metrics(exchange: _Exchange) -> None:
