@@ -46,7 +46,10 @@ the class name travels over the engine pipe, so that the other side raises the s
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from .hsp import Problem
 
 
 class NightSchoolError(Exception):
@@ -266,9 +269,13 @@ class BadFrame(RemoteError):
 
 
 class PeerRefused(RemoteError):
-    """The provider refused what was asked."""
+    """The provider refused what was asked; ``problem`` is what it said, where it is known in this process."""
 
     exit_code = 93
+
+    def __init__(self, message: str, problem: Problem | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem
 
 
 class Unauthorised(RemoteError):

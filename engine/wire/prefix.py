@@ -44,6 +44,13 @@ class Prefix:
         del self._tokens[length:]
         del self._chain[len(self._tokens) // BLOCK + 1 :]
 
+    def copy(self, length: int | None = None) -> Prefix:
+        """Return the first ``length`` tokens (all of them) as a history of its own."""
+        found = Prefix()
+        found._tokens = self._tokens[:length]
+        found._chain = self._chain[: len(found._tokens) // BLOCK + 1]
+        return found
+
     def chain(self, blocks: int) -> bytes:
         """Return the value that names the first ``blocks`` whole blocks, 32 bytes."""
         return self._chain[blocks]
