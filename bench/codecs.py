@@ -12,8 +12,8 @@ head's distributions are compared with those of the states as they were. One lin
 ``max_error``      largest difference of a value, over the largest value of its row
 ``encode_us``, ``decode_us``   for one row, as it is sent for each token of a reply
 
-Then ``codec_bits``, ``codec_kl`` and ``codec_same_top`` of i8h64, the usual narrow codec; ``codec_bytes_vs_json``, how many times
-more bytes the same states are as JSON floats; and ``codec_zstd_ratio``, what zstd makes of a batch in bf16.
+Then ``codec_bits``, ``codec_kl`` and ``codec_same_top`` of i8h64, the usual narrow codec; ``codec_bytes_vs_json``, how
+many times more bytes the same states are as JSON floats; and ``codec_zstd_ratio``, what zstd makes of a batch in bf16.
 """
 
 from __future__ import annotations

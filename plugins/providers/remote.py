@@ -9,8 +9,13 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from ...engine.base.provider import Provider, Session, States
+from ...engine.base.supply import ProviderKind
+from ...engine.host.hooks import hookimpl
+from ...engine.paths import find_home
+from ...engine.settings import LOCAL, read_settings
 from ...engine.wire.client import Asked, Client
 from ...engine.wire.coming import Line
+from ...engine.wire.named import client_of
 from ...engine.wire.patience import Patience
 from ...engine.wire.rows import Writing
 from ...engine.wire.session import Lease, RemoteSession, check_tokens, translated
@@ -21,7 +26,41 @@ from ...schemas.hsp import Capture, Description, Limits, Norm, Open
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ...engine.base.library import LoadedBase
+
 T = TypeVar("T")
+
+_IMPATIENCE = 3
+"""Tries at a server beside which there is another provider."""
+
+
+@hookimpl
+def nightschool_providers() -> list[ProviderKind]:
+    """Supply the providers that the settings name."""
+    return [ProviderKind("remote", open_named)]
+
+
+def open_named(loaded: LoadedBase) -> Provider:
+    """Return the providers that the profile's settings name, as one.
+
+    Raises:
+        UsageError: If they name none, or an address or a key cannot be used.
+        NotFound: If a key's file is not there.
+    """
+    from .local import LocalProvider
+    from .several import SeveralProviders
+
+    settings = read_settings(find_home())
+    patience = Patience() if len(settings.provider) == 1 else Patience(tries=_IMPATIENCE)
+    found: list[Provider] = []
+    for name in settings.provider:
+        if name == LOCAL:
+            found.append(LocalProvider(loaded))
+            continue
+        server = settings.servers[name]
+        writing = Writing(server.codec, server.zstd)
+        found.append(RemoteProvider(loaded.card, client_of(server), writing, patience))
+    return found[0] if len(found) == 1 else SeveralProviders(found)
 
 
 class RemoteProvider:

@@ -37,6 +37,7 @@ COMMANDS = {
     ),
     "models": ("models", "List, fetch, choose and remove models."),
     "serve": ("serve", "Serve the lower blocks of a base to others."),
+    "providers": ("providers", "List and test servers that compute elsewhere."),
     "doctor": ("doctor", "Look at model, files, database, plugins and machine."),
 }
 """Each command with the module that has it and its first line of help, so that help imports none of them."""
