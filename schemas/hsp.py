@@ -173,7 +173,7 @@ class CaptureEnd(Answered):
     rows: Count
 
 
-# -- streaming (reserved: the meaning of these fields may still change) -----------------------------------------------
+# -- streaming (``correct`` is reserved) ------------------------------------------------------------------------------
 
 
 class Noise(Asked):

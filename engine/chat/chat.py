@@ -182,7 +182,7 @@ class Chat:
                     break
                 token = sampler.choose(self._tail.head(hidden[right]), reading.tokens[:said])
                 self.traffic.tokens += 1
-                self.traffic.near_ties += bool(rows.guessed) and sampler.margin < self._near
+                self.traffic.near_ties += reading.several and sampler.margin < self._near
                 if token in ends:
                     finish = Finish.STOP
                     break

@@ -22,6 +22,7 @@ from .traffic import Traffic
 
 _FAR = 16  # guesses of our own at most, where each call costs a round trip
 _FAILURES = 2  # streams that broke off, after which a reply goes on without
+_SILENT = 2  # streams in a row without a guess, after which it does so, too
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,8 @@ class NextRows:
         self._distant = isinstance(session, Distant) and session.distant
         self._drafting = (self._distant or drafting) if pace.drafts is None else pace.drafts
         self._streams = pace.streams and isinstance(session, Streaming)
-        if self._streams:
-            self._drafting = self._drafting and drafting  # not where only the way is long
         self._drafts = Drafts(reading.tokens, _FAR) if self._distant else Drafts(reading.tokens)
+        self._silent = 0
         self._frames: AsyncIterator[Frame] | None = None
         self._expected: int | None = None  # what the provider guesses to follow all that is read
         self.guessed: list[int] = []
@@ -100,7 +100,8 @@ class NextRows:
         if hidden is None:
             agreed = False
             streamed = self._streams_now()
-            drafts = self._drafts.guess(room) if self._drafting and not streamed else []
+            # Rows computed several at once may round otherwise; who can stream needs no guesses of ours.
+            drafts = self._drafts.guess(room) if self._drafting and not self._can_stream() else []
             hidden = await self._ask([token, *drafts], room, drafted=len(drafts))
         self._pace.took(self._clock() - began, streamed=streamed, agreed=agreed)
         return hidden
@@ -138,8 +139,11 @@ class NextRows:
         self.guessed = []
         return agreed
 
+    def _can_stream(self) -> bool:
+        return self._streams and self._traffic.failures < _FAILURES and self._silent < _SILENT
+
     def _streams_now(self) -> bool:
-        return self._streams and self._traffic.failures < _FAILURES and self._pace.streams_next()
+        return self._can_stream() and self._pace.streams_next()
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
@@ -168,6 +172,7 @@ class NextRows:
                 self._reading.cut_back(before)  # a part may have come
         hidden = await self._extend(tokens)
         self.guessed = tokens[len(tokens) - drafted :]
+        self._reading.several |= drafted > 0
         return hidden[-1 - drafted :]
 
     async def _begin_stream(self, tokens: list[int], room: int) -> Tensor:
@@ -183,6 +188,8 @@ class NextRows:
             hidden = self._taken(frame, missing)
             missing = missing[len(frame.tokens) :]
             if not missing:
+                silent = frame.guess is None and not self.guessed and guess.ahead > 0
+                self._silent = self._silent + 1 if silent else 0
                 return hidden[-1 - len(self.guessed) :]
 
     def _taken(self, frame: Frame, given: list[int]) -> Tensor:
@@ -197,6 +204,7 @@ class NextRows:
         ):
             raise BadFrame(f"The provider sent states for {frame.position} that were not to come; do not use it.")
         self.guessed = tokens[len(given) :]
+        self._reading.several |= bool(self.guessed)
         self._expected = frame.guess
         return self._reading.take(tokens, frame.rows)
 

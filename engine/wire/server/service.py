@@ -246,7 +246,7 @@ class Service:
             raise shutting_down()
         if last is not None and asked.step < last.step:
             raise _refused_with(session, Code.STALE, "A newer step was made in this session.")
-        if session.work is not None:
+        if not session.is_idle:
             raise Refused(Code.BUSY, "Another step of this session is being worked on; try again.", retry_after=0.1)
         history = session.history
         repeated = Asked(asked.step, position, len(tokens), asked.hash)
