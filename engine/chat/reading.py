@@ -22,7 +22,7 @@ class Reading:
         session: Where states come from; it may hold more tokens, which the next call to it cuts off.
         voice: Folder of the adapter that ``cache`` was computed with; None: the plain base.
         text: What ``tokens`` says; empty if not known.
-        several: Whether guesses were read together with what they follow: such rows may be rounded otherwise than alone.
+        several: Whether guesses were read together with what they follow; such rows may be rounded otherwise.
         taken: Tokens that were read so far, those that were cut off again included.
     """
 
