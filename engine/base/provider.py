@@ -114,6 +114,13 @@ class Streaming(Protocol):
         ...
 
 
+async def end_stream(frames: AsyncIterator[Frame]) -> None:
+    """Say that no more frames of a stream are wanted; the session is free for something else then."""
+    close = getattr(frames, "aclose", None)  # a generator has it; another iterator has nothing to end
+    if close is not None:
+        await close()
+
+
 @runtime_checkable
 class Distant(Protocol):
     """A session may be far away: each call costs a round trip, so that it pays to ask for several tokens at once."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...schemas.errors import BadFrame, RemoteError
 from ...schemas.messages import Sampling
-from ..base.provider import Distant, Frame, Guess, Session, Streaming
+from ..base.provider import Distant, Frame, Guess, Session, Streaming, end_stream
 from .drafts import Drafts
 from .pace import Pace
 from .reading import Reading
@@ -110,9 +110,8 @@ class NextRows:
         """End a stream that runs."""
         frames, self._frames = self._frames, None
         self._expected = None
-        close = getattr(frames, "aclose", None)  # an async generator has it, another iterator need not
-        if close is not None:
-            await close()
+        if frames is not None:
+            await end_stream(frames)
 
     # -- what was guessed ---------------------------------------------------------------------------------------------
 
@@ -168,6 +167,7 @@ class NextRows:
                 return await self._begin_stream(tokens, room)
             except RemoteError:
                 self._traffic.failures += 1
+                self._traffic.round_trips += 1
                 await self.close()
                 self._reading.cut_back(before)  # a part may have come
         hidden = await self._extend(tokens)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
-from ...engine.base.provider import Provider, Session, States
+from ...engine.base.provider import Frame, Guess, Provider, Session, States, Streaming, end_stream
 from ...engine.wire.session import check_tokens
 from ...schemas.cards import BaseCard
 from ...schemas.errors import BaseMismatch, NightSchoolError, RemoteError, Unreachable, UsageError
@@ -134,6 +134,8 @@ class SeveralProviders:
 class _SeveralSession:
     """One conversation's history, and a session for it at whoever answers now."""
 
+    distant = True
+
     def __init__(self, providers: SeveralProviders, cut: int) -> None:
         self._providers = providers
         self._cut = cut
@@ -166,6 +168,28 @@ class _SeveralSession:
         states = await self._providers.first(ask, now=self._number)
         self._tokens[position:] = tokens
         return states
+
+    async def stream(self, position: int, tokens: list[int], guess: Guess) -> AsyncIterator[Frame]:
+        """Give what the provider in use sends by itself; one that does not run ahead gives the states of ``tokens``.
+
+        Where it fails ``extend`` goes on with the next one.
+
+        Raises:
+            UsageError, PromptTooLong, RemoteError: As of :meth:`extend`.
+        """
+        session = await self._providers.first(self._at, now=self._number) if self._open else None
+        if not isinstance(session, Streaming) or not 0 <= position <= self.length:
+            states = await self.extend(position, tokens)
+            yield Frame(position, tuple(tokens), states.rows, None)
+            return
+        del self._tokens[position:]
+        frames = session.stream(position, tokens, guess)
+        try:
+            async for frame in frames:
+                self._tokens += frame.tokens
+                yield frame
+        finally:
+            await end_stream(frames)
 
     def resume(self, tokens: list[int]) -> None:
         """Hold these tokens, in place of nothing."""

@@ -14,9 +14,11 @@ from nightschool.engine.chat.pace import Pace
 from nightschool.engine.slots.adapter import Adapter, Factors, new_adapter
 from nightschool.engine.wire import routes
 from nightschool.engine.wire.client import Client
+from nightschool.engine.wire.patience import Patience
 from nightschool.engine.wire.rows import Writing
 from nightschool.plugins.providers.local import LocalProvider
 from nightschool.plugins.providers.remote import RemoteProvider
+from nightschool.plugins.providers.several import SeveralProviders
 from nightschool.schemas.messages import Sampling
 from nightschool.schemas.records import Finish, Role
 from nightschool.tests.serving import CUT, running
@@ -131,6 +133,32 @@ def test_a_lost_session_costs_no_word(server, adapter):
         wanted = await ask(near, adapter=adapter, temperature=1.0, seed=4)
         assert found.text == wanted.text
         await far.close()
+
+    asyncio.run(play())
+
+
+def test_where_a_server_ends_in_the_middle_another_one_streams_on(folder, tmp_path, server, adapter):
+    async def play():
+        with running(folder, tmp_path / "other") as other:
+            quick = Patience(tries=2, pause=0.01)
+            card, writing = server.base.card, Writing("f32")
+            several = [RemoteProvider(card, Client(one.url), writing, quick) for one in (other, server)]
+            far = Chat(server.base, SeveralProviders(several), CUT, pace=Pace(drafts=False))
+            looks = iter(range(1000))
+
+            def end():
+                if next(looks) == 8:
+                    other.server.should_exit = other.server.force_exit = True
+                    other.thread.join(30)
+                return False
+
+            found = await ask(far, adapter=adapter, temperature=1.0, seed=4, cancelled=end)
+            wanted = await ask(here(server), adapter=adapter, temperature=1.0, seed=4)
+            assert found.text == wanted.text
+            assert not other.thread.is_alive()
+            assert found.traffic.agreed > 0
+            assert 'verb="stream"' in server.service.metrics.text()  # the second one was asked to run ahead, too
+            await far.close()
 
     asyncio.run(play())
 
