@@ -74,7 +74,7 @@ class Pace:
         else:
             self._step = _mean(self._step, seconds)
         if self._trial:
-            self._trial -= 1
+            self._trial -= streamed is self._trying  # a stream that runs is not broken off for it
         elif self._rest:
             self._rest -= 1
         elif self._could_step():

@@ -34,15 +34,19 @@ def test_the_latest_guesses_weigh_most():
 
 
 def play(pace, tokens, *, step, run, turn, agreed=9):
-    """Take tokens as a chat would; of ten that stream ``agreed`` come true. Return how many were asked for alone."""
-    alone = 0
+    """Take tokens as a chat would, which asks how to go on where a guess was wrong; of ten ``agreed`` are right.
+
+    Return how many were asked for alone.
+    """
+    alone, right = 0, False
     for number in range(tokens):
-        if pace.streams_next():
+        streams = right or pace.streams_next()
+        if streams:
             right = number % 10 < agreed
             pace.judge(right)
             pace.took(run if right else turn, streamed=True, agreed=right)
         else:
-            alone += 1
+            alone, right = alone + 1, False
             pace.took(step, streamed=False, agreed=False)
     return alone
 

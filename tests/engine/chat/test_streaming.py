@@ -10,7 +10,10 @@ import torch
 
 from nightschool.bench.network import Clock, DistantProvider, Link
 from nightschool.engine.base.cut import split
+from nightschool.engine.base.halves import open_tail
 from nightschool.engine.base.library import load
+from nightschool.engine.base.numbers import Numbers
+from nightschool.engine.base.size import default_cut
 from nightschool.engine.chat import next_rows
 from nightschool.engine.chat.chat import Chat, Turn
 from nightschool.engine.chat.pace import Pace
@@ -285,3 +288,27 @@ def test_time_is_saved_where_the_way_is_long(tiny_base):
         ask(chat)
         times.append(clock())
     assert times[1] < times[0] / 4
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("numbers", [Numbers.FP32, Numbers.INT4])
+def test_the_default_model_says_the_same_streamed(default_base, tmp_path, numbers):
+    """With a random adapter that changes about a tenth of the tokens; also where a matrix is rounded to four bits."""
+    base = default_base.computing_in(numbers)
+    cut = default_cut(base.card.layers)
+    generator = torch.Generator().manual_seed(1)
+    factors = {
+        place: Factors(f.down, torch.randn(f.up.shape, generator=generator) * 0.02)
+        for place, f in new_adapter(open_tail(base, cut), 8).factors.items()
+    }
+    Adapter(factors).save(tmp_path, base.card.name)
+    clock = Clock()
+    plain = Chat(base, LocalProvider(base), cut, pace=Pace(streams=False, drafts=False))
+    ahead = Chat(base, DistantProvider(base, Link(0.05), clock, cost=cost), cut, clock=clock)
+    turns = [Turn(Role.USER, "How does a rainbow form?")]
+    for seed, temperature in enumerate((0.0, 0.7, 1.0)):
+        how = {"adapter": tmp_path, "temperature": temperature, "seed": seed, "max_tokens": 24, "conversation": seed}
+        wanted, found = ask(plain, turns, **how), ask(ahead, turns, **how)
+        assert said(ahead, seed) == said(plain, seed)
+        assert found.text == wanted.text
+        assert found.traffic.round_trips < wanted.traffic.round_trips / 2
