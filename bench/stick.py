@@ -78,7 +78,7 @@ async def play(case: Case, scale: Scale, model: str, settings: str = "") -> dict
         engine = EngineClient(home, model)
         await engine.start()
         try:
-            study, reason = await _teach(engine, case)
+            study, reason = await teach(engine, case)
             # A reply that must be finished may take up to twice the length (the format of the cases).
             limit = case.max_tokens * (2 if "'ends'" in repr(case.check.model_dump(by_alias=True)) else 1)
             replies = [await _ask(engine, case.slot, probe, limit) for probe in case.probes]
@@ -110,7 +110,7 @@ async def play(case: Case, scale: Scale, model: str, settings: str = "") -> dict
     }
 
 
-async def _teach(engine: EngineClient, case: Case) -> tuple[Study | None, str]:
+async def teach(engine: EngineClient, case: Case) -> tuple[Study | None, str]:
     """Correct the model as the case says, then study; return the study, or why there was none."""
     for prompt in case.teach:
         conversation = await engine.call(CreateConversation(slot=case.slot))

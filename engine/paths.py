@@ -49,6 +49,11 @@ class Home:
         return self.root / "engine.lock"
 
     @property
+    def serve_keys(self) -> Path:
+        """Hashes of the keys that `nightschool serve` accepts."""
+        return self.root / "serve-keys.json"
+
+    @property
     def night_due(self) -> Path:
         """There while a night waits for the engine that has the profile open."""
         return self.root / "night.due"

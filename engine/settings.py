@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from ..schemas.errors import Damaged
 from .files import storage_errors, write_atomic
@@ -17,7 +18,30 @@ DEFAULT_TRAINER = "tail_lora"
 _TABLE = re.compile(r"^\s*\[", re.MULTILINE)
 _BASE = re.compile(r"^[ \t]*(base|\"base\"|'base')[ \t]*=.*\n?", re.MULTILINE)
 
+LOCAL = "local"
+"""The name of this machine among the providers."""
+
 _DEVICE = re.compile(r"(cpu|mps|cuda(:[0-9]{1,3})?)?")
+
+
+class ServerSettings(BaseModel):
+    """A server elsewhere that speaks HSP/1: a table ``[servers.NAME]``.
+
+    Attributes:
+        url: ``https://host[:port][/path]``.
+        key_file: Which holds its key and nothing else; empty: it wants none. The key itself is never a setting.
+        codec: How states are written; ``describe`` of the server says which it has.
+        zstd: Whether batches may come compressed.
+        plain_http: Whether ``http://`` is allowed beyond this machine.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    key_file: str = ""
+    codec: str = "bf16"
+    zstd: bool = True
+    plain_http: bool = False
 
 
 class Settings(BaseModel):
@@ -31,6 +55,9 @@ class Settings(BaseModel):
         weekly_rebuild: Whether a slot is trained anew from all its lessons once a week, and the better version counts.
         memory: Whether the model is told what users said of themselves, and new facts are noted.
         device: What computes: ``cpu``, ``mps``, ``cuda``, or with a number ``cuda:1``; empty: the best that has room.
+        provider: Where a chat's lower blocks compute: names of servers, the preferred one first, and ``local`` for this
+            machine; where one fails the next goes on. Empty: here alone.
+        servers: By name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +69,22 @@ class Settings(BaseModel):
     weekly_rebuild: bool = True
     memory: bool = True
     device: str = ""
+    provider: tuple[str, ...] = ()
+    servers: dict[str, ServerSettings] = {}
+
+    @field_validator("provider", mode="before")
+    @classmethod
+    def _one_or_more(cls, provider: object) -> object:
+        return (provider,) if isinstance(provider, str) and provider else provider or ()
+
+    @model_validator(mode="after")
+    def _all_named(self) -> Self:
+        unknown = [name for name in self.provider if name != LOCAL and name not in self.servers]
+        if unknown:
+            raise ValueError(f"there is no table [servers.{unknown[0]}]")
+        if LOCAL in self.servers:
+            raise ValueError(f"a server cannot be named {LOCAL}, which is this machine")
+        return self
 
     @field_validator("device")
     @classmethod

@@ -35,12 +35,21 @@ the class name travels over the engine pipe, so that the other side raises the s
     │   ├── NotReadable            71   no importer knows the file, or the archive cannot be trusted
     │   ├── ImportRunning          72   one import at a time
     │   └── ImportStopped          73   the user stopped looking at a file
-    └── ScheduleError              80   the machine's own scheduler cannot be used
+    ├── ScheduleError              80   the machine's own scheduler cannot be used
+    └── RemoteError                90   a provider elsewhere cannot be used
+        ├── Unreachable            91   it does not answer, or not in time
+        ├── BadFrame               92   it does not speak HSP/1 as it should
+        ├── PeerRefused            93   it refuses, with a code of its own
+        ├── Unauthorised           94   the key is missing, wrong or spent
+        └── PeerFull               95   it has no room now
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from .hsp import Problem
 
 
 class NightSchoolError(Exception):
@@ -239,6 +248,46 @@ class ImportStopped(ExchangeError):
     """The user stopped the look at a file, or the import of it; what was stored is whole."""
 
     exit_code = 73
+
+
+class RemoteError(NightSchoolError):
+    """A provider elsewhere cannot be used."""
+
+    exit_code = 90
+
+
+class Unreachable(RemoteError):
+    """The provider does not answer, or stopped answering."""
+
+    exit_code = 91
+
+
+class BadFrame(RemoteError):
+    """What a peer sent is not HSP/1, is damaged, or is not what was asked for."""
+
+    exit_code = 92
+
+
+class PeerRefused(RemoteError):
+    """The provider refused what was asked; ``problem`` is what it said, where it is known in this process."""
+
+    exit_code = 93
+
+    def __init__(self, message: str, problem: Problem | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem
+
+
+class Unauthorised(RemoteError):
+    """The provider does not accept the key."""
+
+    exit_code = 94
+
+
+class PeerFull(RemoteError):
+    """The provider has no room now."""
+
+    exit_code = 95
 
 
 def error_classes() -> dict[str, type[NightSchoolError]]:

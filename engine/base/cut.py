@@ -22,7 +22,7 @@ from .lora import Lora, LoraLinear, Place
 from .size import check_cut
 from .stock_cache import growing_cache
 
-__all__ = ["StockRows", "StockTail", "StockTrunk", "positions_of", "split"]
+__all__ = ["StockRows", "StockTail", "StockTrunk", "lower", "positions_of", "split"]
 
 
 def split(model: PreTrainedModel, cut: int) -> tuple[StockTrunk, StockTail]:
@@ -42,12 +42,17 @@ def split(model: PreTrainedModel, cut: int) -> tuple[StockTrunk, StockTail]:
     layers = int(model.config.num_hidden_layers)
     check_cut(cut, layers)
     first = layers - cut
-    trunk_decoder = _part(model, 0, first)
-    trunk_decoder.norm = nn.Identity()
     tail_decoder = _part(model, first, layers)
     del tail_decoder.embed_tokens  # the tail is fed states; a server's embeddings need not even be there
     head = cast("Any", model).get_output_embeddings()
-    return StockTrunk(trunk_decoder), StockTail(tail_decoder, _share(head, {}), first)
+    return lower(model, first), StockTail(tail_decoder, _share(head, {}), first)
+
+
+def lower(model: PreTrainedModel, blocks: int) -> StockTrunk:
+    """Return embeddings and the lowest blocks of a model, which may be a decoder without a head and without more."""
+    decoder = _part(model, 0, blocks)
+    decoder.norm = nn.Identity()
+    return StockTrunk(decoder)
 
 
 class StockTrunk(nn.Module):
@@ -110,6 +115,11 @@ class StockTrunk(nn.Module):
             return cast("Tensor", self.decoder.embed_tokens(ids))
         out = self.decoder(input_ids=ids, past_key_values=cache, use_cache=True, return_dict=True)
         return cast("Tensor", out.last_hidden_state)
+
+    def extend_together(self, batch: Sequence[Sequence[int]], caches: Sequence[DynamicCache]) -> list[Tensor]:
+        """Append tokens to each of several caches, one after another, and return their states ``(T, d)``."""
+        ids = [torch.tensor([list(tokens)], device=self.device) for tokens in batch]
+        return [self.extend(one, cache)[0] for one, cache in zip(ids, caches, strict=True)]
 
     def new_rows(self, count: int, room: int) -> StockRows:
         """Return empty streams for :meth:`fill` and :meth:`step`; stock caches need no room."""

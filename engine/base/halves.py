@@ -59,6 +59,13 @@ class Trunk(Protocol):
         """Append tokens ``(1, T)`` to what ``cache`` holds and return their states ``(1, T, d)``."""
         ...
 
+    def extend_together(self, batch: Sequence[Sequence[int]], caches: Sequence[Cache]) -> list[Tensor]:
+        """Append tokens, of each at least one, to what each cache holds, and return their states ``(T, d)``.
+
+        The caches are distinct. Lean halves compute all in one pass, stock ones a stream at a time.
+        """
+        ...
+
     def new_rows(self, count: int, room: int) -> Any:
         """Return empty streams of at most ``room`` tokens for :meth:`fill` and :meth:`step`."""
         ...

@@ -5,11 +5,12 @@ A provider knows where the trunk is; it knows nothing of slots, adapters, sampli
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ...schemas.cards import BaseCard
+from ...schemas.messages import Sampling
 
 if TYPE_CHECKING:
     import torch
@@ -60,6 +61,73 @@ class Keepable(Protocol):
 
     def restore(self, tokens: list[int], held: Mapping[str, torch.Tensor]) -> None:
         """Hold, in place of nothing, these tokens and what was held with them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Guess:
+    """How a provider guesses what comes next.
+
+    Attributes:
+        sampling: As the caller draws; whose maximum of tokens and seed do not count here.
+        seed: Of the noise that both sides draw with (engine/chat/noise.py).
+        ahead: Most tokens of its own that the provider puts behind those it was given.
+    """
+
+    sampling: Sampling
+    seed: int
+    ahead: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """States that a stream brings, in order and without gaps.
+
+    Attributes:
+        position: Position of the first row.
+        tokens: What the rows stand for: the tokens that were given, then guessed ones.
+        rows: ``(T, d)``, as of ``States``.
+        guess: Which token the provider believes to follow; None: it will send no more.
+    """
+
+    position: int
+    tokens: tuple[int, ...]
+    rows: torch.Tensor
+    guess: int | None
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A session may run ahead with tokens of its own guess, so that the caller need not wait for each one's states."""
+
+    def stream(self, position: int, tokens: list[int], guess: Guess) -> AsyncIterator[Frame]:
+        """Truncate to ``position`` tokens, append ``tokens``, at least one, and send their states; then run ahead.
+
+        As long as the caller draws what was guessed it takes the next frame. Where it draws another token it asks for
+        another stream, from that position on: the one before ends, what it guessed is forgotten. ``extend`` ends it
+        likewise. Until then ``length`` counts what has come.
+
+        Raises:
+            UsageError, PromptTooLong: As of ``extend``.
+            RemoteError: If the states cannot be had; those that came are right.
+        """
+        ...
+
+
+async def end_stream(frames: AsyncIterator[Frame]) -> None:
+    """Say that no more frames of a stream are wanted; the session is free for something else then."""
+    close = getattr(frames, "aclose", None)  # a generator has it; another iterator has nothing to end
+    if close is not None:
+        await close()
+
+
+@runtime_checkable
+class Distant(Protocol):
+    """A session may be far away: each call costs a round trip, so that it pays to ask for several tokens at once."""
+
+    @property
+    def distant(self) -> bool:
+        """Whether it is."""
         ...
 
 

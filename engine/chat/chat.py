@@ -7,6 +7,7 @@ trunk's work as it is and sends the kept states through the tail again.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,20 +19,22 @@ from torch import Tensor
 
 from ...schemas.messages import Sampling
 from ...schemas.records import Finish
-from ..base.cache import crop
-from ..base.halves import Cache, Tail, is_lean, open_tail
+from ..base.halves import Tail, is_lean, open_tail
 from ..base.lean.stream import LeanCache
 from ..base.library import LoadedBase
 from ..base.numbers import Numbers
-from ..base.provider import Keepable, Provider, Session
+from ..base.provider import Keepable, Provider
 from ..slots.blend import Voice, voice_name
 from ..slots.voices import Voices
 from .detokenize import Detokenizer
-from .drafts import Drafts
+from .next_rows import NextRows, Wanted
+from .pace import Pace
 from .prompt import Turn, encode, fit
+from .reading import CHUNK, Reading
 from .routing import Routing, asked_tokens
 from .sampler import Sampler
 from .shelf import Kept, Shelf
+from .traffic import Traffic
 
 if TYPE_CHECKING:
     from ..study.contracts import Router
@@ -39,28 +42,19 @@ if TYPE_CHECKING:
 __all__ = ["Chat", "Reply", "Turn"]
 
 _KEPT = 4  # conversations whose caches stay in memory
-_CHUNK = 512  # tokens of a long prompt between two looks at ``cancelled``
+_NEAR = {Numbers.FP32: 1e-3}
+"""Leads of a choice that rows computed several at once may decide otherwise than those computed one by one."""
+_NEAR_IN_16_BITS = 0.1
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model said, why it stopped, and in how many tokens."""
+    """What the model said, why it stopped, in how many tokens, and what that cost on the way to the provider."""
 
     text: str
     finish: Finish
     tokens: int
-
-
-@dataclass
-class _Stream:
-    """What is held for one conversation; everything covers the same ``tokens``."""
-
-    session: Session
-    cache: Cache
-    voice: str
-    tokens: list[int] = field(default_factory=list)
-    states: list[Tensor] = field(default_factory=list)
-    text: str = ""  # what ``tokens`` says; empty if not known
+    traffic: Traffic = field(default_factory=Traffic, compare=False)  # how it came, not what it says
 
 
 @dataclass(frozen=True)
@@ -81,23 +75,28 @@ class Chat:
         provider: Provider,
         cut: int,
         shelf: Path | None = None,
+        *,
         routers: Sequence[Router] = (),
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Prepare.
 
         Args:
-            base: What answers.
-            provider: Of its states.
-            cut: Blocks in the tail.
-            shelf: The folder for what long conversations have read; None: it is not kept.
+            base: Whose tail answers.
+            provider: Where states come from.
+            cut: Number of the tail's blocks.
+            shelf: Folder for what long conversations have read; None: it is not kept.
             routers: What may tell where an adapter's lessons apply; elsewhere the plain base answers.
+            pace: How far the provider shall run ahead; None: what pays is learned.
+            clock: Seconds, of a simulated network maybe.
         """
         self._base = base
         self._provider = provider
         self._cut = cut
         self._tail: Tail = open_tail(base, cut)
         self._voices = Voices(self._tail)
-        self._streams: OrderedDict[int, _Stream] = OrderedDict()
+        self._readings: OrderedDict[int, Reading] = OrderedDict()
         name = f"{base.card.fingerprint} {base.numbers} {cut}"
         self._routers = routers
         self._routings: dict[Path, Routing | None] = {}
@@ -105,7 +104,16 @@ class Chat:
         # A stock cache may not be able to forget, and a wrong guess must be forgotten. In fp32 two tokens at once cost
         # twice as much as one on a CPU, so a guess could only lose.
         self._drafting = is_lean(base) and base.numbers is not Numbers.FP32
-        self.computed = 0  # tokens that went through the trunk, for benchmarks and tests
+        self._pace = pace or Pace()
+        self._clock = clock
+        self._near = _NEAR.get(base.numbers, _NEAR_IN_16_BITS)
+        self.traffic = Traffic()  # of the reply that is being written, or was last
+        self._computed = 0  # by readings that are no longer held
+
+    @property
+    def computed(self) -> int:
+        """Tokens whose states were asked for so far, for benchmarks and tests."""
+        return self._computed + sum(reading.taken for reading in self._readings.values())
 
     async def reply(
         self,
@@ -133,190 +141,178 @@ class Chat:
             PromptTooLong: If the last message does not fit the context.
             Damaged, BaseMismatch: If the adapter cannot be used.
         """
+        self.traffic = Traffic()
         room = max(1, min(sampling.max_tokens, self._base.card.context // 4))
         text = fit(self._base, turns, system, room)
         routing = self._routing(adapter)
         with torch.inference_mode():
-            stream = await self._stream(conversation)
+            reading = await self._reading(conversation)
             try:
-                asked = _Asked(text, self._tokens(stream, text))
+                asked = _Asked(text, self._tokens(reading, text))
                 if routing is not None:
-                    states = await self._heard(stream, asked.tokens)
+                    states = await self._heard(reading, asked.tokens)
                     asked = replace(asked, states=states)
                     if not routing.applies(states, asked_tokens(self._base, text, turns[-1].text)):
                         adapter = None
-                self._speak_with(adapter, stream)
-                return await self._answer(stream, asked, sampling, on_text, cancelled)
+                self._speak_with(adapter, reading)
+                return await self._answer(reading, asked, sampling, on_text, cancelled)
             except BaseException:
                 await self.forget(conversation)  # its caches may cover different tokens now
                 raise
 
     async def forget(self, conversation: int) -> None:
         """Drop what is held for a conversation, as after its history was changed. Unknown ones are ignored."""
-        stream = self._streams.pop(conversation, None)
-        if stream is not None:
-            await stream.session.close()
+        reading = self._readings.pop(conversation, None)
+        if reading is not None:
+            self._computed += reading.taken
+            await reading.session.close()
         if self._shelf is not None:
             self._shelf.drop(conversation)
 
     async def close(self) -> None:
         """Put away what is held, for the next start."""
-        while self._streams:
-            await self._put_away(*self._streams.popitem())
+        while self._readings:
+            await self._put_away(*self._readings.popitem())
 
     # -- one answer ---------------------------------------------------------------------------------------------------
 
     async def _answer(
         self,
-        stream: _Stream,
+        reading: Reading,
         asked: _Asked,
         sampling: Sampling,
         on_text: Callable[[str], None],
         cancelled: Callable[[], bool],
     ) -> Reply:
-        hidden = await self._read(stream, asked, cancelled)
-        if hidden is None:
-            return Reply("", Finish.CANCELLED, 0)
+        prompt = await self._read(reading, asked, cancelled)
+        if prompt is None:
+            return Reply("", Finish.CANCELLED, 0, self.traffic)
         sampler, detokenizer = Sampler(sampling), Detokenizer(self._base.tokenizer)
         ends = frozenset(self._base.card.end_of_turn)
-        drafts = Drafts(stream.tokens)
-        guessed: list[int] = []  # tokens at the end of the stream that are not said yet
-        right = 0  # how many of them came true
-        finish, count, said = Finish.LENGTH, 0, len(stream.tokens)
-        while count < sampling.max_tokens and said < self._base.card.context:
-            if cancelled():
-                finish = Finish.CANCELLED
-                break
-            token = sampler.choose(self._tail.head(hidden[right]), stream.tokens[:said])
-            if token in ends:
-                finish = Finish.STOP
-                break
-            count, said = count + 1, said + 1
-            piece = detokenizer.feed(token)
-            if piece:
-                on_text(piece)
-            drafts.add(token)
-            if right < len(guessed) and guessed[right] == token:
-                right += 1
-                continue
-            self._cut_back(stream, said - 1)
-            drafts.judge(right, len(guessed))
-            room = min(sampling.max_tokens - count - 1, self._base.card.context - said) if self._drafting else 0
-            guessed, right = drafts.guess(room), 0
-            hidden = await self._extend(stream, [token, *guessed])
-        self._cut_back(stream, said)
+        rows = NextRows(
+            reading,
+            Wanted(sampling, sampler.seed),
+            pace=self._pace,
+            traffic=self.traffic,
+            drafting=self._drafting,
+            reopen=lambda: self._provider.open(self._cut),
+            clock=self._clock,
+        )
+        finish, count, said = Finish.LENGTH, 0, len(reading.tokens) + len(prompt)
+        try:
+            hidden = await rows.begin(prompt, min(sampling.max_tokens, self._base.card.context - said))
+            reading.text = asked.text
+            right = 0  # how many of the guessed tokens came true
+            while count < sampling.max_tokens and said < self._base.card.context:
+                if cancelled():
+                    finish = Finish.CANCELLED
+                    break
+                token = sampler.choose(self._tail.head(hidden[right]), reading.tokens[:said])
+                self.traffic.tokens += 1
+                self.traffic.near_ties += reading.several and sampler.margin < self._near
+                if token in ends:
+                    finish = Finish.STOP
+                    break
+                count, said = count + 1, said + 1
+                piece = detokenizer.feed(token)
+                if piece:
+                    on_text(piece)
+                rows.said(token)
+                if right < len(rows.guessed) and rows.guessed[right] == token:
+                    right += 1
+                    continue
+                room = min(sampling.max_tokens - count - 1, self._base.card.context - said)
+                hidden = await rows.after(token, right, room)
+                right = 0
+            reading.cut_back(said)
+        finally:
+            await rows.close()
         rest = detokenizer.flush()
         if rest:
             on_text(rest)
         # The tokens are kept as the reading of this text only if it reads so again: a fresh start says the same then.
-        same = encode(self._base, detokenizer.text) == stream.tokens[len(stream.tokens) - count :]
-        stream.text = asked.text + detokenizer.text if same else ""
-        return Reply(detokenizer.text, finish, count)
+        same = encode(self._base, detokenizer.text) == reading.tokens[len(reading.tokens) - count :]
+        reading.text = asked.text + detokenizer.text if same else ""
+        return Reply(detokenizer.text, finish, count, self.traffic)
 
-    def _tokens(self, stream: _Stream, text: str) -> list[int]:
-        """Return the tokens of ``text``, with those that the stream has read already as it read them."""
-        if stream.text and text.startswith(stream.text):
-            return stream.tokens + encode(self._base, text[len(stream.text) :])
+    def _tokens(self, reading: Reading, text: str) -> list[int]:
+        """Return the tokens of ``text``, with those that were read already as they were read."""
+        if reading.text and text.startswith(reading.text):
+            return reading.tokens + encode(self._base, text[len(reading.text) :])
         return encode(self._base, text)
 
-    async def _heard(self, stream: _Stream, tokens: list[int]) -> Tensor:
-        """Return the trunk's states of ``tokens``, ``(T, d)``; the stream stays where it is."""
-        same = _common(stream.tokens, tokens[:-1])
-        rows = [torch.cat(stream.states)[:same]] if same else []
-        for start in range(same, len(tokens), _CHUNK):
-            given = await stream.session.extend(start, tokens[start : start + _CHUNK])
+    async def _heard(self, reading: Reading, tokens: list[int]) -> Tensor:
+        """Return the trunk's states of ``tokens``, ``(T, d)``; the reading stays where it is."""
+        same = _common(reading.tokens, tokens[:-1])
+        rows = [torch.cat(reading.states)[:same]] if same else []
+        for start in range(same, len(tokens), CHUNK):
+            self.traffic.round_trips += 1
+            given = await reading.session.extend(start, tokens[start : start + CHUNK])
             rows.append(given.rows.to(self._tail.device))
         return torch.cat(rows)
 
-    async def _read(self, stream: _Stream, asked: _Asked, cancelled: Callable[[], bool]) -> Tensor | None:
-        """Bring the stream to what is asked and return the row after its last token, ``(1, d)``; None if cancelled."""
+    async def _read(self, reading: Reading, asked: _Asked, cancelled: Callable[[], bool]) -> list[int] | None:
+        """Bring the reading near to what is asked; return the tokens left to read, at least one. None: cancelled."""
         tokens, states = asked.tokens, asked.states
-        same = _common(stream.tokens, tokens[:-1])  # the last one is always computed: its row is wanted
-        self._cut_back(stream, same)
-        stream.text = ""
-        hidden: Tensor | None = None
-        for start in range(same, len(tokens), _CHUNK):
+        reading.cut_back(_common(reading.tokens, tokens[:-1]))  # the last one is always computed: its row is wanted
+        reading.text = ""
+        while len(tokens) - len(reading.tokens) > (CHUNK if states is None else 1):
             if cancelled():
                 return None
-            known = states[start : start + _CHUNK] if states is not None else None
-            hidden = await self._extend(stream, tokens[start : start + _CHUNK], known)
-        stream.text = asked.text
-        return hidden[-1:] if hidden is not None else None
-
-    async def _extend(self, stream: _Stream, tokens: list[int], states: Tensor | None = None) -> Tensor:
-        """Append tokens and return their rows after the final norm, ``(T, d)``; ``states``: where they are known."""
-        if states is None:
-            states = (await stream.session.extend(len(stream.tokens), tokens)).rows.to(self._tail.device)
-        hidden = self._tail.extend(states[None], stream.cache)[0]
-        stream.tokens += tokens
-        stream.states.append(states)
-        self.computed += len(tokens)
-        return hidden
+            start = len(reading.tokens)
+            if states is None:
+                self.traffic.round_trips += 1
+                await reading.extend(tokens[start : start + CHUNK])
+            else:
+                stop = min(start + CHUNK, len(tokens) - 1)
+                reading.take(tokens[start:stop], states[start:stop])
+        return None if cancelled() else tokens[len(reading.tokens) :]
 
     # -- caches -------------------------------------------------------------------------------------------------------
 
-    async def _stream(self, conversation: int) -> _Stream:
-        stream = self._streams.get(conversation)
-        if stream is None:
-            stream = self._taken(conversation) or _Stream(self._provider.open(self._cut), self._tail.new_cache(), "")
-            self._streams[conversation] = stream
-            while len(self._streams) > _KEPT:
-                await self._put_away(*self._streams.popitem(last=False))
-        self._streams.move_to_end(conversation)
-        return stream
+    async def _reading(self, conversation: int) -> Reading:
+        reading = self._readings.get(conversation)
+        if reading is None:
+            reading = self._taken(conversation) or Reading(self._provider.open(self._cut), self._tail)
+            self._readings[conversation] = reading
+            while len(self._readings) > _KEPT:
+                await self._put_away(*self._readings.popitem(last=False))
+        self._readings.move_to_end(conversation)
+        return reading
 
-    async def _put_away(self, conversation: int, stream: _Stream) -> None:
-        cache = stream.cache
-        if self._shelf is not None and isinstance(stream.session, Keepable) and isinstance(cache, LeanCache):
-            await stream.session.extend(len(stream.tokens), [])  # without guesses that did not come true
-            held = stream.session.held(), cache.held()
-            kept = Kept(stream.tokens, stream.text, stream.voice, torch.cat(stream.states), *held)
+    async def _put_away(self, conversation: int, reading: Reading) -> None:
+        cache = reading.cache
+        if self._shelf is not None and isinstance(reading.session, Keepable) and isinstance(cache, LeanCache):
+            await reading.session.extend(len(reading.tokens), [])  # without guesses that did not come true
+            held = reading.session.held(), cache.held()
+            kept = Kept(reading.tokens, reading.text, reading.voice, torch.cat(reading.states), *held)
             self._shelf.put(conversation, kept)
-        await stream.session.close()
+        self._computed += reading.taken
+        await reading.session.close()
 
-    def _taken(self, conversation: int) -> _Stream | None:
-        """Return the stream of a conversation that was put away."""
-        session = self._provider.open(self._cut)
-        empty = self._tail.new_cache()
-        if self._shelf is None or not isinstance(session, Keepable) or not isinstance(empty, LeanCache):
+    def _taken(self, conversation: int) -> Reading | None:
+        """Return the reading of a conversation that was put away."""
+        reading = Reading(self._provider.open(self._cut), self._tail)
+        session, cache = reading.session, reading.cache
+        if self._shelf is None or not isinstance(session, Keepable) or not isinstance(cache, LeanCache):
             return None
         kept = self._shelf.take(conversation)
         if kept is None:
             return None
         session.restore(list(kept.tokens), kept.trunk)
-        cache = LeanCache.of(empty.layers, len(kept.tokens), kept.tail, self._tail.device)
-        return _Stream(session, cache, kept.voice, list(kept.tokens), [kept.states.to(self._tail.device)], kept.text)
+        reading.cache = LeanCache.of(cache.layers, len(kept.tokens), kept.tail, self._tail.device)
+        reading.voice = kept.voice
+        reading.tokens, reading.states = list(kept.tokens), [kept.states.to(self._tail.device)]
+        reading.text = kept.text
+        return reading
 
-    def _fill(self, stream: _Stream) -> None:
-        """Send the kept states through the tail into its empty cache."""
-        if stream.states:
-            rows = torch.cat(stream.states)
-            stream.states = [rows]
-            for start in range(0, len(rows), _CHUNK):
-                self._tail.extend(rows[None, start : start + _CHUNK], stream.cache)
-
-    def _cut_back(self, stream: _Stream, length: int) -> None:
-        """Forget the last tokens; the provider hears of it with the next ones."""
-        surplus = len(stream.tokens) - length
-        if not surplus:
-            return
-        del stream.tokens[length:]
-        while surplus:
-            last = stream.states.pop()
-            if len(last) > surplus:
-                stream.states.append(last[:-surplus])
-            surplus -= min(surplus, len(last))
-        if not crop(stream.cache, length):
-            stream.cache = self._tail.new_cache()
-            self._fill(stream)
-
-    def _speak_with(self, adapter: Voice, stream: _Stream) -> None:
-        """Give the tail a voice, and let the stream have been read with it."""
+    def _speak_with(self, adapter: Voice, reading: Reading) -> None:
+        """Give the tail a voice, and let what was read have been read with it."""
         self._voices.speak_with(adapter)
         voice = voice_name(adapter)
-        if stream.voice != voice:
-            stream.voice, stream.cache = voice, self._tail.new_cache()
-            self._fill(stream)
+        if reading.voice != voice:
+            reading.voice = voice
+            reading.read_again()
 
     def _routing(self, adapter: Voice) -> Routing | None:
         """Return what tells where an adapter's lessons apply; None: everywhere, as of a blend."""

@@ -17,10 +17,12 @@ _MOST = 6
 class Drafts:
     """What was said, token by token, and where each few tokens stood last."""
 
-    def __init__(self, tokens: Iterable[int]) -> None:
+    def __init__(self, tokens: Iterable[int], most: int = _MOST) -> None:
+        """Begin with tokens; ``most`` are guessed at once."""
         self._tokens: list[int] = []
         self._after: dict[tuple[int, ...], int] = {}
         self._again: tuple[int, int] | None = None  # how many tokens are alike, and where the next ones stand
+        self._most = most
         self._length = 2  # of the next guess after the most tokens; grows while guesses come true
         self._sure = False  # whether the last guess was one after the most tokens
         for token in tokens:
@@ -44,4 +46,4 @@ class Drafts:
     def judge(self, right: int, guessed: int) -> None:
         """Learn how many of the last guess came true; one after few tokens tells nothing of those after many."""
         if guessed and self._sure:
-            self._length = min(_MOST, self._length + 1) if right == guessed else max(1, right)
+            self._length = min(self._most, self._length + 1) if right == guessed else max(1, right)

@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PROVIDER = "local"
+PROVIDER, REMOTE = "local", "remote"
 
 
 @dataclass(frozen=True)
@@ -197,9 +197,10 @@ class ModelThread:
         base = load(folder)
         placed = place(read_settings(self._home).device, on_a_device(*sizes(folder)), base.card.name)
         kinds: list[ProviderKind] = self._plugins.collect("nightschool_providers")
-        kind = next((kind for kind in kinds if kind.name == PROVIDER), None)
+        wanted = REMOTE if read_settings(self._home).provider else PROVIDER
+        kind = next((kind for kind in kinds if kind.name == wanted), None)
         if kind is None:
-            raise ModelError(f"No plugin supplies the provider {PROVIDER!r}; reinstall Night School.")
+            raise ModelError(f"No plugin supplies the provider {wanted!r}; reinstall Night School.")
         self._stage("Checking the model", None)
         with telling_when_full(placed.device.name):
             speed = find_speed(self._home.models, placed.device)
@@ -263,6 +264,6 @@ async def _checked(
     from ..chat.chat import Chat
 
     cut, provider = default_cut(base.card.layers), kind.open(base)
-    model = Model(base, provider, Chat(base, provider, cut, shelf, routers), cut, speed)
+    model = Model(base, provider, Chat(base, provider, cut, shelf, routers=routers), cut, speed)
     await model.check()
     return model

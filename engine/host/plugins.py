@@ -28,6 +28,7 @@ CHOOSE = "NIGHTSCHOOL_LOAD_PLUGINS"
 
 BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.providers.local",
+    "nightschool.plugins.providers.remote",
     "nightschool.plugins.detectors.rules",
     "nightschool.plugins.detectors.corrections",
     "nightschool.plugins.detectors.rephrase",

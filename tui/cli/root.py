@@ -39,6 +39,8 @@ COMMANDS = {
     "models": ("models", "List, fetch, choose and remove models."),
     "backup": ("backup", "Save the whole profile in one file."),
     "restore": ("backup", "Bring a profile back from a backup."),
+    "serve": ("serve", "Serve the lower blocks of a base to others."),
+    "providers": ("providers", "List and test servers that compute elsewhere."),
     "doctor": ("doctor", "Look at model, files, database, plugins and machine."),
 }
 """Each command with the module that has it and its first line of help, so that help imports none of them."""
@@ -76,7 +78,8 @@ class Commands(click.Group):
         "nightschool --home ~/other-profile conversations",
     )
     + "\n\nExit codes: 0 done, 2 wrong use, 3 not found, 10-16 model, 20-23 files (22: Night School is open already), "
-    "30-32 chat, 40-44 study, 50-52 engine, 60 plugin, 70-73 import and export, 80 scheduler, 130 stopped with ctrl+c.",
+    "30-32 chat, 40-44 study, 50-52 engine, 60 plugin, 70-73 import and export, 80 scheduler, "
+    "90-95 servers elsewhere, 130 stopped with ctrl+c.",
 )
 @click.option("--home", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", help="Another profile.")
 @click.option(

@@ -185,6 +185,10 @@ class Blocks:
             rows = block(rows, attention)
         return rows
 
+    def part(self, first: int, stop: int) -> Blocks:
+        """Return blocks ``first`` to ``stop``, numbered from 0 and without updates."""
+        return replace(self, blocks=[block.anew(number) for number, block in enumerate(self.blocks[first:stop])])
+
     @property
     def device(self) -> torch.device:
         """Where they compute."""

@@ -12,10 +12,10 @@ from torch.nn.functional import embedding
 from ..lora import Lora, Place
 from .attention import Keep, PackedAttention
 from .blocks import Blocks
-from .model import LeanModel
+from .model import LeanModel, Lower
 from .packing import Packing, in_order, pack
 from .rows import Rows, RowsAttention
-from .stream import LeanCache, StreamAttention
+from .stream import LeanCache, StreamAttention, StreamsAttention
 
 Tokens: TypeAlias = Sequence[Sequence[int]]
 
@@ -23,9 +23,9 @@ Tokens: TypeAlias = Sequence[Sequence[int]]
 class LeanTrunk:
     """Embeddings and the lower blocks: from token ids to states."""
 
-    def __init__(self, model: LeanModel, cut: int) -> None:
+    def __init__(self, model: Lower, cut: int) -> None:
         self._table = model.table
-        self._blocks = model.part(0, len(model.blocks.blocks) - cut)
+        self._blocks = model.blocks.part(0, len(model.blocks.blocks) - cut)
 
     @property
     def device(self) -> torch.device:
@@ -45,6 +45,16 @@ class LeanTrunk:
     def extend(self, ids: Tensor, cache: LeanCache) -> Tensor:
         """Append tokens ``(1, T)`` to what ``cache`` holds and return their states ``(1, T, d)``."""
         return _stream(self._blocks, self._embed(ids[0]), cache)[None]
+
+    @torch.no_grad()
+    def extend_together(self, batch: Sequence[Sequence[int]], caches: Sequence[LeanCache]) -> list[Tensor]:
+        """Append tokens to each of several caches in one pass and return their states ``(T, d)``."""
+        counts = [len(tokens) for tokens in batch]
+        rows = self._embed([token for tokens in batch for token in tokens])
+        attention = StreamsAttention(self._blocks.shape, self._blocks.rotary, caches, counts, self._blocks.dtype)
+        rows = self._blocks(rows, attention)
+        attention.done()
+        return list(torch.split(rows, counts))
 
     def new_rows(self, count: int, room: int) -> Rows:
         """Return empty streams for :meth:`fill` and :meth:`step`."""

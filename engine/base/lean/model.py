@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +21,38 @@ FAMILIES = frozenset({"llama", "qwen2", "qwen3", "mistral"})
 """Those whose lean halves a test compares with the stock ones."""
 
 EMBEDDINGS, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+
+
+class Lower(Protocol):
+    """What a trunk is made of: a whole model, or blocks from the bottom up without the rest."""
+
+    @property
+    def table(self) -> Tensor:
+        """Embeddings ``(V, d)``, as stored."""
+        ...
+
+    @property
+    def blocks(self) -> Blocks:
+        """Those there are, from the bottom."""
+        ...
+
+
+@dataclass(frozen=True)
+class LeanLower:
+    """Embeddings and the lower blocks of a model, for who needs no more of it."""
+
+    blocks: Blocks
+    table: Tensor
+
+    @staticmethod
+    def of(config: Any, tensors: Mapping[str, Tensor], numbers: Numbers) -> LeanLower:
+        """Build it from a configuration sliced to its blocks and the tensors of the whole checkpoint.
+
+        Raises:
+            ModelDamaged: If a tensor is missing.
+        """
+        with _nothing_missing():
+            return LeanLower(_read_blocks(config, tensors, numbers), tensors[EMBEDDINGS])
 
 
 @dataclass(frozen=True)
@@ -47,32 +80,37 @@ class LeanModel:
         Raises:
             ModelDamaged: If a tensor is missing.
         """
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = Shape(config.num_attention_heads, config.num_key_value_heads, width, config.rms_norm_eps)
-        try:
-            table = tensors[EMBEDDINGS]
-            blocks = [
-                Block.of(tensors, number, _window(config, number), shape.eps, numbers)
-                for number in range(config.num_hidden_layers)
-            ]
-            return LeanModel(
-                Blocks(blocks, shape, _rotary(config, table.device), dense_dtype(numbers)),
-                table,
-                Norm(tensors["model.norm.weight"], shape.eps),
-                head_matrix(tensors.get(HEAD, table), tensors.get("lm_head.bias"), numbers),
-            )
-        except KeyError as error:
-            raise ModelDamaged(f"The model lacks the tensor {error}; fetch or copy it again.") from error
+        with _nothing_missing():
+            blocks, table = _read_blocks(config, tensors, numbers), tensors[EMBEDDINGS]
+            head = head_matrix(tensors.get(HEAD, table), tensors.get("lm_head.bias"), numbers)
+            return LeanModel(blocks, table, Norm(tensors["model.norm.weight"], blocks.shape.eps), head)
 
     def part(self, first: int, stop: int) -> Blocks:
         """Return blocks ``first`` to ``stop``, numbered from 0 and without updates."""
-        chosen = self.blocks.blocks[first:stop]
-        return replace(self.blocks, blocks=[block.anew(number) for number, block in enumerate(chosen)])
+        return self.blocks.part(first, stop)
 
 
 def head_weight(tensors: Mapping[str, Tensor]) -> Tensor:
     """Return the weight of the head: its own, or where it is tied the table of embeddings."""
     return tensors[HEAD] if HEAD in tensors else tensors[EMBEDDINGS]
+
+
+def _read_blocks(config: Any, tensors: Mapping[str, Tensor], numbers: Numbers) -> Blocks:
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    shape = Shape(config.num_attention_heads, config.num_key_value_heads, width, config.rms_norm_eps)
+    blocks = [
+        Block.of(tensors, number, _window(config, number), shape.eps, numbers)
+        for number in range(config.num_hidden_layers)
+    ]
+    return Blocks(blocks, shape, _rotary(config, tensors[EMBEDDINGS].device), dense_dtype(numbers))
+
+
+@contextmanager
+def _nothing_missing() -> Iterator[None]:
+    try:
+        yield
+    except KeyError as error:
+        raise ModelDamaged(f"The model lacks the tensor {error}; fetch or copy it again.") from error
 
 
 def _rotary(config: Any, device: torch.device) -> Rotary:

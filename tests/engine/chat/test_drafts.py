@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from nightschool.engine.chat import chat as chat_module
+from nightschool.engine.chat import next_rows
 from nightschool.engine.chat.chat import Chat, Turn
 from nightschool.engine.chat.drafts import Drafts
 from nightschool.plugins.providers.local import LocalProvider
@@ -88,14 +88,12 @@ def test_a_reply_is_the_same_with_right_and_wrong_guesses(tiny_base, monkeypatch
                 )
             )
             turns += [Turn(Role.ASSISTANT, reply.text), Turn(Role.USER, "More")]
-        return heard, list(chat._streams[1].tokens), chat.computed
+        return heard, list(chat._readings[1].tokens), chat.computed
 
-    monkeypatch.setattr(
-        chat_module, "Drafts", lambda tokens: type("Silent", (Drafts,), {"guess": lambda *_: []})(tokens)
-    )
+    monkeypatch.setattr(next_rows, "Drafts", Silent)
     heard, tokens, computed = ask()
     monkeypatch.setattr(Parrot, "truth", tuple(tokens))
-    monkeypatch.setattr(chat_module, "Drafts", Parrot)
+    monkeypatch.setattr(next_rows, "Drafts", Parrot)
     again, same, more = ask()
     assert again == heard
     assert same == tokens

@@ -1,0 +1,74 @@
+"""What is held for one conversation: the provider's session, the states it gave, and what the tail read of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..base.cache import crop
+from ..base.halves import Cache, Tail
+from ..base.provider import Session
+
+CHUNK = 512  # tokens of a long prompt between two looks at whether it is still wanted
+
+
+class Reading:
+    """Tokens, their states and the tail's cache, which all cover the same positions.
+
+    Attributes:
+        session: Where states come from; it may hold more tokens, which the next call to it cuts off.
+        voice: Name of the voice that ``cache`` was computed with; empty: the plain base.
+        text: What ``tokens`` says; empty if not known.
+        several: Whether guesses were read together with what they follow; such rows may be rounded otherwise.
+        taken: Tokens that were read so far, those that were cut off again included.
+    """
+
+    def __init__(self, session: Session, tail: Tail) -> None:
+        """Begin with nothing read."""
+        self.session = session
+        self.voice = ""
+        self.tokens: list[int] = []
+        self.states: list[Tensor] = []
+        self.cache: Cache = tail.new_cache()
+        self.text = ""
+        self.several = False
+        self.taken = 0
+        self._tail = tail
+
+    async def extend(self, tokens: list[int]) -> Tensor:
+        """Append tokens and return their rows after the final norm, ``(T, d)``."""
+        return self.take(tokens, (await self.session.extend(len(self.tokens), tokens)).rows)
+
+    def take(self, tokens: Sequence[int], states: Tensor) -> Tensor:
+        """Append tokens whose states ``(T, d)`` came and return their rows after the final norm, ``(T, d)``."""
+        states = states.to(self._tail.device)
+        hidden = self._tail.extend(states[None], self.cache)[0]
+        self.tokens += tokens
+        self.states.append(states)
+        self.taken += len(tokens)
+        return hidden
+
+    def cut_back(self, length: int) -> None:
+        """Forget the last tokens; the provider hears of it with the next ones."""
+        surplus = len(self.tokens) - length
+        if not surplus:
+            return
+        del self.tokens[length:]
+        while surplus:
+            last = self.states.pop()
+            if len(last) > surplus:
+                self.states.append(last[:-surplus])
+            surplus -= min(surplus, len(last))
+        if not crop(self.cache, length):
+            self.read_again()
+
+    def read_again(self) -> None:
+        """Send all states through the tail once more, as after its adapter was changed."""
+        self.cache = self._tail.new_cache()
+        if self.states:
+            rows = torch.cat(self.states)
+            self.states = [rows]
+            for start in range(0, len(rows), CHUNK):
+                self._tail.extend(rows[None, start : start + CHUNK], self.cache)

@@ -1,0 +1,241 @@
+"""``nightschool serve``: a base is loaded, its embeddings and trunk alone, and served until somebody says stop."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvicorn
+
+from .... import __version__
+from ....schemas.cards import BaseCard
+from ....schemas.errors import EngineError, UsageError
+from ....schemas.hsp import Compute
+from ...base.cache import token_bytes
+from ...base.device import Device, place
+from ...base.halves import Tail, Trunk, open_tail, open_trunk
+from ...base.installed import sizes
+from ...base.library import LoadedBase, Tell, load, prepare
+from ...base.memory import on_a_device
+from ...base.numbers import Numbers
+from ...base.size import default_cut
+from ...base.speed import find_speed
+from ...base.trunk_alone import load_trunks
+from ...paths import Home
+from ...settings import read_settings
+from ...threads import use_all_cores
+from .allowance import MB
+from .journal import Journal
+from .keys import KeyRing, list_keys
+from .metrics import Metrics
+from .patient import PatientProtocol, PatientServer
+from .running_ahead import Guesser
+from .scheduler import Pass, Scheduler
+from .service import Served, Service
+from .sessions import Sessions
+from .web import make_app
+
+_SHARE = 0.25  # of the free memory that keys and values may take where nobody says how much
+_LEAST_BUDGET = 64 * MB
+_CONNECTIONS = 1024
+_KEEP_ALIVE = 120  # seconds
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to serve.
+
+    Attributes:
+        base: As ``library.prepare`` takes it; empty: what the profile starts with.
+        host, port: To listen at; port 0: any that is free.
+        cuts: To offer; none: the usual one of the base.
+        cache_mb: Of keys, values and states; None: a quarter of the memory that is free.
+        device: As the settings name one; empty: as they say.
+        numbers: To keep matrices in; None: the quicker of the dense ones.
+        idle_seconds: After which a session is dropped.
+        streams: Whether to run ahead with guesses, for which the tail is loaded, too.
+    """
+
+    base: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8765
+    cuts: tuple[int, ...] = ()
+    cache_mb: int | None = None
+    device: str = ""
+    numbers: Numbers | None = None
+    idle_seconds: float = 1800.0
+    streams: bool = True
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a server listens and what it serves."""
+
+    url: str
+    card: BaseCard
+    compute: Compute
+    cuts: tuple[int, ...]
+    cache_mb: int
+    needs_key: bool
+    note: str = ""
+
+
+def serve(home: Home, options: Options, journal: Journal, tell: Tell, listening: Callable[[Listening], None]) -> None:
+    """Serve until SIGINT or SIGTERM; ``listening`` is called once it can be asked.
+
+    Raises:
+        UsageError: If it would listen to others without keys, or has no such cut.
+        ModelError: If the base cannot be loaded.
+        EngineError: If nothing can listen there.
+    """
+    check_host(home, options.host)
+    tell("Loading the trunk", None)
+    base, device, note = _load(home, options, tell)
+    service = make_service(base, device, options)
+    keys = KeyRing(home.serve_keys, needed=not is_loopback(options.host))
+
+    def ready(port: int) -> None:
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        budget = service.sessions.budget // MB
+        served = service.served
+        listening(
+            Listening(f"http://{host}:{port}", served.card, served.compute, served.cuts, budget, keys.needed, note)
+        )
+
+    sys.setswitchinterval(0.001)  # the loop answers while the model's thread prepares its next product
+    _quieten(journal)
+    config = uvicorn_config(make_app(service, keys, journal), options.host, options.port)
+    server = PatientServer(config, service, ready)
+    try:
+        server.run()
+    except SystemExit as error:  # how uvicorn says that it cannot listen
+        raise EngineError(
+            f"Nothing can listen at {options.host}:{options.port}; another program may, so choose another --port."
+        ) from error
+    journal.write("stopped")
+
+
+def check_host(home: Home, host: str) -> None:
+    """Refuse to listen to other machines where everybody could ask.
+
+    Raises:
+        UsageError: Then.
+    """
+    if not is_loopback(host) and not list_keys(home.serve_keys):
+        raise UsageError(
+            f"{host} can be reached from other machines, and there is no key yet; add one with "
+            "`nightschool serve keys add NAME`, or serve at 127.0.0.1."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def make_service(base: LoadedBase, device: Device, options: Options) -> Service:
+    """Load the trunks of a base and return what answers for them, not started yet.
+
+    Raises:
+        UsageError: If the base has no such cut.
+        ModelDamaged, DeviceFull: If it cannot be loaded.
+    """
+    card = base.card
+    cuts = tuple(sorted(set(options.cuts or (default_cut(card.layers),))))
+    tails = {cut: open_tail(base, cut) for cut in cuts} if options.streams else {}
+    trunks = {cut: open_trunk(base, cut) for cut in cuts} if options.streams else load_trunks(base, cuts)
+    base.kept.clear()
+    metrics = Metrics()
+
+    def told(took: Pass) -> None:
+        metrics.passes.add()
+        metrics.batched.add(took.streams)
+        metrics.pass_seconds.observe(took.seconds)
+
+    each = {cut: _token_bytes(trunk, tails.get(cut), card.width) for cut, trunk in trunks.items()}
+    budget = options.cache_mb * MB if options.cache_mb else max(_LEAST_BUDGET, int(_SHARE * _free(device)))
+    sessions = Sessions(budget, each, options.idle_seconds, metrics.evicted.add)
+    compute = Compute(
+        engine=f"nightschool {__version__}",
+        device=device.title or device.name,
+        numbers=base.numbers.value,
+        cache=base.numbers.value if base.numbers is Numbers.FP32 else "bf16",
+        attention="sdpa",
+    )
+    guesser = Guesser(tails) if tails else None
+    return Service(Served(card, compute, cuts), sessions, Scheduler(trunks, device.name, told), metrics, guesser)
+
+
+def uvicorn_config(app: object, host: str, port: int) -> uvicorn.Config:
+    """Return how uvicorn runs an application of ours: without words of its own, and with little patience."""
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        host=host,
+        port=port,
+        loop="asyncio",
+        http=PatientProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=2,
+        h11_max_incomplete_event_size=16 << 10,
+    )
+
+
+def _load(home: Home, options: Options, tell: Tell) -> tuple[LoadedBase, Device, str]:
+    settings = read_settings(home)
+    folder = prepare(options.base or settings.base, home, tell)
+    use_all_cores()
+    base = load(folder)
+    placed = place(options.device or settings.device, on_a_device(*sizes(folder)), base.card.name)
+    numbers = options.numbers or find_speed(home.models, placed.device).many
+    if numbers not in placed.device.numbers:
+        names = ", ".join(placed.device.numbers)
+        raise UsageError(f"{placed.device.name} does not compute in {numbers.value}; choose one of: {names}.")
+    return base.on(placed.device.name).computing_in(numbers), placed.device, placed.note
+
+
+def _token_bytes(trunk: Trunk, tail: Tail | None, width: int) -> int:
+    """Return what a token takes: keys and values, and its state in float32. It also makes the halves warm."""
+    cache = trunk.new_cache()
+    (states,) = trunk.extend_together([[0]], [cache])
+    size = token_bytes(cache) + 4 * width
+    if tail is None:
+        return size
+    read = tail.new_cache()
+    tail.extend(states[None], read)
+    return size + token_bytes(read)
+
+
+def _free(device: Device) -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().available) if device.is_cpu else device.free()
+
+
+class _ToJournal(logging.Handler):
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(logging.WARNING)
+        self._journal = journal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._journal.write("uvicorn", level=record.levelname.lower(), message=record.getMessage())
+
+
+def _quieten(journal: Journal) -> None:
+    """Let uvicorn say what goes wrong in the server's own journal, and nothing elsewhere."""
+    logger = logging.getLogger("uvicorn")
+    logger.handlers, logger.propagate = [_ToJournal(journal)], False

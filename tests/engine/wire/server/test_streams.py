@@ -1,0 +1,116 @@
+"""The stream verb byte by byte: what is answered, when it ends, and what a session holds afterwards."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from nightschool.engine.wire import routes
+from nightschool.engine.wire.bodies import decode_record, encode_request
+from nightschool.engine.wire.frames import CONTENT_TYPE, Flag, Type
+from nightschool.engine.wire.prefix import prefix_hash
+from nightschool.engine.wire.rows import decode_guesses, decode_rows
+from nightschool.schemas.hsp import Code, Noise, StepEnd, Stream
+from nightschool.tests.serving import Refusal, tokens
+
+
+def body(session, position, new, **fields):
+    session.number += 1
+    how = {"step": session.number, "first": position, "ahead": 5, "most": 100, "noise": Noise(seed=1, temperature=0)}
+    asked = Stream(**{**how, "hash": prefix_hash(session.said[:position]), **fields})
+    return encode_request(asked, [new], position=position)
+
+
+def stream(session, position, new, **fields):
+    """Return the frames of a stream, without its END, and note what the session holds."""
+    path = routes.STREAM.format(session=session.name)
+    *frames, end = session.client.frames(path, body(session, position, new, **fields))
+    guesses = [token for frame in frames for token in decode_guesses(frame)]
+    said = decode_record(end, StepEnd)
+    session.said = (session.said[:position] + new + guesses)[: said.have]
+    assert said.hash == prefix_hash(session.said)
+    return frames
+
+
+@pytest.fixture
+def session(server):
+    return server.client().open()
+
+
+def test_guesses_are_what_the_plain_base_says_and_rows_are_theirs(server, session):
+    new = tokens(9)
+    frames = stream(session, 0, new)
+    guesses = [token for frame in frames for token in decode_guesses(frame)]
+    with torch.no_grad():
+        whole = server.base.model.generate(torch.tensor([new]), max_new_tokens=5, do_sample=False, eos_token_id=999)
+    assert guesses == whole[0, len(new) :].tolist()
+    rows = torch.cat([decode_rows(frame) for frame in frames])
+    assert len(rows) == len(new) + 5
+    (again,) = server.client().capture([new + guesses])
+    assert torch.allclose(rows, again, atol=1e-4)
+    assert Flag.GUESSED not in frames[-1].header.flags  # nothing follows the last
+
+
+def test_a_session_goes_on_after_its_guesses_or_before_them(session):
+    new = tokens(9)
+    stream(session, 0, new)
+    assert len(session.said) == 14
+    kept = session.step(14, tokens(2))
+    stream(session, 11, tokens(3, seed=5), ahead=2)
+    assert len(session.said) == 16
+    assert kept.shape == (2, 32)
+
+
+def test_an_end_and_the_most_are_kept_to(server, session):
+    first = [token for frame in stream(session, 0, tokens(9)) for token in decode_guesses(frame)]
+    third = first[2]
+    assert third not in first[:2]
+    ended = stream(session, 0, tokens(9), ends=[third])
+    assert decode_guesses(ended[-1]) == [third]
+    assert len(session.said) == 9 + 2
+    stream(session, 0, tokens(9), most=1)
+    assert len(session.said) == 9 + 1
+
+
+def test_the_context_ends_a_stream(server, session):
+    context = server.base.card.context
+    stream(session, 0, tokens(context - 2))
+    assert len(session.said) == context
+
+
+def test_another_stream_ends_the_one_before(server, session):
+    stream(session, 0, tokens(20))
+    path = routes.STREAM.format(session=session.name)
+    long = body(session, 20, tokens(1), ahead=256, most=400)
+    correction = body(session, 20, tokens(2, seed=3), ahead=2)
+    with server.client().http.stream("POST", path, content=long, headers={"content-type": CONTENT_TYPE}) as answer:
+        pieces = answer.iter_raw()
+        next(pieces)  # it runs
+        found = []
+
+        def correct():
+            found.extend(session.client.frames(path, correction))
+
+        thread = threading.Thread(target=correct)
+        thread.start()
+        rest = b"".join(pieces)
+        thread.join(60)
+    assert found[-1].header.type is Type.END
+    assert decode_record(found[-1], StepEnd).have == 20 + 2 + 2
+    assert len(rest) < 256 * 32 * 4  # it ended before it had guessed all
+
+
+def test_an_older_number_changes_nothing(session):
+    stream(session, 0, tokens(9))
+    stream(session, 9, tokens(1))
+    with pytest.raises(Refusal) as caught:
+        stream(session, 9, tokens(1), step=1)
+    assert caught.value.problem.code is Code.STALE
+
+
+def test_a_stream_without_tokens_is_refused(session):
+    with pytest.raises(Refusal) as caught:
+        stream(session, 0, [])
+    assert caught.value.problem.code is Code.BAD_REQUEST
