@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-import httpx
+import httpx2
 import pytest
 
 from nightschool.tui.cli import run
@@ -56,7 +56,7 @@ def test_a_server_says_where_it_is_and_stops_when_it_is_told(tiny_base_folder, t
     try:
         said = json.loads(process.stdout.readline())
         assert (said["cuts"], said["numbers"], said["needs_key"]) == ([1, 2], "fp32", False)
-        described = httpx.get(f"{said['url']}/hsp/1/describe").json()
+        described = httpx2.get(f"{said['url']}/hsp/1/describe").json()
         assert described["base"]["fingerprint"] == said["fingerprint"]
         taken = subprocess.run(
             [*command, *options[:2], "--port", said["url"].rpartition(":")[2]],
