@@ -136,14 +136,19 @@ class _Stream:
         cache.make_room(shape, tokens, dtype, device)
         self._shape, self._cache, self._tokens, self._device = shape, cache, tokens, device
         self.start, self.stop = cache.length, cache.length + tokens
-        self._masks: dict[int | None, Tensor | None] = {}
+        self._masks: dict[int | None, Tensor] = {}
 
     def __call__(self, layer: Layer, query: Tensor, pair: Tensor) -> Tensor:
         """Append keys and values ``(T, 2 * key_heads, width)``, and attend from ``(T, heads, width)`` to all held."""
         shape = self._shape
         held = self._cache.pairs[layer.number]
-        held[:, :, self.start : self.stop] = pair.view(-1, 2, shape.key_heads, shape.width).permute(1, 2, 0, 3)
         first = 0 if layer.window is None else max(0, self.start + 1 - layer.window)
+        if self._tokens == 1:  # in as few operations as can be: many streams may be doing this
+            held[:, :, self.start] = pair.view(2, shape.key_heads, shape.width)
+            keys, values = held[:, None, :, first : self.stop].unbind()
+            grouped = query.view(1, shape.key_heads, -1, shape.width)
+            return scaled_dot_product_attention(grouped, keys, values).view(1, -1)
+        held[:, :, self.start : self.stop] = pair.view(-1, 2, shape.key_heads, shape.width).permute(1, 2, 0, 3)
         keys, values = held[:, None, :, first : self.stop].unbind()
         if self._tokens > _FEW:
             return attend(query.transpose(0, 1), keys[0], values[0], self.start - first, layer.window)
@@ -151,18 +156,14 @@ class _Stream:
         grouped = query.view(self._tokens, shape.key_heads, -1, shape.width).permute(1, 2, 0, 3)
         grouped = grouped.reshape(1, shape.key_heads, -1, shape.width)
         out = scaled_dot_product_attention(grouped, keys, values, attn_mask=self._mask(layer.window, first))
-        if self._tokens == 1:
-            return out.view(1, -1)
         parted = out.view(shape.heads, self._tokens, shape.width)
         return parted.transpose(0, 1).reshape(self._tokens, -1)
 
     def done(self) -> None:
         self._cache.length = self.stop
 
-    def _mask(self, window: int | None, first: int) -> Tensor | None:
-        """Return which keys the rows of a grouped product see; one token sees all that it is given."""
-        if self._tokens == 1:
-            return None
+    def _mask(self, window: int | None, first: int) -> Tensor:
+        """Return which keys the rows of a grouped product see."""
         if window not in self._masks:
             seen = seen_near(self.start - first, self.stop - first, window, self._device)
             self._masks[window] = seen.repeat(self._shape.heads // self._shape.key_heads, 1)

@@ -34,7 +34,7 @@ class _File(Record):
     keys: tuple[Key, ...] = ()
 
 
-ANYBODY = Key(name="local", sha256="", created=0.0)
+ANYBODY = Key(name="local", sha256="", created=0.0, allowance=Allowance(sessions=1024))
 """Who asks where no key is needed."""
 
 
