@@ -15,11 +15,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from ....schemas.errors import BadFrame
-from ....schemas.hsp import Capture, Code, Open, Step
+from ....schemas.hsp import Capture, Code, Open, Problem, Step
 from .. import routes
 from ..bodies import decode_record, encode_record, parse_record
 from ..frames import CONTENT_TYPE, Frame, Header, Reader, Type
@@ -62,8 +64,16 @@ def make_app(service: Service, keys: KeyRing, journal: Journal) -> Starlette:
             route(routes.CORRECT, "POST", "correct", _not_offered),
             route(routes.METRICS, "GET", "metrics", _metrics),
             route(routes.HEALTH, "GET", "health", _health, is_open=True),
-        ]
+        ],
+        exception_handlers={404: _nowhere, 405: _nowhere},
     )
+
+
+async def _nowhere(request: Request, error: Exception) -> Response:
+    """Answer what asks for something that is not there."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    problem = Problem(code=Code.BAD_REQUEST, message="HSP/1 has nothing of this kind here; check the address.")
+    return Response(problem.model_dump_json(exclude_none=True), status, media_type="application/json")
 
 
 class _Desk:
