@@ -87,6 +87,12 @@ FIGURES: dict[str, Figure] = {
     "archive_growth_search": _less(2, noise=0.5),
     "archive_growth_search_rare": _less(2, noise=0.5),
     "cost_per_token_growth": _less(1.2, noise=0.1),
+    # serve
+    "throughput_16_vs_1": _more(4),
+    "step_p99_ms": _less(ratio=False),
+    "overhead_ms": _less(1, ratio=False),
+    "cache_share": _less(1),
+    "memory_growth_mb": _less(50, ratio=False),
     # tui
     "help_s": _less(0.5, ratio=False),
     "first_paint_s": _less(1, ratio=False),
