@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_IMPATIENCE = 3
-"""Tries at a server beside which there is another provider."""
+_ALONE, _BESIDE = 11, 3
+"""Tries at the only provider, about half a minute, in which a server may be started again; and at one beside others."""
 
 
 @hookimpl
@@ -51,7 +51,7 @@ def open_named(loaded: LoadedBase) -> Provider:
     from .several import SeveralProviders
 
     settings = read_settings(find_home())
-    patience = Patience() if len(settings.provider) == 1 else Patience(tries=_IMPATIENCE)
+    patience = Patience(tries=_ALONE if len(settings.provider) == 1 else _BESIDE)
     found: list[Provider] = []
     for name in settings.provider:
         if name == LOCAL:
