@@ -111,6 +111,12 @@ FIGURES: dict[str, Figure] = {
     "key_idle_p99_ms": _less(50, ratio=False),
     "key_streaming_p99_ms": _less(50, ratio=False),
     "key_study_p99_ms": _less(50, ratio=False),
+    # codecs: of i8h64, but the last
+    "codec_bits": _less(8.3, noise=0.01),
+    "codec_kl": _less(1e-4, noise=2e-5),
+    "codec_same_top": _more(0.995, noise=0.002),
+    "codec_bytes_vs_json": _more(15),
+    "codec_zstd_ratio": _more(1.4, noise=0.05),
     # stick, means over the cases
     "stick": _more(0.85, noise=0.05),
     "leak": _less(noise=0.05),

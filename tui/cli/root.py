@@ -39,7 +39,7 @@ COMMANDS = {
     "models": ("models", "List, fetch, choose and remove models."),
     "backup": ("backup", "Save the whole profile in one file."),
     "restore": ("backup", "Bring a profile back from a backup."),
-    "serve": ("serve", "Serve the lower blocks of a base to others."),
+    "serve": ("serve", "Serve a base to others: its lower blocks compute here, what is personal stays with them."),
     "providers": ("providers", "List and test servers that compute elsewhere."),
     "doctor": ("doctor", "Look at model, files, database, plugins and machine."),
 }
