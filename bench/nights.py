@@ -133,21 +133,23 @@ async def _night(engine: EngineClient, *, rebuild: bool) -> dict[str, Any]:
     """Spend a night and return how it ended, how long it took and how much memory."""
     peaks = asyncio.create_task(peak_of_study())
     began = time.monotonic()
-    await engine.call(RunNight(on_battery=True))
+    night = await engine.call(RunNight(on_battery=True))
     again = await engine.call(StartStudy(slot=SLOT, rebuild=True)) if rebuild else None
     minutes = (time.monotonic() - began) / 60
     peaks.cancel()
     peak = await peaks
-    study: Study = next(one for one in await engine.call(ListStudies(slot=SLOT)) if not one.rebuild)
+    studies = [one for one in await engine.call(ListStudies(slot=SLOT)) if one.id in night.studies]
+    study: Study | None = studies[0] if studies else None
+    report = study.report if study is not None else None
     return {
         "minutes_per_night": round(minutes, 3),
         "peak_mb": round(peak / 1e6),
-        "accepted": study.state is StudyState.ACCEPTED,
-        "reason": study.reason,
-        "lessons": len(study.lessons),
+        "accepted": study is not None and study.state is StudyState.ACCEPTED,
+        "reason": " ".join([*night.notes, study.reason if study is not None else ""]).strip(),
+        "lessons": len(study.lessons) if study is not None else 0,
         "rebuilt": None if again is None or again.report is None else again.state is StudyState.ACCEPTED,
-        "steps": study.report.steps if study.report else 0,
-        "scale": study.report.scale if study.report else None,
+        "steps": report.steps if report else 0,
+        "scale": report.scale if report else None,
     }
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from nightschool.bench import nights
 from nightschool.bench.checks import holds, load_cases, rewrite
 from nightschool.bench.nights import deal, kept, summary, telling
 from nightschool.engine.host.plugins import PluginHost
@@ -14,7 +17,9 @@ from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.prompts import bank, normal
 from nightschool.engine.study.recipe import Recipe
 from nightschool.engine.study.relations import relations
+from nightschool.schemas import messages as ask
 from nightschool.schemas.records import Lesson, LessonState
+from nightschool.tui.scripted import ScriptedEngine
 
 POOL = load_cases(Path(__file__).parents[2] / "bench" / "data" / "nights.jsonl")
 
@@ -61,10 +66,10 @@ def test_what_is_asked_was_never_trained_on():
 
 
 def test_lessons_are_dealt_to_nights_without_taking_one_twice():
-    nights = deal(POOL, nights=14, fewest=3, most=5, seed=0)
-    dealt = [case.id for night in nights for case in night]
-    assert len(nights) == 14 and len(set(dealt)) == len(dealt)
-    assert {len(night) for night in nights} == {3, 4, 5}
+    spent = deal(POOL, nights=14, fewest=3, most=5, seed=0)
+    dealt = [case.id for night in spent for case in night]
+    assert len(spent) == 14 and len(set(dealt)) == len(dealt)
+    assert {len(night) for night in spent} == {3, 4, 5}
     assert deal(POOL, nights=2, fewest=1, most=1, seed=0)[0] == deal(POOL, nights=9, fewest=1, most=1, seed=0)[0]
 
 
@@ -90,3 +95,36 @@ def test_the_summary_has_the_worst_night_and_the_growth():
     assert found["minutes_per_night"] == 4.0 and found["older_kept"] == pytest.approx(0.975)
     assert found["older_kept_least"] == pytest.approx(0.97) and found["peak_mb"] == 503
     assert found["minutes_growth"] == pytest.approx(5.0 / 3.0)
+
+
+class FakeScale:
+    """A base that follows none of the rules."""
+
+    base = None
+
+    def __init__(self, model):
+        pass
+
+    def write(self, prompts, limit, adapter=None):
+        return ["It is essential!"] * len(prompts)
+
+
+async def test_nights_are_spent_one_after_the_other_through_an_engine(monkeypatch, tmp_path):
+    engine = ScriptedEngine()
+    monkeypatch.setenv("NIGHTSCHOOL_HOME", str(tmp_path))
+    monkeypatch.setattr(nights, "EngineClient", lambda home, model: engine)
+    monkeypatch.setattr(nights, "Scale", FakeScale)
+    monkeypatch.setattr(nights, "SlotStore", lambda folder: SimpleNamespace(adapter_folder=lambda slot: None))
+    monkeypatch.setattr(nights, "prompt_tokens", lambda base, prompt: prompt)
+    rows = []
+    options = argparse.Namespace(model="", probes=2, rebuild=0)
+    vital, other = POOL[0], next(case for case in POOL if case.id == "open-recipe")
+    vital = vital.model_copy(update={"say": "Always say vital."})  # what the script reads as a rule; not the other one
+    await nights.spend([[vital], [other]], options, rows.append)
+    assert [row["accepted"] for row in rows] == [True, False] and "nothing to study" in rows[1]["reason"]
+    assert [row["night"] for row in rows] == [1, 2] and rows[0]["older_kept"] is None
+    assert [row["known"] for row in rows] == [1, 2] and rows[1]["new_stick"] == 0.0
+    said = [request.text for request in engine.asked if isinstance(request, ask.SendMessage)]
+    assert said == [vital.teach[0], vital.say, other.teach[0], other.say]
+    assert sum(isinstance(request, ask.RunNight) for request in engine.asked) == 2
+    assert summary(rows)["nights"] == 2

@@ -110,7 +110,7 @@ def taught(engine):
 
 def test_what_an_import_teaches_is_said_and_waits_to_be_confirmed(call, engine, taught):
     code, out, _ = call("import", "chats.zip", "--yes")
-    assert code == 0 and "They teach 3 lessons: 1 that you said are for good" in out and "1 wait to be confirmed" in out
+    assert code == 0 and "They teach 3 lessons: 1 said to be for good" in out and "1 to be confirmed" in out
     assert "Rule 6." in out and "lessons approve" in out
     assert asked(engine, ask.UpdateLesson) == []
     found = json.loads(call("import", "chats.zip", "--yes", "--json")[1])["lessons"]
@@ -123,9 +123,7 @@ def test_at_a_terminal_it_is_asked_which_to_learn(call, engine, taught, terminal
     assert code == 0 and "Say some of 6, or all, or none." in err
     (request,) = asked(engine, ask.UpdateLesson)
     assert (request.lesson, request.state) == (6, rec.LessonState.APPROVED)
-    assert out.endswith(
-        "They teach 3 lessons: 2 that you said are for good wait for the next study, 1 are not taught.\n"
-    )
+    assert out.endswith("3 lessons: 2 said to be for good, which the next study takes; 1 not taught.\n")
 
 
 def test_an_import_need_not_be_looked_at_for_lessons(call, engine, taught):
