@@ -39,6 +39,7 @@ from .records import (
     StoreCheck,
     Study,
     Version,
+    VersionDiff,
 )
 
 R = TypeVar("R")
@@ -193,6 +194,24 @@ class BlendSlots(Request[Study]):
     into: str
     strategy: str = "exact"
     options: MergeOptions = MergeOptions()
+
+
+class ForkSlot(Request[Slot]):
+    """Make a slot of the user's own that begins where another one is now, with its settings, adapter and lessons."""
+
+    method = "slots.fork"
+    slot: str
+    title: str
+    name: str = ""
+
+
+class DiffVersions(Request[VersionDiff]):
+    """Compare two generations of a slot."""
+
+    method = "versions.diff"
+    slot: str
+    one: int
+    other: int
 
 
 class ExportSlot(Request[ExportedAdapter]):

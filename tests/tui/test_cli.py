@@ -422,6 +422,14 @@ def test_slots_are_exported_and_adapters_imported(document, call, engine, tmp_pa
     assert call("slots", "export", "science", "--to", "out", "--form", "zip")[0] == 2
 
 
+def test_a_slot_is_forked_and_its_generations_compared(document, call):
+    assert document("slots", "fork", "science", "Field notes")["name"] == "field-notes"
+    assert "fork" in call("versions", "field-notes")[1]
+    assert document("slots", "diff", "science", "0", "1")["came"] == ["Be brief."]
+    out = call("slots", "diff", "science", "0", "1")[1]
+    assert "+ Be brief." in out and "0: Because." in out and "1: So." in out and "0.25" in out
+
+
 def test_the_store_is_checked_and_what_stays_damaged_is_an_exit_code(document, call, engine):
     assert document("slots", "check")["findings"] == []
     finding = {"slot": "science", "number": 2, "text": "It is damaged."}

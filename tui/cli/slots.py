@@ -12,7 +12,9 @@ from ...schemas.messages import (
     BlendSlots,
     CheckSlots,
     CreateSlot,
+    DiffVersions,
     ExportSlot,
+    ForkSlot,
     GetQuality,
     ImportAdapter,
     ListSlots,
@@ -20,7 +22,7 @@ from ...schemas.messages import (
     Rollback,
     UpdateSlot,
 )
-from ...schemas.records import AdapterForm, GenerationQuality, MergeOptions, Slot, Version, VersionKind
+from ...schemas.records import AdapterForm, GenerationQuality, MergeOptions, Slot, Version, VersionDiff, VersionKind
 from .desk import Desk, named_weights, talks, talks_alone
 from .learning import carry_out
 from .options import ListingGroup, Weights, examples
@@ -38,7 +40,7 @@ HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "SPEAKS WITH", "DESC
     ),
 )
 def slots() -> None:
-    """List, make, change, blend, check, export and import slots."""
+    """List, make, change, fork, blend, compare, check, export and import slots."""
 
 
 @slots.command("list", epilog=examples("nightschool slots list --json"))
@@ -146,6 +148,49 @@ async def blend(
         weights=found, into=(await desk.slot(into)).name, strategy=strategy, options=MergeOptions(**options)
     )
     return await carry_out(desk, request)
+
+
+@slots.command(epilog=examples('nightschool slots fork science "Field notes"'))
+@click.argument("slot")
+@click.argument("title")
+@click.option("--name", default="", help="Its folder and handle; without it made of the title.")
+@talks_alone
+async def fork(desk: Desk, slot: str, title: str, name: str) -> None:
+    """Begin a slot where another one is now, with its settings, what it learned and its lessons."""
+    made = await desk.ask(ForkSlot(slot=(await desk.slot(slot)).name, title=title, name=name))
+    desk.give(made, _lines([made]))
+
+
+@slots.command(epilog=examples("nightschool slots diff science 3 5", "nightschool slots diff science 0 5 --json"))
+@click.argument("slot")
+@click.argument("one", type=click.IntRange(min=0))
+@click.argument("other", type=click.IntRange(min=0))
+@talks_alone
+async def diff(desk: Desk, slot: str, one: int, other: int) -> None:
+    """Compare two generations of a slot.
+
+    Rules that came and went, the figures of their gates, how far the weights of each block moved, and replies to the
+    same prompts.
+    """
+    found = await desk.ask(DiffVersions(slot=(await desk.slot(slot)).name, one=one, other=other))
+    desk.give(found, _diff_lines(found))
+
+
+def _diff_lines(found: VersionDiff) -> list[str]:
+    lines = [*(f"+ {rule}" for rule in found.came), *(f"- {rule}" for rule in found.went)]
+    heads = ("GATE", f"GENERATION {found.one}", f"GENERATION {found.other}")
+    lines += table([heads, *((row.name, _figure(row.one), _figure(row.other)) for row in found.gates)])
+    heads = ("BLOCK", f"MOVED BY {found.one}", f"MOVED BY {found.other}", "APART")
+    lines += table(
+        [heads, *((row.block, f"{row.one:.3g}", f"{row.other:.3g}", f"{row.change:.3g}") for row in found.blocks)]
+    )
+    for pair in found.samples:
+        lines += ["", f"> {pair.prompt}", f"{found.one}: {pair.one}", f"{found.other}: {pair.other}"]
+    return lines
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
 
 
 @slots.command(
