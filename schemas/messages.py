@@ -24,6 +24,7 @@ from .exchange import ExportForm, ExportResult, ImportPreview, ImportResult
 from .models import KnownBase, KnownBases
 from .records import (
     AdapterForm,
+    Compared,
     Conversation,
     ExportedAdapter,
     GenerationQuality,
@@ -411,6 +412,15 @@ class CancelReply(Request[bool]):
 
     method = "chat.cancel"
     conversation: int
+
+
+class CompareSlots(Request[list[Compared]]):
+    """Ask several slots the same at once, with the system prompt of the first. Nothing is stored."""
+
+    method = "slots.compare"
+    text: str
+    slots: list[str]
+    sampling: Sampling = Sampling()
 
 
 class EditReply(Request[Message]):

@@ -377,6 +377,16 @@ class VersionDiff(Record):
     blocks: list[BlockNorms]
 
 
+class Compared(Record):
+    """What one of several slots said to the same question."""
+
+    slot: str
+    version: int
+    text: str
+    finish: Finish
+    tokens: int
+
+
 class AdapterForm(StrEnum):
     """How a generation is written for other programs."""
 

@@ -449,6 +449,12 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
             blocks=[rec.BlockNorms(block=22, one=0.5, other=0.75, change=0.25)],
         )  # fmt: skip
 
+    async def _slots_compare(self, request: ask.CompareSlots, tell: Tell) -> list[rec.Compared]:
+        return [
+            rec.Compared(slot=slot, version=0, text=f"{slot} says so.", finish=rec.Finish.STOP, tokens=3)
+            for slot in request.slots
+        ]
+
     async def _slots_check(self, request: ask.CheckSlots, tell: Tell) -> rec.StoreCheck:
         return rec.StoreCheck(files=2 * sum(map(len, self.versions.values())), bytes=0, findings=self.damage)
 

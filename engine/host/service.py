@@ -12,6 +12,7 @@ from ...schemas.messages import Check, Doctor, EngineStatus, GetStatus, Request,
 from ...schemas.records import Signal
 from . import doctor
 from .chat_service import ChatService
+from .compare_service import CompareService
 from .conversation_service import ConversationService
 from .correction_service import CorrectionService
 from .exchange_service import ExchangeService
@@ -54,6 +55,7 @@ class Service:
             "slots.update": slots.update,
             "slots.blend": self._studies.blend,
             "slots.check": slots.check,
+            "slots.compare": CompareService(rooms).compare,
             "slots.fork": slots.fork,
             "slots.export": PortabilityService(rooms).export,
             "slots.import": self._studies.bring,

@@ -430,6 +430,14 @@ def test_a_slot_is_forked_and_its_generations_compared(document, call):
     assert "+ Be brief." in out and "0: Because." in out and "1: So." in out and "0.25" in out
 
 
+def test_slots_are_asked_side_by_side(document, call):
+    rows = document("slots", "compare", "science", "Creative", "Why?", "--max-tokens", "9")
+    assert [(row["slot"], row["text"]) for row in rows] == [
+        ("science", "science says so."), ("creative", "creative says so."),
+    ]  # fmt: skip
+    assert "== creative, generation 0\ncreative says so." in call("slots", "compare", "science", "creative", "Why?")[1]
+
+
 def test_the_store_is_checked_and_what_stays_damaged_is_an_exit_code(document, call, engine):
     assert document("slots", "check")["findings"] == []
     finding = {"slot": "science", "number": 2, "text": "It is damaged."}

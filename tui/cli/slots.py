@@ -11,6 +11,7 @@ from ...schemas.errors import Damaged, UsageError
 from ...schemas.messages import (
     BlendSlots,
     CheckSlots,
+    CompareSlots,
     CreateSlot,
     DiffVersions,
     ExportSlot,
@@ -25,7 +26,7 @@ from ...schemas.messages import (
 from ...schemas.records import AdapterForm, GenerationQuality, MergeOptions, Slot, Version, VersionDiff, VersionKind
 from .desk import Desk, named_weights, talks, talks_alone
 from .learning import carry_out
-from .options import ListingGroup, Weights, examples
+from .options import ListingGroup, Weights, examples, sampling_of, sampling_options
 from .output import table, when
 
 HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "SPEAKS WITH", "DESCRIPTION")
@@ -148,6 +149,21 @@ async def blend(
         weights=found, into=(await desk.slot(into)).name, strategy=strategy, options=MergeOptions(**options)
     )
     return await carry_out(desk, request)
+
+
+@slots.command(epilog=examples('nightschool slots compare science creative "Tell me of the moon."'))
+@click.argument("names", metavar="SLOT SLOT...", nargs=-1, required=True)
+@click.argument("text")
+@sampling_options
+@talks
+async def compare(desk: Desk, names: tuple[str, ...], text: str, **sampling: Any) -> None:
+    """Ask several slots the same, side by side.
+
+    Nothing of it is stored or learned from. All are told the system prompt of the first.
+    """
+    slots = [(await desk.slot(name)).name for name in names]
+    found = await desk.ask(CompareSlots(text=text, slots=slots, sampling=sampling_of(sampling)))
+    desk.give(found, [line for row in found for line in (f"== {row.slot}, generation {row.version}", row.text, "")])
 
 
 @slots.command(epilog=examples('nightschool slots fork science "Field notes"'))
