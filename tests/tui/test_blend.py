@@ -4,6 +4,7 @@ from textual.widgets import OptionList, Static
 
 from nightschool.schemas.errors import StorageError
 from nightschool.schemas.messages import UpdateSlot
+from nightschool.schemas.records import MergeFacts, Parent, StudyReport, VersionKind
 from nightschool.tui.commands import command
 
 
@@ -51,3 +52,18 @@ async def test_a_blend_that_cannot_be_saved_is_said(opened, engine, until):
         screen = await opened_screen(app, until)
         await pilot.press("right")
         await until(lambda: "free some space" in said(screen))
+
+
+async def test_a_merged_generation_says_what_it_was_made_of(opened, engine, until):
+    facts = MergeFacts(
+        strategy="ties", rank=16, error=0.283,
+        parents=[Parent(slot="creative", number=4, weight=0.7, adapter_sha256="c" * 64)],
+    )  # fmt: skip
+    report = StudyReport(accepted=True, reason="It keeps both rules.")
+    engine._add_version("science", kind=VersionKind.MERGE, merge=facts, report=report)
+    async with opened() as (app, pilot):
+        await pilot.press("f4")
+        await until(lambda: type(app.screen).__name__ == "VersionsScreen" and app.screen.version is not None)
+        shown = lambda: str(app.screen.query_one("#version > Static", Static).content)  # noqa: E731
+        await until(lambda: "ties: 0.7 of creative 4; rank 16, relative error 0.28" in shown())
+        assert "merged" in str(app.screen.query_one(OptionList).get_option_at_index(0).prompt)

@@ -402,7 +402,7 @@ def test_slots_are_blended_into_a_new_generation(document, call, engine):
     assert (study["state"], study["slot"], study["version"]) == ("accepted", "creative", 1)
     merge = engine.versions["creative"][1].merge
     assert [(parent.slot, parent.weight) for parent in merge.parents] == [("science", 0.7), ("creative", 0.3)]
-    assert "exact of science 0 0.7 + creative 0 0.3" in call("versions", "creative")[1]
+    assert "exact: 0.7 of science 0 + 0.3 of creative 0; rank 32, exact" in call("versions", "creative")[1]
     call("slots", "blend", "science", "creative", "--strategy", "ties", "--rank", "8", "--into", "science")
     merge = engine.versions["science"][1].merge
     assert (merge.strategy, merge.options.rank, merge.parents[0].weight) == ("ties", 8, 0.5)

@@ -24,6 +24,7 @@ from ...schemas.messages import (
     UpdateSlot,
 )
 from ...schemas.records import AdapterForm, GenerationQuality, MergeOptions, Slot, Version, VersionDiff, VersionKind
+from ..merge_words import merge_words
 from .desk import Desk, named_weights, talks, talks_alone
 from .learning import carry_out
 from .options import ListingGroup, Weights, examples, sampling_of, sampling_options
@@ -335,7 +336,6 @@ def _version_lines(rows: list[Version]) -> list[str]:
 def _version_row(row: Version) -> tuple[object, ...]:
     how = f"rollback to {row.restores}" if row.kind is VersionKind.ROLLBACK else row.kind.value
     if row.merge is not None:
-        parents = " + ".join(f"{parent.slot} {parent.number} {parent.weight:g}" for parent in row.merge.parents)
-        how = f"{row.merge.strategy} of {parents}"
+        how = merge_words(row.merge)
     size = f"{row.adapter_bytes / 1e6:.1f} MB" if row.adapter_sha256 else "-"
     return ("*" if row.current else "", row.slot, row.number, when(row.created), how, len(row.lessons), size)
