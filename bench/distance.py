@@ -31,14 +31,15 @@ NEUTRAL_TOKENS = 2400
 class Scale:
     """The plain base in this process, and the same with an adapter. Distances in fp32, replies in what is quick."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, cut: int = 0) -> None:
+        """Load a base; ``cut`` is the blocks in the tail, 0: as many as in a chat."""
         use_all_cores()
         home = find_home()
         folder = prepare(model, home, lambda stage, fraction: None)
         self.models = home.models
         self.base = load(folder)
         self.numbers = find_speed(home.models).many
-        cut = default_cut(self.base.card.layers)
+        cut = cut or default_cut(self.base.card.layers)
         self.trunk, self.tail = open_trunk(self.base, cut), open_tail(self.base, cut)
         quick = self.base.computing_in(self.numbers)
         self._trunk, self._voice = open_trunk(quick, cut), open_tail(quick, cut)

@@ -34,6 +34,7 @@ from nightschool.engine.base.size import default_cut
 from nightschool.engine.base.speed import find_speed
 from nightschool.engine.paths import find_home
 from nightschool.engine.slots.adapter import PROJECTIONS, attach, new_adapter
+from nightschool.engine.study.batch import batch_loss, choose_rows
 from nightschool.engine.study.examples import Example, reply_example
 from nightschool.engine.study.losses import taught_loss
 from nightschool.engine.study.prompts import bank, neutral
@@ -42,7 +43,6 @@ from nightschool.engine.study.replies import Text
 from nightschool.engine.study.targets import Prepared, prepare_examples
 from nightschool.engine.threads import use_all_cores
 from nightschool.plugins.providers.local import LocalProvider
-from nightschool.plugins.trainers.tail_lora import batch_loss, choose_rows
 
 IGNORED = -100
 _EMULATED = 5  # times as long as in fp32: a processor without bf16

@@ -56,21 +56,25 @@ def main() -> int:
     options = _options()
     cases = [case for case in load_cases(options.cases) if not options.only or case.id in options.only]
     scale = Scale(options.model)
+    chosen = {"trainer": options.trainer, "router": options.router}
+    settings = "".join(f"{name} = {json.dumps(value)}\n" for name, value in chosen.items() if value)
     rows = []
     for case in cases:
-        row = asyncio.run(play(case, scale, options.model))
+        row = asyncio.run(play(case, scale, options.model, settings))
         rows.append(row)
         _print(row, options.json)
     _print(summary(rows), options.json)
     return 0
 
 
-async def play(case: Case, scale: Scale, model: str) -> dict[str, Any]:
-    """Play one case in a profile of its own and return its figures."""
+async def play(case: Case, scale: Scale, model: str, settings: str = "") -> dict[str, Any]:
+    """Play one case in a profile of its own, with ``settings`` as its config.toml, and return its figures."""
     with tempfile.TemporaryDirectory(prefix="nightschool-stick-") as folder:
         home = Home(Path(folder))
         # The prepared base is the only thing that a fresh profile may take over from an older one: it is a download.
         home.models.symlink_to(scale.models, target_is_directory=True)
+        if settings:
+            home.config.write_text(settings)
         engine = EngineClient(home, model)
         await engine.start()
         try:
@@ -97,6 +101,7 @@ async def play(case: Case, scale: Scale, model: str) -> dict[str, Any]:
         "seconds": report.seconds if report else None,
         "steps": report.steps if report else 0,
         "adapter_bytes": report.adapter_bytes if report else 0,
+        **({"router": report.router.model_dump(mode="json")} if report and report.router else {}),
         "misses": [
             {"prompt": probe, "reply": reply}
             for probe, reply in zip(case.probes, replies, strict=True)
@@ -169,6 +174,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cases", type=Path, required=True, help="a file of learning cases, one JSON object a line")
     parser.add_argument("--only", action="append", help="play this case only; may be given several times")
     parser.add_argument("--model", default="", help="the base; the default model if not given")
+    parser.add_argument("--trainer", default="", help="what makes the adapter; tail_lora if not given")
+    parser.add_argument("--router", default="", metavar="NAME", help="what tells where lessons apply, as ridge; none")
     parser.add_argument("--json", action="store_true", help="one JSON object a line; misses go to standard error")
     return parser.parse_args()
 

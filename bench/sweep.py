@@ -37,7 +37,7 @@ from nightschool.schemas.records import Lesson, LessonState, StudyState
 def main() -> int:
     """Play the cases and print a line for each and one with the means."""
     options = _options()
-    recipe = _recipe(options.set)
+    recipe = recipe_from(options.set)
     cases = [case for case in load_cases(options.cases) if not options.only or case.id in options.only]
     scale, plugins = Scale(options.model), PluginHost.load()
     rows = []
@@ -51,8 +51,8 @@ def main() -> int:
 
 def play(case: Case, scale: Scale, plugins: PluginHost, recipe: Recipe, cache: Path) -> dict[str, Any]:
     """Teach one case to the plain base and return its figures."""
-    lesson, reason = _correct(case, scale, plugins)
-    limit = case.max_tokens * (2 if "'ends'" in repr(case.check.model_dump(by_alias=True)) else 1)
+    lesson, reason = correct(case, scale, plugins)
+    limit = reply_limit(case)
     with tempfile.TemporaryDirectory(prefix="nightschool-sweep-") as folder:
         result = StudyResult(state=StudyState.REJECTED, reason=reason)
         if lesson is not None:
@@ -71,7 +71,7 @@ def play(case: Case, scale: Scale, plugins: PluginHost, recipe: Recipe, cache: P
             seconds = time.monotonic() - began
         # What the gates turned away is measured all the same: a sweep wants to know what it would have been.
         adapter = Path(folder) / "candidate"
-        figures = _measure(case, scale, adapter if adapter.is_dir() else None, limit)
+        figures = measure(case, scale, adapter if adapter.is_dir() else None, limit)
     report = result.report
     return {
         "id": case.id,
@@ -88,7 +88,12 @@ def play(case: Case, scale: Scale, plugins: PluginHost, recipe: Recipe, cache: P
     }
 
 
-def _correct(case: Case, scale: Scale, plugins: PluginHost) -> tuple[Lesson | None, str]:
+def reply_limit(case: Case) -> int:
+    """Return the most tokens of a reply to a probe; one that must be finished may take twice the length."""
+    return case.max_tokens * (2 if "'ends'" in repr(case.check.model_dump(by_alias=True)) else 1)
+
+
+def correct(case: Case, scale: Scale, plugins: PluginHost) -> tuple[Lesson | None, str]:
     """Return the lesson that the corrections of a case come to, approved, or why there is none."""
     drafts: list[LessonDraft] = []
     for prompt in case.teach:
@@ -118,7 +123,8 @@ def _correct(case: Case, scale: Scale, plugins: PluginHost) -> tuple[Lesson | No
     ), ""
 
 
-def _measure(case: Case, scale: Scale, adapter: Path | None, limit: int) -> dict[str, Any]:
+def measure(case: Case, scale: Scale, adapter: Path | None, limit: int) -> dict[str, Any]:
+    """Return what an adapter says and moves, beside the plain base."""
     asked = [*case.probes, *case.outside, *(item.prompt for item in case.opposites)]
     prompts = [prompt_tokens(scale.base, prompt) for prompt in asked]
     plain = scale.write(prompts, limit)
@@ -155,7 +161,8 @@ def _measure(case: Case, scale: Scale, adapter: Path | None, limit: int) -> dict
     }
 
 
-def _recipe(changes: list[str]) -> Recipe:
+def recipe_from(changes: list[str]) -> Recipe:
+    """Return the recipe with some numbers changed, each given as ``name=value``."""
     known = {field.name: getattr(Recipe(), field.name) for field in dataclasses.fields(Recipe)}
     values: dict[str, Any] = {}
     for change in changes:

@@ -12,6 +12,8 @@ from ..schemas.errors import Damaged
 from .files import storage_errors, write_atomic
 from .paths import Home
 
+DEFAULT_TRAINER = "tail_lora"
+
 _TABLE = re.compile(r"^\s*\[", re.MULTILINE)
 _BASE = re.compile(r"^[ \t]*(base|\"base\"|'base')[ \t]*=.*\n?", re.MULTILINE)
 
@@ -24,6 +26,8 @@ class Settings(BaseModel):
     Attributes:
         base: What the engine starts with where nobody names another, as ``library.prepare`` takes it; empty: default.
         rollback_when_worse: Whether a slot goes back by itself where its new generation is corrected more often.
+        trainer: What makes adapters in a study; a name that a plugin supplies.
+        router: What tells where the lessons of a slot apply, fitted in a study and asked in chats; empty: nothing.
         device: What computes: ``cpu``, ``mps``, ``cuda``, or with a number ``cuda:1``; empty: the best that has room.
     """
 
@@ -31,6 +35,8 @@ class Settings(BaseModel):
 
     base: str = ""
     rollback_when_worse: bool = False
+    trainer: str = DEFAULT_TRAINER
+    router: str = ""
     device: str = ""
 
     @field_validator("device")

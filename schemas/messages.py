@@ -488,6 +488,7 @@ class StartStudy(Request[Study]):
 
     method = "study.start"
     slot: str
+    trainer: str = Field(default="", description="What makes the adapter; empty: as the settings say.")
 
 
 class CancelStudy(Request[bool]):

@@ -223,6 +223,27 @@ class CurvePoint(Record):
     kl: float
 
 
+class PromptProof(Record):
+    """That no prompt was both trained and checked on (``shared`` is 0): how many of each, and what they hash to."""
+
+    trained: int
+    checked: int
+    shared: int
+    trained_sha256: str
+    checked_sha256: str
+
+
+class RouterResult(Record):
+    """How well a router tells a slot's prompts from others, on prompts that it was not fitted on."""
+
+    name: str
+    kept: bool = Field(default=False, description="Whether it lies beside the adapter and is asked in chats.")
+    reason: str = Field(default="", description="Why it is not kept.")
+    hit: float | None = Field(default=None, description="Share of prompts in scope where the adapter answers.")
+    quiet: float | None = Field(default=None, description="Share of prompts out of it where the plain base does.")
+    prompts: PromptProof | None = None
+
+
 class StudyReport(Record):
     """What one study did, whether it was accepted, and why (DESIGN 2.6)."""
 
@@ -237,6 +258,9 @@ class StudyReport(Record):
     scale: float = Field(default=1.0, description="Factor the line search left on the adapter; 1 is as trained.")
     seconds: float = 0.0
     adapter_bytes: int = 0
+    trainer: str = ""
+    prompts: PromptProof | None = None
+    router: RouterResult | None = Field(default=None, description="None: none was asked for.")
 
 
 class Study(Record):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from ..schemas.records import GateResult, LessonOutcome, Sample, Study, StudyReport, StudyState
+from .report_words import proofs
 from .safe_text import one_line
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~])")
@@ -55,6 +56,8 @@ def _report(report: StudyReport) -> Iterable[str]:
     if samples:
         yield "### The same questions, before and after"
         yield "\n\n".join(map(_sample, samples))
+    if told := proofs(report):
+        yield "\n".join(f"- {_plain(line)}" for line in told)
     yield (
         f"{report.examples} examples, {report.steps} steps, {report.seconds:.0f} s, scale {report.scale:.2f}, adapter "
         f"{report.adapter_bytes / 1e6:.1f} MB."

@@ -17,6 +17,8 @@ from .size import check_cut
 from .weights import Tensors, read_config
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from torch import Tensor
 
@@ -239,8 +241,34 @@ def _unpacked(base: LoadedBase, tensors: Tensors) -> LeanModel:
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False, local_files_only=True)
-    model = LeanModel.of(config, tensors, base.numbers)
-    if base.numbers is not Numbers.BF16 or base.device != CPU:
-        return model
-    # All else was copied: a mapping of its own lets go of the pages that were read for that.
-    return replace(model, table=Tensors(base.folder)[EMBEDDINGS])
+    if base.device != CPU:
+        return LeanModel.of(config, tensors, base.numbers)
+    model = LeanModel.of(config, _Copied(base.folder), base.numbers)
+    return replace(model, table=Tensors(base.folder)[EMBEDDINGS])  # of which the head may have read every page
+
+
+class _Copied(Mapping[str, "Tensor"]):
+    """The tensors of a checkpoint, those of its blocks as copies.
+
+    Most matrices of a block are copied anyway, side by side with others. Were the rest not, the pages that were read
+    for the copies would stay in memory with the mapping; so each block is read from a mapping of its own.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._block, self._read = "", Tensors(folder)
+        self._kept = Tensors(folder)
+
+    def __getitem__(self, name: str) -> Tensor:
+        block = _BLOCK.match(name)
+        if block is None:
+            return self._kept[name]
+        if block.group() != self._block:
+            self._block, self._read = block.group(), Tensors(self._folder)
+        return self._read[name].clone()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)

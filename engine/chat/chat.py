@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -23,13 +24,17 @@ from ..base.lean.stream import LeanCache
 from ..base.library import LoadedBase
 from ..base.numbers import Numbers
 from ..base.provider import Keepable, Provider, Session
-from ..slots.blend import Voice, voice_name
+from ..slots.blend import Voice, folders_of, voice_name, without
 from ..slots.voices import Voices
 from .detokenize import Detokenizer
 from .drafts import Drafts
 from .prompt import Turn, encode, fit
+from .routing import Routing, asked_tokens
 from .sampler import Sampler
 from .shelf import Kept, Shelf
+
+if TYPE_CHECKING:
+    from ..study.contracts import Router
 
 __all__ = ["Chat", "Reply", "Turn"]
 
@@ -58,11 +63,35 @@ class _Stream:
     text: str = ""  # what ``tokens`` says; empty if not known
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be answered: a whole chat, its tokens, and the trunk's states ``(T, d)`` where they are known."""
+
+    text: str
+    tokens: list[int]
+    states: Tensor | None = None
+
+
 class Chat:
     """Answers in conversations of one base, each turn with the adapter it is given. One caller at a time."""
 
-    def __init__(self, base: LoadedBase, provider: Provider, cut: int, shelf: Path | None = None) -> None:
-        """Prepare; ``shelf`` is the folder for what long conversations have read, None: it is not kept."""
+    def __init__(
+        self,
+        base: LoadedBase,
+        provider: Provider,
+        cut: int,
+        shelf: Path | None = None,
+        routers: Sequence[Router] = (),
+    ) -> None:
+        """Prepare.
+
+        Args:
+            base: What answers.
+            provider: Of its states.
+            cut: Blocks in the tail.
+            shelf: The folder for what long conversations have read; None: it is not kept.
+            routers: What may tell where an adapter's lessons apply; elsewhere the plain base answers.
+        """
         self._base = base
         self._provider = provider
         self._cut = cut
@@ -70,6 +99,8 @@ class Chat:
         self._voices = Voices(self._tail)
         self._streams: OrderedDict[int, _Stream] = OrderedDict()
         name = f"{base.card.fingerprint} {base.numbers} {cut}"
+        self._routers = routers
+        self._routings: dict[Path, Routing | None] = {}
         self._shelf = Shelf(shelf, name) if shelf is not None else None
         # A stock cache may not be able to forget, and a wrong guess must be forgotten. In fp32 two tokens at once cost
         # twice as much as one on a CPU, so a guess could only lose.
@@ -104,11 +135,18 @@ class Chat:
         """
         room = max(1, min(sampling.max_tokens, self._base.card.context // 4))
         text = fit(self._base, turns, system, room)
-        self._voices.speak_with(adapter)
+        routings = self._routings_of(adapter)
         with torch.inference_mode():
-            stream = await self._stream(conversation, adapter)
+            stream = await self._stream(conversation)
             try:
-                return await self._answer(stream, text, sampling, on_text, cancelled)
+                asked = _Asked(text, self._tokens(stream, text))
+                if routings:
+                    states = await self._heard(stream, asked.tokens)
+                    asked = replace(asked, states=states)
+                    place = asked_tokens(self._base, text, turns[-1].text)
+                    adapter = without(adapter, {f for f, one in routings.items() if not one.applies(states, place)})
+                self._speak_with(adapter, stream)
+                return await self._answer(stream, asked, sampling, on_text, cancelled)
             except BaseException:
                 await self.forget(conversation)  # its caches may cover different tokens now
                 raise
@@ -131,12 +169,12 @@ class Chat:
     async def _answer(
         self,
         stream: _Stream,
-        text: str,
+        asked: _Asked,
         sampling: Sampling,
         on_text: Callable[[str], None],
         cancelled: Callable[[], bool],
     ) -> Reply:
-        hidden = await self._read(stream, text, cancelled)
+        hidden = await self._read(stream, asked, cancelled)
         if hidden is None:
             return Reply("", Finish.CANCELLED, 0)
         sampler, detokenizer = Sampler(sampling), Detokenizer(self._base.tokenizer)
@@ -172,15 +210,27 @@ class Chat:
             on_text(rest)
         # The tokens are kept as the reading of this text only if it reads so again: a fresh start says the same then.
         same = encode(self._base, detokenizer.text) == stream.tokens[len(stream.tokens) - count :]
-        stream.text = text + detokenizer.text if same else ""
+        stream.text = asked.text + detokenizer.text if same else ""
         return Reply(detokenizer.text, finish, count)
 
-    async def _read(self, stream: _Stream, text: str, cancelled: Callable[[], bool]) -> Tensor | None:
-        """Bring the stream to ``text`` and return the row after its last token, ``(1, d)``; None if cancelled."""
+    def _tokens(self, stream: _Stream, text: str) -> list[int]:
+        """Return the tokens of ``text``, with those that the stream has read already as it read them."""
         if stream.text and text.startswith(stream.text):
-            tokens = stream.tokens + encode(self._base, text[len(stream.text) :])
-        else:
-            tokens = encode(self._base, text)
+            return stream.tokens + encode(self._base, text[len(stream.text) :])
+        return encode(self._base, text)
+
+    async def _heard(self, stream: _Stream, tokens: list[int]) -> Tensor:
+        """Return the trunk's states of ``tokens``, ``(T, d)``; the stream stays where it is."""
+        same = _common(stream.tokens, tokens[:-1])
+        rows = [torch.cat(stream.states)[:same]] if same else []
+        for start in range(same, len(tokens), _CHUNK):
+            given = await stream.session.extend(start, tokens[start : start + _CHUNK])
+            rows.append(given.rows.to(self._tail.device))
+        return torch.cat(rows)
+
+    async def _read(self, stream: _Stream, asked: _Asked, cancelled: Callable[[], bool]) -> Tensor | None:
+        """Bring the stream to what is asked and return the row after its last token, ``(1, d)``; None if cancelled."""
+        tokens, states = asked.tokens, asked.states
         same = _common(stream.tokens, tokens[:-1])  # the last one is always computed: its row is wanted
         self._cut_back(stream, same)
         stream.text = ""
@@ -188,13 +238,15 @@ class Chat:
         for start in range(same, len(tokens), _CHUNK):
             if cancelled():
                 return None
-            hidden = await self._extend(stream, tokens[start : start + _CHUNK])
-        stream.text = text
+            known = states[start : start + _CHUNK] if states is not None else None
+            hidden = await self._extend(stream, tokens[start : start + _CHUNK], known)
+        stream.text = asked.text
         return hidden[-1:] if hidden is not None else None
 
-    async def _extend(self, stream: _Stream, tokens: list[int]) -> Tensor:
-        """Append tokens and return their rows after the final norm, ``(T, d)``."""
-        states = (await stream.session.extend(len(stream.tokens), tokens)).rows.to(self._tail.device)
+    async def _extend(self, stream: _Stream, tokens: list[int], states: Tensor | None = None) -> Tensor:
+        """Append tokens and return their rows after the final norm, ``(T, d)``; ``states``: where they are known."""
+        if states is None:
+            states = (await stream.session.extend(len(stream.tokens), tokens)).rows.to(self._tail.device)
         hidden = self._tail.extend(states[None], stream.cache)[0]
         stream.tokens += tokens
         stream.states.append(states)
@@ -203,18 +255,14 @@ class Chat:
 
     # -- caches -------------------------------------------------------------------------------------------------------
 
-    async def _stream(self, conversation: int, adapter: Voice) -> _Stream:
-        voice = voice_name(adapter)
+    async def _stream(self, conversation: int) -> _Stream:
         stream = self._streams.get(conversation)
         if stream is None:
-            stream = self._taken(conversation) or _Stream(self._provider.open(self._cut), self._tail.new_cache(), voice)
+            stream = self._taken(conversation) or _Stream(self._provider.open(self._cut), self._tail.new_cache(), "")
             self._streams[conversation] = stream
             while len(self._streams) > _KEPT:
                 await self._put_away(*self._streams.popitem(last=False))
         self._streams.move_to_end(conversation)
-        if stream.voice != voice:
-            stream.voice, stream.cache = voice, self._tail.new_cache()
-            self._fill(stream)
         return stream
 
     async def _put_away(self, conversation: int, stream: _Stream) -> None:
@@ -261,6 +309,25 @@ class Chat:
         if not crop(stream.cache, length):
             stream.cache = self._tail.new_cache()
             self._fill(stream)
+
+    def _speak_with(self, adapter: Voice, stream: _Stream) -> None:
+        """Give the tail a voice, and let the stream have been read with it."""
+        self._voices.speak_with(adapter)
+        voice = voice_name(adapter)
+        if stream.voice != voice:
+            stream.voice, stream.cache = voice, self._tail.new_cache()
+            self._fill(stream)
+
+    def _routings_of(self, adapter: Voice) -> dict[Path, Routing]:
+        """Return what tells where an adapter's lessons apply, by folder; one that is not there applies everywhere."""
+        found = {}
+        for folder in folders_of(adapter):
+            if folder not in self._routings:
+                self._routings[folder] = Routing.load(folder, self._routers)
+            routing = self._routings[folder]
+            if routing is not None:
+                found[folder] = routing
+        return found
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..base.supply import ProviderKind
     from ..exchange.contracts import Importer
     from ..slots.merging import MergeStrategy
-    from ..study.contracts import Detector, Gate, Rewriter, Trainer
+    from ..study.contracts import Detector, Gate, Rewriter, Router, Trainer
 
 PROJECT = "nightschool"
 HOOK_API_VERSION = 1
@@ -46,6 +46,11 @@ class Hooks:
     @hookspec
     def nightschool_trainers(self) -> list[Trainer]:
         """Supply trainers: from examples and cached states to an adapter."""
+        raise AssertionError("a specification is never called")
+
+    @hookspec
+    def nightschool_routers(self) -> list[Router]:
+        """Supply routers: from trunk states of a question to whether any lesson of a slot applies there."""
         raise AssertionError("a specification is never called")
 
     @hookspec

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import queue
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..base.speed import Speed
     from ..base.supply import ProviderKind
     from ..chat.chat import Chat
+    from ..study.contracts import Router
 
 _log = logging.getLogger(__name__)
 
@@ -203,7 +204,13 @@ class ModelThread:
         with telling_when_full(placed.device.name):
             speed = find_speed(self._home.models, placed.device)
             shelf = self._home.cache / "conversations"
-            return replace(await quickest(base.on(placed.device.name), kind, speed, shelf), placement=placed)
+            routers = self._routers()
+            return replace(await quickest(base.on(placed.device.name), kind, speed, shelf, routers), placement=placed)
+
+    def _routers(self) -> list[Router]:
+        """Return what may tell where a slot's lessons apply: the one that the settings name, if any."""
+        name = read_settings(self._home).router
+        return [self._plugins.named("nightschool_routers", name)] if name else []
 
     def _stage(self, stage: str, fraction: float | None) -> None:
         self._say(EngineStatus(state="waking", stage=stage, fraction=fraction))
@@ -217,8 +224,10 @@ class ModelThread:
         self._loop.call_soon_threadsafe(self._tell, status)
 
 
-async def quickest(base: LoadedBase, kind: ProviderKind, speed: Speed, shelf: Path | None = None) -> Model:
-    """Return the model in the quickest numbers that still compute what its card says; ``shelf`` is as of the chat.
+async def quickest(
+    base: LoadedBase, kind: ProviderKind, speed: Speed, shelf: Path | None = None, routers: Sequence[Router] = ()
+) -> Model:
+    """Return the model in the quickest numbers that still compute what its card says; the rest is as of the chat.
 
     What was found so is kept on disk, ready to be used, and is tried first at the next start.
 
@@ -231,7 +240,7 @@ async def quickest(base: LoadedBase, kind: ProviderKind, speed: Speed, shelf: Pa
     order = speed.order() if is_lean(base) or base.device != CPU else [Numbers.FP32]
     for kept in sorted((base.computing_in(numbers) for numbers in order), key=is_packed, reverse=True):
         try:
-            model = await _checked(kept, kind, speed, shelf)
+            model = await _checked(kept, kind, speed, shelf, routers)
         except BaseMismatch as error:
             if kept.numbers is Numbers.FP32:
                 raise
@@ -243,7 +252,9 @@ async def quickest(base: LoadedBase, kind: ProviderKind, speed: Speed, shelf: Pa
     raise AssertionError("the order ends with the finest numbers")
 
 
-async def _checked(base: LoadedBase, kind: ProviderKind, speed: Speed, shelf: Path | None) -> Model:
+async def _checked(
+    base: LoadedBase, kind: ProviderKind, speed: Speed, shelf: Path | None, routers: Sequence[Router]
+) -> Model:
     """Return the model that computes in the numbers of ``base``.
 
     Raises:
@@ -252,6 +263,6 @@ async def _checked(base: LoadedBase, kind: ProviderKind, speed: Speed, shelf: Pa
     from ..chat.chat import Chat
 
     cut, provider = default_cut(base.card.layers), kind.open(base)
-    model = Model(base, provider, Chat(base, provider, cut, shelf), cut, speed)
+    model = Model(base, provider, Chat(base, provider, cut, shelf, routers), cut, speed)
     await model.check()
     return model

@@ -44,6 +44,9 @@ BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.rewriters.layout",
     "nightschool.plugins.rewriters.marks",
     "nightschool.plugins.trainers.tail_lora",
+    "nightschool.plugins.trainers.preference",
+    "nightschool.plugins.trainers.unlikelihood",
+    "nightschool.plugins.routers.ridge",
     "nightschool.plugins.gates.keeps",
     "nightschool.plugins.gates.capability",
     "nightschool.plugins.gates.safety",
@@ -162,6 +165,20 @@ class PluginHost:
                 if name:
                     taken[name] = plugin
         return items
+
+    def named(self, hook: str, name: str) -> Any:
+        """Return the item of a name that a hook supplies.
+
+        Raises:
+            PluginError: If no plugin supplies it, or a built-in fails.
+        """
+        items = self.collect(hook)
+        for item in items:
+            if item.name == name:
+                return item
+        kind = hook.removeprefix(f"{PROJECT}_").removesuffix("s")
+        known = ", ".join(item.name for item in items)
+        raise PluginError(f"No plugin supplies the {kind} {name!r}; choose one of these: {known}.")
 
     def plugins(self) -> list[PluginInfo]:
         """Return the plugins that are loaded, in the order of registration."""

@@ -19,6 +19,7 @@ from typing import Any
 from ...schemas.errors import EngineError, NightSchoolError, ProtocolError
 from ...schemas.events import Event, NoticeEvent, StateEvent
 from ...schemas.messages import EngineStatus, GetStatus, Request, Shutdown
+from ..heap import return_large_blocks
 from ..paths import Home, find_home
 from ..threads import share_cores
 from . import pipe
@@ -43,6 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl+c is the app's
     os.nice(NICENESS)  # the app's keys come first
     share_cores()
+    return_large_blocks()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     code = 0
     try:

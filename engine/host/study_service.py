@@ -12,10 +12,12 @@ from ...schemas.errors import NightSchoolError, NothingToLearn, StudyRunning, Us
 from ...schemas.events import NoticeEvent, StudyEndedEvent, StudyEvent
 from ...schemas.messages import BlendSlots, CancelStudy, ForgetLesson, ImportAdapter, ListStudies, StartStudy
 from ...schemas.records import Lesson, LessonState, Study, StudyState, Version, VersionKind
+from ..settings import read_settings
 from . import blending
 from .portability_service import prepare_import
 from .rooms import Rooms, Tell
 from .slot_service import settle_lessons
+from .thumbs import thumbs_of
 
 if TYPE_CHECKING:
     from ..study.runner import Progress, StudyJob, StudyResult
@@ -42,10 +44,11 @@ class StudyService:
         Raises:
             StudyRunning: If one is under way.
             NothingToLearn: If no approved lesson waits.
+            PluginError: If no plugin supplies the trainer.
             BaseMismatch: If the slot learned on another base.
             DeviceFull: If it has no room beside the chat, on the device that the settings name.
         """
-        return await self._begin(lambda: self._prepare(request.slot))
+        return await self._begin(lambda: self._prepare(request.slot, request.trainer))
 
     async def forget(self, request: ForgetLesson, tell: Tell) -> Study:
         """Train the slot anew without a learned lesson and return how it ended.
@@ -124,22 +127,34 @@ class StudyService:
         self._whole = asyncio.create_task(self._work(study, job, self._running))
         return await asyncio.shield(self._whole)
 
-    async def _prepare(self, name: str) -> tuple[Study, StudyJob]:
+    async def _prepare(self, name: str, trainer: str) -> tuple[Study, StudyJob]:
         self._rooms.store.slot(name)
         if not self.waiting(name):
             raise NothingToLearn(f"No approved lesson waits in slot {name}; correct a reply or approve a lesson first.")
         await self._rooms.model.model()  # lessons may come while it wakes
-        return await self._job(name, self.waiting(name), self._learned(name))
+        return await self._job(name, self.waiting(name), self._learned(name), trainer=trainer)
 
     async def _prepare_forgetting(self, lesson: Lesson, rest: list[Lesson]) -> tuple[Study, StudyJob]:
         return await self._job(lesson.slot, [], rest, [lesson])
 
     async def _job(
-        self, name: str, lessons: list[Lesson], known: list[Lesson], forgotten: Sequence[Lesson] = ()
+        self,
+        name: str,
+        lessons: list[Lesson],
+        known: list[Lesson],
+        forgotten: Sequence[Lesson] = (),
+        *,
+        trainer: str = "",
     ) -> tuple[Study, StudyJob]:
         from ..study.runner import StudyJob
 
         rooms = self._rooms
+        settings = read_settings(rooms.home)
+        trainer = trainer or settings.trainer
+        # What is missing is told before anything begins.
+        rooms.plugins.named("nightschool_trainers", trainer)
+        if settings.router:
+            rooms.plugins.named("nightschool_routers", settings.router)
         model = await rooms.model.model()
         _, adapter = rooms.voice(name, model.base.card)
         placed, numbers = await asyncio.to_thread(model.place_study, rooms.home)
@@ -159,6 +174,9 @@ class StudyService:
             forgotten=list(forgotten),
             adapter=adapter,
             system=rooms.store.slot(name).system_prompt,
+            thumbs=thumbs_of(rooms.records, [*lessons, *known]),
+            trainer=trainer,
+            router=settings.router,
             cache=rooms.home.cache,
         )
         return study, job

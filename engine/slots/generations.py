@@ -20,7 +20,9 @@ from ..files import sync_folder
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
+ROUTER = "router.safetensors"
 FACTS = "version.json"
+_NAMES = (WEIGHTS, CONFIG, ROUTER, FACTS)
 _PART = ".new-"
 _NUMBER = re.compile(r"[0-9]{6,9}")
 _CHUNK = 1 << 20
@@ -48,6 +50,8 @@ class VersionFile(BaseModel):
 def write(folder: Path, version: Version, adapter: Path | None, *, link: bool) -> None:
     """Write generation ``version.number`` into ``folder`` (the slot's ``versions``), with the files of ``adapter``.
 
+    A router that lies beside the adapter is part of them.
+
     Args:
         folder: The ``versions`` folder of the slot.
         version: The generation; size and hash of the adapter are filled in here.
@@ -58,8 +62,10 @@ def write(folder: Path, version: Version, adapter: Path | None, *, link: bool) -
         NotFound: If ``adapter`` lacks one of the two files.
     """
     with new_folder(folder, folder_name(version.number)) as part:
-        files = {} if adapter is None else {n: _take(adapter / n, part / n, link=link) for n in (WEIGHTS, CONFIG)}
+        files = {}
         if adapter is not None:
+            names = (WEIGHTS, CONFIG, *([ROUTER] if (adapter / ROUTER).is_file() else []))
+            files = {name: _take(adapter / name, part / name, link=link) for name in names}
             weights = files[WEIGHTS]
             version = version.model_copy(update={"adapter_sha256": weights.sha256, "adapter_bytes": weights.bytes})
         content = VersionFile(version=version, files=files).model_dump(mode="json")
@@ -94,7 +100,7 @@ def verify(folder: Path, what: str) -> None:
 
 def stamp(folder: Path) -> tuple[tuple[int, int, int], ...]:
     """Return what changes when a file of the generation is touched: inode, size and time of change of each."""
-    found = [(folder / name).lstat() if (folder / name).exists() else None for name in (WEIGHTS, CONFIG, FACTS)]
+    found = [(folder / name).lstat() if (folder / name).exists() else None for name in _NAMES]
     return tuple((entry.st_ino, entry.st_size, entry.st_ctime_ns) if entry else (0, 0, 0) for entry in found)
 
 

@@ -76,11 +76,11 @@ class Checkpoints:
         self._base = [card.fingerprint, str(job.cut), job.numbers.value]
         self._files: list[Path] = []
 
-    def of(self, task: TrainingTask) -> Checkpoint | None:
-        """Return the checkpoint of a training; None where the job has no place to keep one."""
+    def of(self, task: TrainingTask, trainer: str) -> Checkpoint | None:
+        """Return the checkpoint of a training by a trainer; None where the job has no place to keep one."""
         if self._folder is None:
             return None
-        file = self._folder / f"{_key(self._base, task)}.safetensors"
+        file = self._folder / f"{_key([*self._base, trainer], task)}.safetensors"
         self._files.append(file)
         _prune(self._folder)
         return Checkpoint(file)
@@ -100,9 +100,12 @@ def _key(base: Sequence[str], task: TrainingTask) -> str:
     """Return a name for all that the training depends on."""
     digest = hashlib.sha256(json.dumps([*base, repr(task.recipe), task.projections]).encode())
     for example in task.examples:
-        digest.update(json.dumps([example.part, example.tokens, len(example.targets)]).encode())
+        digest.update(json.dumps([example.part, example.tokens, len(example.targets), example.weight]).encode())
         for mask in (example.targets, example.taught, example.leads, example.risky, example.exchanges):
             digest.update(b"-" if mask is None else mask.cpu().numpy().tobytes())
+    for pair in task.pairs:
+        for side in (pair.chosen, pair.rejected):
+            digest.update(json.dumps([side.tokens, side.rows.tolist(), side.targets.tolist(), pair.weight]).encode())
     for place, factors in task.start.factors.items() if task.start is not None else ():
         digest.update(repr(place).encode())
         for half in (factors.down, factors.up):

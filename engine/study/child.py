@@ -16,6 +16,7 @@ def main(job_file: str) -> int:
 
     def work(tell: Tell) -> Any:
         from ..base.device import find_device, telling_when_full
+        from ..heap import return_large_blocks
         from ..host.plugins import PluginHost
         from ..threads import use_all_cores
         from .blending import try_merge
@@ -25,6 +26,7 @@ def main(job_file: str) -> int:
             tell(progress.model_dump(mode="json"))
 
         use_all_cores()
+        return_large_blocks()
         job = StudyJob.model_validate_json(Path(job_file).read_bytes())
         find_device(job.device)  # it was there when the study was asked for
         with telling_when_full(job.device):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ...schemas.records import CurvePoint, GateResult, Provenance, Scope, SignalKind
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..slots.adapter import Adapter
     from .candidate import Candidate
     from .task import TrainingTask
@@ -144,6 +146,33 @@ class Trainer(Protocol):
         Raises:
             StudyError: If nothing usable came out, with the reason.
         """
+        ...
+
+
+@runtime_checkable
+class LearnsFromPairs(Protocol):
+    """A trainer may say more: that it wants the pairs of its task, which take a while to make ready."""
+
+    @property
+    def learns_from_pairs(self) -> bool:
+        """Whether ``task.pairs`` and ``task.held`` are filled."""
+        ...
+
+
+class Router(Protocol):
+    """Tells from what the trunk makes of a question whether any lesson of a slot applies to it."""
+
+    @property
+    def name(self) -> str:
+        """Unique among routers; stored with what was fitted."""
+        ...
+
+    def fit(self, inside: Tensor, outside: Tensor) -> dict[str, Tensor]:
+        """Return what ``applies`` reads, for features ``(n, f)`` of questions in scope and ``(m, f)`` out of it."""
+        ...
+
+    def applies(self, fitted: Mapping[str, Tensor], features: Tensor) -> bool:
+        """Whether a lesson applies to a question with features ``(f,)`` fp32. Asked once a turn: a few ms at most."""
         ...
 
 

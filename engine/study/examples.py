@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
@@ -15,7 +15,7 @@ from ..chat.prompt import encode, prompt_tokens, reply_tokens
 from . import compose
 from .part import Part
 from .plan import Plan
-from .prompts import Prompt, neutral_halves
+from .prompts import Prompt, neutral_halves, normal
 from .prose import units
 from .recipe import Recipe
 from .replies import Replies, Text
@@ -29,6 +29,8 @@ class Example:
         changed: Numbers of the targets, from ``start`` on, that the rules put there.
         reach: Number of targets up to the last place where the rules put or took something; 0: they did neither.
         steps: What the rules ask of this reply.
+        instead: The tokens of the reply as it was said, which the rules changed; empty: they had none to change.
+        weight: How much what it teaches counts.
     """
 
     part: Part
@@ -37,18 +39,30 @@ class Example:
     changed: frozenset[int] = frozenset()
     reach: int = 0
     steps: tuple[Step, ...] = ()
+    instead: tuple[int, ...] = ()
+    weight: float = 1.0
 
 
-def make_examples(base: LoadedBase, plan: Plan, replies: Replies, system: str, recipe: Recipe) -> list[Example]:
-    """Return every example of a plan.
+def make_examples(
+    base: LoadedBase,
+    plan: Plan,
+    replies: Replies,
+    system: str,
+    recipe: Recipe,
+    *,
+    thumbs: Mapping[str, int] | None = None,
+) -> list[Example]:
+    """Return every example of a plan; ``thumbs`` weigh the user's own edits, down more than up.
 
     GOLD is the user's own edit, SPREAD the base's reply to another prompt made to follow the rules, CONTRAST the base's
     own reply where no rule applies or the opposite was asked for, ANCHOR neutral prose outside any chat.
     """
     examples = []
     for prompt, evidence in plan.gold():
-        before = Text(evidence.before, finished=True)
-        examples.append(ruled_example(base, plan, prompt, before, system, recipe=recipe, part=Part.GOLD))
+        before, thumb = Text(evidence.before, finished=True), (thumbs or {}).get(normal(prompt.text), 0)
+        weight = recipe.thumbs_down if thumb < 0 else recipe.thumbs_up if thumb > 0 else 1.0
+        gold = ruled_example(base, plan, prompt, before, system, recipe=recipe, part=Part.GOLD, weight=weight)
+        examples.append(gold)
     for prompt in plan.inside:
         examples.append(ruled_example(base, plan, prompt, replies.reply(prompt.text), system, recipe=recipe))
     asked = [opposite.text for opposite in opposites(plan, plan.inside, recipe.contrast, held_out=False)]
@@ -66,12 +80,14 @@ def ruled_example(
     *,
     recipe: Recipe,
     part: Part = Part.SPREAD,
+    weight: float = 1.0,
 ) -> Example:
     """Return a reply, made to follow the rules, as an example that knows what they changed."""
     example = reply_example(base, prompt.text, rewrite(plan, prompt, reply, recipe), system, recipe, part=part)
     before = [*reply_tokens(base, reply.text), *([end_of_turn(base)] if reply.finished else [])]
     changed, reach = _changes(before, example.tokens[example.start :])
-    return replace(example, changed=changed, reach=reach, steps=tuple(plan.steps(prompt)))
+    steps = tuple(plan.steps(prompt))
+    return replace(example, changed=changed, reach=reach, steps=steps, instead=tuple(before), weight=weight)
 
 
 def _changes(before: Sequence[int], after: Sequence[int]) -> tuple[frozenset[int], int]:

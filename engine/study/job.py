@@ -9,6 +9,7 @@ from pydantic import Field
 from ...schemas.records import Lesson, MergeFacts, MergeOptions, Record, StudyReport, StudyState
 from ..base.device import CPU
 from ..base.numbers import Numbers
+from ..settings import DEFAULT_TRAINER
 
 
 class MergePart(Record):
@@ -46,6 +47,9 @@ class StudyJob(Record):
         forgotten: Learned before, and to be forgotten: the slot is trained anew, from nothing, on ``known`` alone.
         adapter: Folder of the current version's adapter; None: the plain base.
         system: The slot's system prompt.
+        thumbs: What the user's thumbs say of the replies that were corrected: 1 or -1 by ``prompts.normal`` prompt.
+        trainer: The name of what makes the adapter.
+        router: The name of what tells where its lessons apply; empty: nothing does.
         cache: Where the base's replies and the states of the probe data are kept; None: nowhere.
         merge: Nothing is trained; what came of this merge is the candidate.
     """
@@ -62,6 +66,9 @@ class StudyJob(Record):
     forgotten: list[Lesson] = Field(default_factory=list)
     adapter: Path | None = None
     system: str = ""
+    thumbs: dict[str, int] = Field(default_factory=dict)
+    trainer: str = DEFAULT_TRAINER
+    router: str = ""
     cache: Path | None = None
     merge: MergeTask | None = None
 

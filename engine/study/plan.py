@@ -96,8 +96,8 @@ def make_plan(
     lessons = [lesson for lesson in known if not _why_not(lesson, names, recipe)] + learn
     used = {normal(evidence.prompt) for lesson in lessons for evidence in lesson.evidence}
     divided = divide((prompt for prompt in bank() if normal(prompt.text) not in used), recipe.seed)
-    train_in, train_out = _sides(lessons, divided.train)
-    held_in, held_out = _sides(lessons, divided.held_out)
+    train_in, train_out = sides(lessons, divided.train)
+    held_in, held_out = sides(lessons, divided.held_out)
     return Plan(
         rewriters,
         lessons,
@@ -109,7 +109,7 @@ def make_plan(
         held_opposite=held_in[-recipe.held_opposite :],
         unlearnable=unlearnable,
         forgotten=list(forgotten),
-        held_forgotten=_in_turns(forgotten, _sides(forgotten, divided.held_out)[0], recipe.held_out)[: recipe.held_out],
+        held_forgotten=_in_turns(forgotten, sides(forgotten, divided.held_out)[0], recipe.held_out)[: recipe.held_out],
     )
 
 
@@ -135,7 +135,8 @@ def _why_not(lesson: Lesson, names: set[str], recipe: Recipe) -> str:
     return ""
 
 
-def _sides(lessons: Sequence[Lesson], prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[Prompt]]:
+def sides(lessons: Sequence[Lesson], prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[Prompt]]:
+    """Return the prompts where any of the lessons applies, and the others."""
     inside = [prompt for prompt in prompts if any(applies(lesson, prompt) for lesson in lessons)]
     chosen = set(inside)
     return inside, [prompt for prompt in prompts if prompt not in chosen]

@@ -24,6 +24,7 @@ class Recipe:
         whole_sentences: Fewest and most sentences left of a cut reply to which the rules add an end; between them it is
             as many as in the user's own edit.
         target_tokens: Most tokens of an example's reply.
+        far_reply_tokens, far_target_tokens: The same two where the user's edit shows that a rule acts late in a reply.
         after_change: Tokens that are kept after the last change.
         window: Tokens of a window of neutral prose.
         taught_above: Nats; a token of a rewritten reply that surprises the base more is taught, and so is one that the
@@ -69,6 +70,24 @@ class Recipe:
         most_degenerate: By how much more of the held-out replies may be empty, looping, garbled or without an end than
             of the base's own; one reply is always allowed.
         most_file_kl: Nats a token; how far the base with the adapter's files merged into it may be from the candidate.
+        pair_steps, pair_rate: Steps and peak rate of the pass that prefers what the rules want to what was said.
+        ban_steps, ban_rate: The same of the pass that makes rare what the rules removed.
+        again_pairs: Steps of either in a second round.
+        batch_pairs: Pairs of a step, beside the examples that the first pass looks at.
+        beta: Of the log-ratio of a pair's reply to the base, nats a token that counts.
+        negative: How much a reply that is to be lowered counts beside one that is to be raised.
+        rare: Probability of a removed token from which on it is left alone.
+        span: Tokens of a changed run that count, the first ones.
+        most_span: Tokens of a reply that count at most.
+        alike: Share of the pairs that are left out, those most alike.
+        thumbs_down, thumbs_up: How much the user's own edit counts where the reply had a thumb.
+        routed, routed_held: Prompts in scope, and as many out of it, that a router is fitted and judged on, at most.
+        least_routed: Fewest of either.
+        least_hit: Share of unseen prompts in scope that a router must see as such.
+        least_quiet: Share of unseen prompts out of it that it must see as such.
+        held: Windows of neutral prose that end a pass on pairs where they move too far.
+        look_every: Steps between two looks at them.
+        most_held_kl: Nats a token; how far they may move in it, unless they had moved further before.
     """
 
     seed: int = 0
@@ -85,6 +104,8 @@ class Recipe:
     reply_tokens: int = 72
     whole_sentences: tuple[int, int] = (2, 5)
     target_tokens: int = 96
+    far_reply_tokens: int = 144
+    far_target_tokens: int = 168
     after_change: int = 32
     window: int = 64
     taught_above: float = 2.0
@@ -130,3 +151,25 @@ class Recipe:
     chance: float = 1.96
     most_degenerate: float = 0.1
     most_file_kl: float = 1e-3
+    pair_steps: int = 24
+    pair_rate: float = 5e-4
+    ban_steps: int = 24
+    ban_rate: float = 5e-4
+    again_pairs: int = 12
+    batch_pairs: int = 4
+    beta: float = 1.0
+    negative: float = 1.5
+    rare: float = 0.02
+    span: int = 4
+    most_span: int = 24
+    alike: float = 0.05
+    thumbs_down: float = 2.0
+    thumbs_up: float = 1.25
+    routed: int = 96
+    routed_held: int = 40
+    least_routed: int = 4
+    least_hit: float = 0.9
+    least_quiet: float = 0.5
+    held: int = 8
+    look_every: int = 4
+    most_held_kl: float = 0.015

@@ -7,34 +7,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from ...schemas.errors import PluginError
-from ...schemas.records import CurvePoint, GateResult, StudyReport, StudyState
-from ..base.families import FAMILIES
+from ...schemas.records import GateResult, StudyReport, StudyState
 from ..host.plugins import PluginHost
-from ..slots.adapter import Adapter
 from .candidate import Candidate
 from .checkpoint import Checkpoints
-from .choose import choose_prompts
-from .contracts import Gate, Rewriter, Trainer
-from .cut_base import CutBase
-from .examples import Example, make_examples, shortened
-from .exchanges import Exchanges
-from .job import Progress, StudyJob, StudyResult
-from .measures import prepare_measures
+from .contracts import Gate, Rewriter, Router, Trainer
+from .course import TRAINED, learn, open_course
+from .job import StudyJob, StudyResult
 from .plan import Plan, make_plan
+from .proof import prove_plan
 from .recipe import Recipe
-from .replies import Replies
-from .revise import mixed, put_right
+from .scoped import fit_router
 from .stage import Stage, Tell
-from .targets import Prepared, prepare_examples
-from .task import TrainingTask
-
-# Where each stage ends, as a share of a study's time on two cores.
-_LOADED, _CHOSEN, _ANSWERED, _PREPARED, _STUDIED, _REVISED, _TRAINED = 0.06, 0.18, 0.28, 0.31, 0.62, 0.66, 0.84
 
 ALWAYS_ASKED = frozenset({"refusals", "overrefusal", "sycophancy"})
 """Gates on safety (DESIGN 2.6): without one of them there is no study."""
@@ -57,37 +44,13 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     if reason := _why_not(job, plan):
         return StudyResult(state=StudyState.REJECTED, reason=reason)
 
-    tell(Progress(stage="Waking the base", fraction=0.0))
-    whole = CutBase.open(job, plugins)
-    replies = Replies(whole.base, job.cache, job.system, recipe.reply_tokens)
-    choosing = Stage(tell, "Reading the base's own replies", _LOADED, _CHOSEN)
-    plan = choose_prompts(whole, plan, recipe, replies, choosing.at)
-    answering = Stage(tell, "Reading the base's own replies", _CHOSEN, _ANSWERED)
-    held = await prepare_measures(whole, plan, recipe, replies, cache=job.cache, adapter=job.adapter, tell=answering.at)
-
-    tell(Progress(stage="Preparing examples", fraction=_ANSWERED))
-    examples = make_examples(whole.base, plan, replies, job.system, recipe)
-    exchanges = Exchanges(whole.base, plan.rewriters)
-    task = TrainingTask(
-        tail=whole.tail,
-        start=Adapter.load(job.adapter) if job.adapter is not None and not job.forgotten else None,
-        examples=await _prepare(whole, examples, recipe, exchanges),
-        projections=FAMILIES[whole.base.card.family].projections,
-        recipe=recipe,
-    )
+    trainer: Trainer = plugins.named("nightschool_trainers", job.trainer)
+    course = await open_course(job, plugins, plan, recipe, tell)
+    whole, plan, recipe = course.whole, course.plan, course.recipe
     checkpoints = Checkpoints(job, whole.base.card)
-    train = partial(_train, plugins.collect("nightschool_trainers")[0], checkpoints)
-    adapter, curve = train(task, Stage(tell, "Studying", _PREPARED, _STUDIED))
-    looking = Stage(tell, "Looking back", _STUDIED, _REVISED)
-    wrong = put_right(whole, plan, adapter, recipe, limit=held.limit, tell=looking.at)
-    if wrong:
-        further = await _prepare(whole, wrong, recipe, exchanges)
-        stage = Stage(tell, "Studying what was wrong", _REVISED, _TRAINED)
-        adapter, more = train(_again(task, adapter, further), stage, before=len(curve))
-        curve += more
-
-    checking = Stage(tell, "Checking what was learned", _TRAINED, 1.0)
-    candidate = Candidate(whole.base, whole.trunk, whole.tail, adapter, held, recipe, job.system)
+    learned = await learn(course, trainer, checkpoints, tell)
+    checking = Stage(tell, "Checking what was learned", TRAINED, 1.0)
+    candidate = Candidate(whole.base, whole.trunk, whole.tail, learned.adapter, course.held, recipe, job.system)
     results = search_scale(candidate, gates, checking.at)
     passed = all(result.passed for result in results)
     reason = " ".join(result.text for result in results if not result.passed)
@@ -97,13 +60,22 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         outcomes=candidate.outcomes(),
         forgotten=candidate.forgotten(),
         gates=results,
-        curve=curve,
-        steps=len(curve),
-        examples=len(examples) + len(wrong),
+        curve=learned.curve,
+        steps=len(learned.curve),
+        examples=learned.examples,
         scale=candidate.scale,
+        trainer=trainer.name,
+        prompts=prove_plan(plan),
     )
+    routing = None
+    if passed and job.router:
+        found: Router = plugins.named("nightschool_routers", job.router)
+        routing, told = await fit_router(whole, plan, found, recipe)
+        report = report.model_copy(update={"router": told})
     # One that was turned away is written as well: whoever wants to know why can look at what it does.
     size = write_candidate(candidate, job.folder / "candidate")
+    if routing is not None:
+        routing.save(job.folder / "candidate")
     report = report.model_copy(update={"adapter_bytes": size, "seconds": time.monotonic() - began})
     checkpoints.drop()
     if not passed:
@@ -141,38 +113,6 @@ def write_candidate(candidate: Candidate, folder: Path) -> int:
     """Write the candidate's files and return the bytes of its weights."""
     folder.mkdir(parents=True, exist_ok=True)
     return candidate.scaled_adapter().save(folder, candidate.base.card.name)
-
-
-async def _prepare(whole: CutBase, examples: Sequence[Example], recipe: Recipe, exchanges: Exchanges) -> list[Prepared]:
-    shorter = [shortened(example, recipe.after_change) for example in examples]
-    return await prepare_examples(
-        shorter, whole.provider, whole.tail, whole.cut, recipe.taught_above, exchanges=exchanges
-    )
-
-
-def _again(task: TrainingTask, adapter: Adapter, further: Sequence[Prepared]) -> TrainingTask:
-    """Return the second round of a training: from what it gave, with further examples among the first ones."""
-    recipe = task.recipe
-    return replace(
-        task,
-        start=adapter,
-        examples=mixed(task.examples, further, recipe.again_share),
-        recipe=replace(recipe, steps=recipe.again_steps, learning_rate=recipe.again_rate, seed=recipe.seed + 1),
-    )
-
-
-def _train(
-    trainer: Trainer, checkpoints: Checkpoints, task: TrainingTask, stage: Stage, before: int = 0
-) -> tuple[Adapter, list[CurvePoint]]:
-    """Train, or go on where an equal study was cut, counting steps on from those done ``before``."""
-    curve: list[CurvePoint] = []
-
-    def tell(point: CurvePoint, steps: int) -> None:
-        point = point.model_copy(update={"step": point.step + before})
-        curve.append(point)
-        stage.step(point, steps + before, before)
-
-    return trainer.train(replace(task, checkpoint=checkpoints.of(task)), tell), curve
 
 
 def search_scale(candidate: Candidate, gates: Sequence[Gate], tell: Callable[[float], None]) -> list[GateResult]:

@@ -42,6 +42,7 @@ class Prepared:
         risky: ``(n,)`` bool, kept positions whose input token stands before a taught token elsewhere.
         exchanges: ``(k, 2)`` int64, old and new tokens (-1: any other): where the base would say the one, the rules ask
             for the other. Equal steps have the very same tensor; None: no exchanges.
+        weight: How much what is taught counts.
     """
 
     part: Part
@@ -54,6 +55,7 @@ class Prepared:
     leads: Tensor
     risky: Tensor
     exchanges: Tensor | None = None
+    weight: float = 1.0
 
 
 async def prepare_examples(
@@ -93,6 +95,7 @@ async def prepare_examples(
             leads=_leads(mask),
             risky=_risky(example, triggers) & ~mask,
             exchanges=exchanges.of(example.steps) if exchanges is not None else None,
+            weight=example.weight,
         )
         for example, rows, wanted, wanted_rows, surprise, mask in zip(
             examples, fed, targets, expected, surprises, taught, strict=True

@@ -13,6 +13,7 @@ from .targets import Prepared
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
+    from .pairs import Pair
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class TrainingTask:
         examples: With states and the base's expectations.
         projections: Which projections of each block may learn.
         recipe: The numbers.
+        pairs: What the rules want instead of what was said; only for a trainer that :class:`LearnsFromPairs`.
+        held: Prose that is never trained on nor checked on, for ending a pass early; as ``pairs``.
         checkpoint: Where a trainer may keep what it knows now and then, and finds it after a crash; None: nowhere.
     """
 
@@ -33,4 +36,6 @@ class TrainingTask:
     examples: Sequence[Prepared]
     projections: tuple[str, ...]
     recipe: Recipe
+    pairs: Sequence[Pair] = ()
+    held: Sequence[Prepared] = ()
     checkpoint: Checkpoint | None = None

@@ -23,6 +23,7 @@ from nightschool.engine.chat.sampler import Sampler
 from nightschool.engine.host.model_thread import Model, quickest
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.slots.adapter import Adapter, Factors, attach, detach, new_adapter
+from nightschool.engine.study.batch import batch_loss, choose_rows
 from nightschool.engine.study.examples import Example
 from nightschool.engine.study.generate import write_greedily
 from nightschool.engine.study.job import StudyJob
@@ -32,7 +33,6 @@ from nightschool.engine.study.recipe import Recipe
 from nightschool.engine.study.study import study
 from nightschool.engine.study.targets import prepare_examples
 from nightschool.plugins.providers.local import LocalProvider
-from nightschool.plugins.trainers.tail_lora import batch_loss, choose_rows
 from nightschool.schemas.errors import BaseMismatch
 from nightschool.schemas.messages import Sampling
 from nightschool.schemas.records import Lesson, LessonState, Role, StudyState

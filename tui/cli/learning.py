@@ -41,16 +41,23 @@ STUDY_CODES = {
 }
 
 
-@click.command(epilog=examples("nightschool study", "nightschool study --slot science --json > report.json"))
+@click.command(
+    epilog=examples(
+        "nightschool study",
+        "nightschool study --slot science --json > report.json",
+        "nightschool study --trainer preference",
+    )
+)
 @slot_option
+@click.option("--trainer", default="", help="What makes the adapter, instead of what config.toml says (tail_lora).")
 @talks
-async def study(desk: Desk, slot: str | None) -> int:
+async def study(desk: Desk, slot: str | None, trainer: str) -> int:
     """Study the approved lessons of a slot.
 
     Progress goes to stderr, the report to stdout. The exit code is 0 if the candidate was accepted, 40 if it was
     rejected or the study failed, 43 if it was stopped elsewhere. Ctrl+c stops it; the slot then stays as it was.
     """
-    return await carry_out(desk, StartStudy(slot=(await desk.slot(slot)).name))
+    return await carry_out(desk, StartStudy(slot=(await desk.slot(slot)).name, trainer=trainer))
 
 
 async def carry_out(desk: Desk, request: StartStudy | ForgetLesson | BlendSlots | ImportAdapter) -> int:

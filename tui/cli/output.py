@@ -13,6 +13,7 @@ from pydantic_core import to_jsonable_python
 from ...schemas.errors import NightSchoolError
 from ...schemas.events import StudyEvent
 from ...schemas.records import Lesson, Study, StudyReport, StudyState
+from ..report_words import proofs
 from ..safe_text import one_line
 
 LONGEST_CELL = 400
@@ -94,6 +95,8 @@ def report_lines(report: StudyReport) -> list[str]:
     lines = ["", "What it learned (held-out prompts that follow, before -> after)", *table(learned)] if learned else []
     lines += ["", "What it forgot", *table(forgotten)] if forgotten else []
     lines += ["", "Gates", *table(gates)] if gates else []
+    notes = proofs(report)
+    lines += ["", *notes] if notes else []
     facts = f"{report.examples} examples, {report.steps} steps, {report.seconds:.0f} s, scale {report.scale:.2f}"
     return [*lines, "", f"{facts}, adapter {report.adapter_bytes / 1e6:.1f} MB"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 
 from ...schemas.records import GateResult, LessonOutcome, Sample, Study, StudyReport, StudyState
+from ..report_words import proofs
 from ..safe_text import one_line, safe
 from .status_line import bar, clock
 
@@ -41,6 +42,7 @@ def report_text(report: StudyReport) -> Content:
         f"{report.examples} examples · {report.steps} steps · {clock(report.seconds)} · adapter "
         f"{report.adapter_bytes / 1e6:.1f} MB · scale {report.scale:.2f}"
     )
+    parts += [Content(""), *(Content.styled(line, "$foreground-muted") for line in proofs(report))]
     parts += [Content(""), Content.styled(facts, "$foreground-muted")]
     return Content("\n").join(parts)
 

@@ -265,7 +265,7 @@ def test_the_page_lists_every_hook() -> None:
 
 def test_the_plugin_of_the_page_works(install: Install) -> None:
     (settings,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (code,) = (code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "CalmRewriter" in code)
     assert '[project.entry-points.nightschool]\ncalm = "nightschool_calm"' in settings
     install("nightschool_calm", code, dist="nightschool-calm", point="calm", version="1.0")
     host = PluginHost.load()

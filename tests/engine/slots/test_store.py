@@ -448,3 +448,21 @@ def test_a_kill_before_any_step_leaves_the_old_state_or_the_new(slots: SlotStore
             assert current.number == (2 if change == "update" else 3)
             assert step > 5
             return
+
+
+def test_a_router_stays_beside_its_adapter(slots: SlotStore, tmp_path: Path) -> None:
+    (candidate(tmp_path, "first") / "router.safetensors").write_text("where")
+    study(slots, tmp_path, "first")
+    study(slots, tmp_path, "second")
+    folder = slots.adapter_folder("science")
+    assert folder is not None
+    assert not (folder / "router.safetensors").exists()
+    slots.rollback("science", 1)
+    folder = slots.adapter_folder("science")
+    assert folder is not None
+    router = folder / "router.safetensors"
+    assert router.read_text() == "where"
+    router.chmod(0o644)
+    router.write_text("elsewhere")
+    with pytest.raises(Damaged, match=r"router\.safetensors"):
+        slots.adapter_folder("science")

@@ -10,7 +10,7 @@ import pytest
 from nightschool.engine.base.halves import open_tail
 from nightschool.engine.chat.prompt import encode
 from nightschool.engine.host.plugins import PluginHost
-from nightschool.engine.study.examples import opposites, ruled_example, shortened
+from nightschool.engine.study.examples import make_examples, opposites, ruled_example, shortened
 from nightschool.engine.study.exchanges import Exchanges
 from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.prompts import Prompt, bank
@@ -150,3 +150,17 @@ def test_a_prompt_goes_on_in_small_letters_where_the_sentence_has_begun(prompt):
     assert before
     for text in before:
         assert text.startswith(prompt.rstrip(".?") + ", but ")
+
+
+@pytest.mark.parametrize(("thumb", "weight"), [(-1, 2.0), (1, 1.25), (0, 1.0)])
+def test_a_thumb_weighs_the_edit_of_its_reply_and_nothing_else(tiny_base, thumb, weight):
+    plan = replace(plan_of(Step(rewriter="opening", args={"text": "Captain, "})), inside=[Prompt("Why?")], outside=[])
+
+    class Same:
+        def reply(self, prompt):
+            return Text("It is.", finished=True)
+
+    recipe = replace(Recipe(), contrast=0, anchors=1)
+    gold, *rest = make_examples(tiny_base, plan, Same(), "", recipe, thumbs={"why": thumb})
+    assert gold.weight == weight
+    assert {example.weight for example in rest} == {1.0}

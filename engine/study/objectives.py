@@ -1,0 +1,138 @@
+"""What trainers minimise, as passes: teaching, preferring one reply to another, not saying what was removed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..base.halves import Tail
+from .batch import BatchLoss, batch_loss, batches, choose_rows
+from .pairs import Pair, Side
+from .recipe import Recipe
+from .targets import Prepared
+from .task import TrainingTask
+from .training import Pass
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one step looks at: examples, the chosen rows of each, and pairs."""
+
+    examples: Sequence[Prepared]
+    rows: Sequence[Tensor]
+    pairs: Sequence[Pair] = ()
+
+
+def teaching(task: TrainingTask) -> Pass[Drawn]:
+    """Return the pass that teaches: cross-entropy on what the rules put there, both KL divergences on all else."""
+    recipe = task.recipe
+    return Pass(
+        steps=recipe.steps,
+        rate=recipe.learning_rate,
+        draws=lambda generator: _examples(task.examples, recipe, generator),
+        loss=lambda drawn: batch_loss(task.tail, drawn.examples, drawn.rows, recipe),
+        seed=recipe.seed,
+    )
+
+
+def preferring(task: TrainingTask) -> Pass[Drawn]:
+    """Return the pass that prefers: APO-zero on the changed tokens of pairs, beside what the first pass minimises.
+
+    APO-zero (D'Oosterlinck et al., arXiv 2408.06266) raises the chosen reply and lowers the rejected one, each by
+    itself: after a correction the model is always worse than what it is shown. The log-ratios to the plain base are
+    means over the tokens that count, so that a long span has no more say than a short one.
+    """
+    return _on_pairs(task, task.recipe.pair_steps, task.recipe.pair_rate, apo_zero)
+
+
+def banning(task: TrainingTask) -> Pass[Drawn]:
+    """Return the pass that bans: unlikelihood of the tokens that the rules removed, until they are rare.
+
+    After Welleck et al., arXiv 1908.04319, on the removed spans alone.
+    """
+    return _on_pairs(task, task.recipe.ban_steps, task.recipe.ban_rate, unlikelihood)
+
+
+def apo_zero(tail: Tail, pairs: Sequence[Pair], recipe: Recipe) -> Tensor:
+    """Return the mean over pairs of 1 - s(chosen) + ``recipe.negative`` * s(rejected).
+
+    ``s`` is the sigmoid of ``recipe.beta`` times the mean log-ratio to the plain base.
+    """
+    said = log_probs(tail, [side for pair in pairs for side in (pair.chosen, pair.rejected)])
+    losses = []
+    for number, pair in enumerate(pairs):
+        for side, logs, sign, weight in (
+            (pair.chosen, said[2 * number], -1.0, 1.0),
+            (pair.rejected, said[2 * number + 1], 1.0, recipe.negative),
+        ):
+            ratio = (logs - side.reference.to(logs.device)).mean()
+            losses.append(pair.weight * weight * torch.sigmoid(sign * recipe.beta * ratio))
+    return torch.stack(losses).sum() / len(pairs)
+
+
+def unlikelihood(tail: Tail, pairs: Sequence[Pair], recipe: Recipe) -> Tensor:
+    """Return the mean over pairs of the mean -log(1 - p) of removed tokens that are not rare yet; 0 if none are."""
+    told = [pair for pair in pairs if bool(pair.rejected.removed.any())]
+    said = log_probs(tail, [pair.rejected for pair in told])
+    losses = []
+    for pair, logs in zip(told, said, strict=True):
+        wrong = pair.rejected.removed.to(logs.device) & (logs > math.log(recipe.rare))
+        chances = logs.exp().clamp(max=1 - 1e-4)
+        losses.append(pair.weight * recipe.negative * torch.where(wrong, -torch.log1p(-chances), 0.0).mean())
+    return torch.stack(losses).sum() / len(pairs) if losses else torch.zeros((), device=tail.device)
+
+
+def log_probs(tail: Tail, sides: Sequence[Side]) -> list[Tensor]:
+    """Return the log-probabilities ``(m,)`` of what counts of each reply, as the tail speaks now. Differentiable."""
+    if not sides:
+        return []
+    hidden = tail.sequences([side.states for side in sides], [side.tokens for side in sides])
+    rows = torch.cat([rows[side.rows.to(rows.device)] for rows, side in zip(hidden, sides, strict=True)])
+    wanted = torch.cat([side.targets for side in sides]).to(rows.device)
+    logs = tail.head(rows).float().log_softmax(dim=-1).gather(1, wanted[:, None])[:, 0]
+    return list(torch.split(logs, [len(side.targets) for side in sides]))
+
+
+_PairLoss = Callable[[Tail, Sequence[Pair], Recipe], Tensor]
+
+
+def _on_pairs(task: TrainingTask, steps: int, rate: float, loss: _PairLoss) -> Pass[Drawn]:
+    """Return a pass on pairs, with the loss of the first pass beside it and an eye on prose that is never trained on.
+
+    Where the passes before have spent the budget already, this one may not make it worse.
+    """
+    recipe = task.recipe
+
+    def draws(generator: torch.Generator) -> Iterator[Drawn]:
+        order = _endless(len(task.pairs), generator)
+        for drawn in _examples(task.examples, recipe, generator):
+            yield replace(drawn, pairs=[task.pairs[next(order)] for _ in range(recipe.batch_pairs)])
+
+    def both(drawn: Drawn) -> BatchLoss:
+        first = batch_loss(task.tail, drawn.examples, drawn.rows, recipe)
+        return replace(first, total=first.total + loss(task.tail, drawn.pairs, recipe))
+
+    return Pass(
+        steps=steps if task.pairs else 0,
+        rate=rate,
+        draws=draws,
+        loss=both,
+        seed=recipe.seed + 1,
+        held=task.held,
+        most_held_kl=recipe.most_held_kl,
+        look_every=recipe.look_every,
+    )
+
+
+def _examples(examples: Sequence[Prepared], recipe: Recipe, generator: torch.Generator) -> Iterator[Drawn]:
+    for batch in batches(examples, recipe, generator):
+        yield Drawn(batch, [choose_rows(example, recipe, generator) for example in batch])
+
+
+def _endless(count: int, generator: torch.Generator) -> Iterator[int]:
+    while True:
+        yield from torch.randperm(count, generator=generator).tolist()

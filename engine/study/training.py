@@ -1,0 +1,192 @@
+"""Optimizer steps on a LoRA of the tail, in one pass after another; what every trainer shares, whatever it minimises.
+
+A pass is one objective with a number of steps and a rate of its own. Where it may move what should stay, it is looked
+at every few steps on texts that nothing was trained on, and ends at the last look that was within its budget.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from ...schemas.errors import StudyError
+from ...schemas.records import CurvePoint
+from ..base.halves import Tail
+from ..slots.adapter import Adapter, attach, detach, new_adapter
+from .batch import BatchLoss
+from .checkpoint import EVERY, Checkpoint
+from .losses import kept_loss
+from .targets import Prepared
+from .task import TrainingTask
+
+_RISE = 5  # steps from nothing to the full learning rate
+_SMOOTH = 0.8  # of the curve that is shown
+_MOMENTS = ("exp_avg", "exp_avg_sq")  # what Adam keeps of each parameter
+_PLACE = "pass"  # (pass, steps made in it)
+_LIMIT = "limit"  # how far its held texts may move
+
+Tell = Callable[[CurvePoint, int], None]
+D = TypeVar("D")
+
+
+@dataclass(frozen=True)
+class Pass(Generic[D]):
+    """One objective's share of a training.
+
+    Attributes:
+        steps: How many at most.
+        rate: Peak of the learning rate; falls linearly to 0 after a short rise.
+        draws: What each step looks at, drawn with the generator, without an end.
+        loss: Of what was drawn, as the tail speaks now.
+        seed: Of the generator.
+        held: Texts that nothing was trained on; the pass ends where they move too far. Empty: it is not looked.
+        most_held_kl: Nats a token; how far they may move, or as far as they had when the pass began.
+        look_every: Steps between two looks.
+    """
+
+    steps: int
+    rate: float
+    draws: Callable[[torch.Generator], Iterator[D]]
+    loss: Callable[[D], BatchLoss]
+    seed: int
+    held: Sequence[Prepared] = ()
+    most_held_kl: float = math.inf
+    look_every: int = EVERY
+
+
+def run_passes(task: TrainingTask, passes: Sequence[Pass[D]], tell: Tell) -> Adapter:
+    """Train an adapter in passes, going on at the task's checkpoint; the tail is plain again afterwards.
+
+    Raises:
+        StudyError: If a loss is no longer a number.
+    """
+    start = task.start or new_adapter(task.tail, task.recipe.rank, task.projections, task.recipe.seed)
+    layers = attach(task.tail, start)
+    parameters = [factor for layer in layers.values() for factor in (layer.down, layer.up)]
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    try:
+        _Training(task, parameters, sum(one.steps for one in passes), tell).run(passes)
+        return detach(layers)
+    finally:
+        attach(task.tail, None)
+
+
+def held_kl(tail: Tail, held: Sequence[Prepared]) -> float:
+    """Return the mean KL(base||now) over all targets of some texts, nats a token; 0 if there are none."""
+    if not held:
+        return 0.0
+    # Not under ``no_grad``: there a tail keeps what it has fused of its updates, and would not see them move.
+    hidden = tail.sequences([text.states for text in held], [text.tokens for text in held])
+    rows = torch.cat([rows[-len(text.targets) :] for rows, text in zip(hidden, held, strict=True)])
+    expected = torch.cat([text.expected for text in held])
+    return kept_loss(tail, rows, expected, torch.ones(len(rows), device=tail.device), reverse=0.0).mean
+
+
+class _Training:
+    """Where a training is: the parameters, the curve, and in which step of which pass."""
+
+    def __init__(self, task: TrainingTask, parameters: Sequence[Tensor], steps: int, tell: Tell) -> None:
+        self._task, self._parameters, self._steps, self._tell = task, parameters, steps, tell
+        self._curve: list[CurvePoint] = []
+        self._limit = math.inf
+
+    def run(self, passes: Sequence[Pass[D]]) -> None:
+        place, done, moments = self._resume()
+        for number, one in enumerate(passes):
+            if number < place:
+                continue
+            optimizer = torch.optim.AdamW(self._parameters, lr=one.rate, betas=(0.9, 0.99), weight_decay=0.0)
+            if number == place and moments:
+                for parameter, values in zip(self._parameters, moments, strict=True):
+                    optimizer.state[parameter] = {"step": torch.tensor(float(done)), **values}
+            self._run(number, one, optimizer, done if number == place else 0)
+
+    def _run(self, number: int, one: Pass[D], optimizer: torch.optim.Optimizer, done: int) -> None:
+        generator = torch.Generator().manual_seed(one.seed)
+        good = self._values() if one.held else []
+        if not done:
+            self._limit = max(one.most_held_kl, self._held(one))
+        for step, drawn in zip(range(one.steps), one.draws(generator), strict=False):
+            if step < done:
+                continue  # made before; only the dice are thrown again
+            for group in optimizer.param_groups:
+                group["lr"] = one.rate * min(1.0, (step + 1) / _RISE) * (1 - step / one.steps)
+            loss = one.loss(drawn)
+            if not math.isfinite(loss.total.item()):
+                raise StudyError("The training lost its footing (the loss is not a number); study again.")
+            optimizer.zero_grad(set_to_none=True)
+            loss.total.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
+            optimizer.step()
+            self._curve.append(_smoothed(self._curve[-1] if self._curve else None, loss))
+            self._tell(self._curve[-1], self._steps)
+            if (step + 1) % one.look_every and step + 1 < one.steps:
+                continue
+            if one.held:
+                if self._held(one) > self._limit:
+                    self._put_back(good)
+                    return
+                good = self._values()
+            self._keep(number, step + 1, optimizer)
+
+    def _held(self, one: Pass[D]) -> float:
+        return held_kl(self._task.tail, one.held)
+
+    def _values(self) -> list[Tensor]:
+        return [parameter.detach().clone() for parameter in self._parameters]
+
+    def _put_back(self, values: Sequence[Tensor]) -> None:
+        for parameter, value in zip(self._parameters, values, strict=True):
+            parameter.data.copy_(value)
+
+    # -- what is on disk ----------------------------------------------------------------------------------------------
+
+    def _keep(self, number: int, done: int, optimizer: torch.optim.Optimizer) -> None:
+        """Keep values and moments by the parameters' numbers; it is also what a pass that may go back goes back to."""
+        if self._task.checkpoint is None:
+            return
+        tensors = {_PLACE: torch.tensor([number, done]), _LIMIT: torch.tensor([self._limit], dtype=torch.float64)}
+        for place, parameter in enumerate(self._parameters):
+            tensors[f"{place}.value"] = parameter.detach()
+            tensors |= {f"{place}.{name}": optimizer.state[parameter][name] for name in _MOMENTS}
+        self._task.checkpoint.keep(len(self._curve), tensors, self._curve)
+
+    def _resume(self) -> tuple[int, int, list[dict[str, Tensor]]]:
+        """Put the parameters where an equal training was cut; return pass, steps made in it, and Adam's moments."""
+        checkpoint: Checkpoint | None = self._task.checkpoint
+        kept = checkpoint.load() if checkpoint is not None else None
+        if kept is None or kept.step != len(kept.curve):
+            return 0, 0, []
+        shapes = {f"{n}.{name}": p.shape for n, p in enumerate(self._parameters) for name in ("value", *_MOMENTS)}
+        if {name: tensor.shape for name, tensor in kept.tensors.items()} != {
+            **shapes,
+            _PLACE: torch.Size([2]),
+            _LIMIT: torch.Size([1]),
+        }:
+            return 0, 0, []
+        moments = []
+        for number, parameter in enumerate(self._parameters):
+            parameter.data.copy_(kept.tensors[f"{number}.value"])
+            moments.append({name: kept.tensors[f"{number}.{name}"].to(parameter.device) for name in _MOMENTS})
+        self._curve = kept.curve
+        for point in kept.curve:
+            self._tell(point, self._steps)
+        place, done = kept.tensors[_PLACE].tolist()
+        self._limit = float(kept.tensors[_LIMIT])
+        return place, done, moments
+
+
+def _smoothed(before: CurvePoint | None, loss: BatchLoss) -> CurvePoint:
+    if before is None:
+        return CurvePoint(step=1, loss=loss.taught, kl=loss.kept)
+    return CurvePoint(
+        step=before.step + 1,
+        loss=_SMOOTH * before.loss + (1 - _SMOOTH) * loss.taught,
+        kl=_SMOOTH * before.kl + (1 - _SMOOTH) * loss.kept,
+    )

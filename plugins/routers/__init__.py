@@ -1,0 +1,1 @@
+"""Where a slot's lessons apply."""

@@ -1,0 +1,21 @@
+"""What a study's report says beside its gates. The command line, the app and Markdown say the same."""
+
+from __future__ import annotations
+
+from ..schemas.records import StudyReport
+from .safe_text import one_line
+
+
+def proofs(report: StudyReport) -> list[str]:
+    """Return what a report says of its prompts and of its router, a sentence each."""
+    prompts, router = report.prompts, report.router
+    said = []
+    if prompts is not None:
+        said.append(f"{prompts.trained} prompts taught, {prompts.checked} others checked on, {prompts.shared} in both.")
+    if router is not None and router.hit is not None and router.quiet is not None:
+        use = "asked in chats" if router.kept else "not used"
+        found = f"{router.hit:.0%} of unseen prompts in scope and {router.quiet:.0%} of the others seen as such"
+        said.append(f"Router {one_line(router.name, 40)}: {found}; {use}.")
+    elif router is not None:
+        said.append(f"Router {one_line(router.name, 40)}: {one_line(router.reason, 200)}")
+    return said
