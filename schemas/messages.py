@@ -24,6 +24,7 @@ from .exchange import ExportForm, ExportResult, ImportPreview, ImportReading, Im
 from .models import KnownBase, KnownBases
 from .records import (
     AdapterForm,
+    Compared,
     Conversation,
     ExportedAdapter,
     GenerationQuality,
@@ -41,6 +42,7 @@ from .records import (
     StoreCheck,
     Study,
     Version,
+    VersionDiff,
 )
 
 R = TypeVar("R")
@@ -195,6 +197,24 @@ class BlendSlots(Request[Study]):
     into: str
     strategy: str = "exact"
     options: MergeOptions = MergeOptions()
+
+
+class ForkSlot(Request[Slot]):
+    """Make a slot of the user's own that begins where another one is now, with its settings, adapter and lessons."""
+
+    method = "slots.fork"
+    slot: str
+    title: str
+    name: str = ""
+
+
+class DiffVersions(Request[VersionDiff]):
+    """Compare two generations of a slot."""
+
+    method = "versions.diff"
+    slot: str
+    one: int
+    other: int
 
 
 class ExportSlot(Request[ExportedAdapter]):
@@ -404,6 +424,15 @@ class CancelReply(Request[bool]):
 
     method = "chat.cancel"
     conversation: int
+
+
+class CompareSlots(Request[list[Compared]]):
+    """Ask several slots the same at once, with the system prompt of the first. Nothing is stored."""
+
+    method = "slots.compare"
+    text: str
+    slots: list[str]
+    sampling: Sampling = Sampling()
 
 
 class EditReply(Request[Message]):

@@ -370,6 +370,7 @@ class VersionKind(StrEnum):
     ROLLBACK = "rollback"
     MERGE = "merge"
     IMPORT = "import"
+    FORK = "fork"
 
 
 class MergeOptions(Record):
@@ -416,6 +417,54 @@ class Version(Record):
     report: StudyReport | None = None
     merge: MergeFacts | None = Field(default=None, description="For a merge: of what, and how.")
     current: bool = False
+
+
+class GateChange(Record):
+    """A gate's figure in two generations; None: it was not measured there."""
+
+    name: str
+    one: float | None
+    other: float | None
+
+
+class SamplePair(Record):
+    """The same prompt answered by two generations."""
+
+    prompt: str
+    one: str
+    other: str
+
+
+class BlockNorms(Record):
+    """How far two generations moved the weights of a block, and how far they lie apart, in the Frobenius norm."""
+
+    block: int
+    one: float
+    other: float
+    change: float
+
+
+class VersionDiff(Record):
+    """What lies between two generations of a slot. ``came`` and ``went`` are rules that the other knows, or the one."""
+
+    slot: str
+    one: int
+    other: int
+    came: list[str]
+    went: list[str]
+    gates: list[GateChange]
+    samples: list[SamplePair]
+    blocks: list[BlockNorms]
+
+
+class Compared(Record):
+    """What one of several slots said to the same question."""
+
+    slot: str
+    version: int
+    text: str
+    finish: Finish
+    tokens: int
 
 
 class AdapterForm(StrEnum):

@@ -248,6 +248,13 @@ COMMANDS: tuple[Command, ...] = (
         slots.settings,
         "f8",
     ),
+    Command(
+        "slot.blend",
+        "Blend",
+        "Speak with several slots at once, each with a weight.",
+        "Slots",
+        slots.blend,
+    ),
     Command("models", "Models", "Choose, fetch or remove the model that answers.", "App", view.models, "alt+m"),
     Command("help", "Help", "Every key and what it does.", "App", view.show_help, "f1", footer=True),
     Command("palette", "Palette", "Find a command by name.", "App", view.palette, "ctrl+p"),

@@ -90,6 +90,12 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("ctrl+s", "save", "Save", "Keep what was entered."),
         Key("escape", "back", "Cancel", "Leave everything as it was."),
     ),
+    "blend": (
+        Key("right", "turn(1)", "More", "More of the highlighted slot, by a tenth."),
+        Key("left", "turn(-1)", "Less", "Less of the highlighted slot, by a tenth."),
+        Key("x", "alone", "Alone", "Let the slot speak with its own adapter alone."),
+        Key("escape", "back", "Back", "Back to the chat; the next message is spoken so."),
+    ),
     "help": (Key("escape,f1,q", "back", "Back", "Close the help."),),
 }
 
@@ -107,6 +113,7 @@ PARTS = {
     "import": "On the import screen",
     "search": "On the search screen",
     "form": "In a form",
+    "blend": "On the blend screen",
     "help": "On the help screen",
 }
 

@@ -472,6 +472,24 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
             state = rec.StudyState.ACCEPTED
         return rec.Study(state=state, version=version, report=report, reason=report.reason, **fields)
 
+    async def _slots_fork(self, request: ask.ForkSlot, tell: Tell) -> rec.Slot:
+        made = await self._slots_create(ask.CreateSlot(title=request.title, name=request.name), tell)
+        self._add_version(made.name, kind=rec.VersionKind.FORK)
+        return self._slot(made.name)
+
+    async def _versions_diff(self, request: ask.DiffVersions, tell: Tell) -> rec.VersionDiff:
+        return rec.VersionDiff(
+            slot=request.slot, one=request.one, other=request.other, came=["Be brief."], went=[], gates=[],
+            samples=[rec.SamplePair(prompt="Why?", one="Because.", other="So.")],
+            blocks=[rec.BlockNorms(block=22, one=0.5, other=0.75, change=0.25)],
+        )  # fmt: skip
+
+    async def _slots_compare(self, request: ask.CompareSlots, tell: Tell) -> list[rec.Compared]:
+        return [
+            rec.Compared(slot=slot, version=0, text=f"{slot} says so.", finish=rec.Finish.STOP, tokens=3)
+            for slot in request.slots
+        ]
+
     async def _slots_check(self, request: ask.CheckSlots, tell: Tell) -> rec.StoreCheck:
         return rec.StoreCheck(files=2 * sum(map(len, self.versions.values())), bytes=0, findings=self.damage)
 

@@ -24,7 +24,7 @@ from ..base.lean.stream import LeanCache
 from ..base.library import LoadedBase
 from ..base.numbers import Numbers
 from ..base.provider import Keepable, Provider
-from ..slots.blend import Voice, voice_name
+from ..slots.blend import Voice, folders_of, voice_name, without
 from ..slots.voices import Voices
 from .detokenize import Detokenizer
 from .next_rows import NextRows, Wanted
@@ -144,16 +144,16 @@ class Chat:
         self.traffic = Traffic()
         room = max(1, min(sampling.max_tokens, self._base.card.context // 4))
         text = fit(self._base, turns, system, room)
-        routing = self._routing(adapter)
+        routings = self._routings_of(adapter)
         with torch.inference_mode():
             reading = await self._reading(conversation)
             try:
                 asked = _Asked(text, self._tokens(reading, text))
-                if routing is not None:
+                if routings:
                     states = await self._heard(reading, asked.tokens)
                     asked = replace(asked, states=states)
-                    if not routing.applies(states, asked_tokens(self._base, text, turns[-1].text)):
-                        adapter = None
+                    place = asked_tokens(self._base, text, turns[-1].text)
+                    adapter = without(adapter, {f for f, one in routings.items() if not one.applies(states, place)})
                 self._speak_with(adapter, reading)
                 return await self._answer(reading, asked, sampling, on_text, cancelled)
             except BaseException:
@@ -314,13 +314,16 @@ class Chat:
             reading.voice = voice
             reading.read_again()
 
-    def _routing(self, adapter: Voice) -> Routing | None:
-        """Return what tells where an adapter's lessons apply; None: everywhere, as of a blend."""
-        if not isinstance(adapter, Path):
-            return None
-        if adapter not in self._routings:
-            self._routings[adapter] = Routing.load(adapter, self._routers)
-        return self._routings[adapter]
+    def _routings_of(self, adapter: Voice) -> dict[Path, Routing]:
+        """Return what tells where an adapter's lessons apply, by folder; one that is not there applies everywhere."""
+        found = {}
+        for folder in folders_of(adapter):
+            if folder not in self._routings:
+                self._routings[folder] = Routing.load(folder, self._routers)
+            routing = self._routings[folder]
+            if routing is not None:
+                found[folder] = routing
+        return found
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:

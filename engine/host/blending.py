@@ -96,10 +96,10 @@ def taken_over(rooms: Rooms, job: StudyJob, result: StudyResult) -> list[int]:
     kept = set(result.kept)
     lessons = {lesson.id: lesson for part in job.merge.parts for lesson in part.lessons if lesson.id in kept}
     with rooms.records.transaction():
-        return list(dict.fromkeys(_own(rooms, job.slot, lesson) for lesson in lessons.values()))
+        return list(dict.fromkeys(own_lesson(rooms, job.slot, lesson) for lesson in lessons.values()))
 
 
-def _own(rooms: Rooms, slot: str, lesson: Lesson) -> int:
+def own_lesson(rooms: Rooms, slot: str, lesson: Lesson) -> int:
     """Return a slot's own lesson that says the same."""
     if lesson.slot == slot:
         return lesson.id

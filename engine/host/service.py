@@ -12,6 +12,7 @@ from ...schemas.messages import Check, Doctor, EngineStatus, GetStatus, Request,
 from ...schemas.records import Signal
 from . import doctor
 from .chat_service import ChatService
+from .compare_service import CompareService
 from .conversation_service import ConversationService
 from .correction_service import CorrectionService
 from .exchange_service import ExchangeService
@@ -56,10 +57,13 @@ class Service:
             "slots.update": slots.update,
             "slots.blend": self._studies.blend,
             "slots.check": slots.check,
+            "slots.compare": CompareService(rooms).compare,
+            "slots.fork": slots.fork,
             "slots.export": PortabilityService(rooms).export,
             "slots.import": self._studies.bring,
             "versions.list": slots.versions,
             "versions.rollback": slots.rollback,
+            "versions.diff": slots.diff,
             "versions.quality": self._quality.quality,
             "conversations.list": conversations.list_all,
             "conversations.create": conversations.create,

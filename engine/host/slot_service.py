@@ -6,9 +6,29 @@ import asyncio
 
 from ...schemas.errors import NightSchoolError, StudyRunning
 from ...schemas.events import NoticeEvent
-from ...schemas.messages import CheckSlots, CreateSlot, ListSlots, ListVersions, Rollback, UpdateSlot
-from ...schemas.records import Lesson, LessonState, Slot, StoreCheck, Study, StudyState, Version
+from ...schemas.messages import (
+    CheckSlots,
+    CreateSlot,
+    DiffVersions,
+    ForkSlot,
+    ListSlots,
+    ListVersions,
+    Rollback,
+    UpdateSlot,
+)
+from ...schemas.records import (
+    Lesson,
+    LessonState,
+    Slot,
+    StoreCheck,
+    Study,
+    StudyState,
+    Version,
+    VersionDiff,
+    VersionKind,
+)
 from ..slots.check import check_store
+from .blending import own_lesson
 from .rooms import Rooms, Tell
 
 ROLLED_BACK = "Rolled back: approve it again to have it studied again."
@@ -45,6 +65,47 @@ class SlotService:
             blend=request.blend,
         )
         return self._rooms.slot(request.name)
+
+    async def fork(self, request: ForkSlot, tell: Tell) -> Slot:
+        """Begin a slot where another one is now.
+
+        Raises:
+            NotFound: If there is no such slot.
+            UsageError: If the title or the name cannot be a slot's.
+            Damaged: If the adapter does not read back.
+        """
+        rooms, store = self._rooms, self._rooms.store
+        parent, version = store.slot(request.slot), store.current(request.slot)
+        folder = store.adapter_folder(parent.name)
+        made = store.create(request.title, request.name, parent.description, parent.system_prompt)
+        store.update(made.name, temperature=parent.temperature, base=parent.base, blend=parent.blend)
+        if folder is not None:
+            learned = [lesson for lesson in rooms.records.lessons(parent.name) if lesson.id in version.lessons]
+            with rooms.records.transaction():
+                known = [own_lesson(rooms, made.name, lesson) for lesson in reversed(learned)]
+            report, kind = version.report, VersionKind.FORK
+            store.add_version(made.name, folder, base=version.base, lessons=known, report=report, kind=kind)
+            settle_lessons(rooms, made.name)
+        return rooms.slot(made.name)
+
+    async def diff(self, request: DiffVersions, tell: Tell) -> VersionDiff:
+        """Compare two generations.
+
+        Raises:
+            NotFound: If the slot or a generation does not exist.
+            Damaged: If an adapter does not read back.
+        """
+        store = self._rooms.store
+        one, other = (store.version(request.slot, number) for number in (request.one, request.other))
+        folders = store.adapter_folder(request.slot, one.number), store.adapter_folder(request.slot, other.number)
+        rules = {lesson.id: lesson.rule for lesson in self._rooms.records.lessons(request.slot)}
+
+        def compare() -> VersionDiff:
+            from ..slots.diff import diff_versions  # with torch
+
+            return diff_versions(one, other, rules, adapters=folders)
+
+        return await asyncio.to_thread(compare)
 
     async def check(self, request: CheckSlots, tell: Tell) -> StoreCheck:
         """Look at every file of every generation, while everything else goes on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,3 +49,18 @@ def check_weights(weights: Mapping[str, float], *, least: int = 1) -> None:
             raise UsageError(f"The weight of {slot} must lie within {reach}, not at {weight}.")
     if not any(weights.values()):
         raise UsageError("With every weight at 0 nothing is blended; give at least one that is not.")
+
+
+def folders_of(voice: Voice) -> list[Path]:
+    """Return the folders of the adapters that a voice is made of."""
+    if isinstance(voice, Blend):
+        return [folder for folder, _ in voice.parts]
+    return [] if voice is None else [voice]
+
+
+def without(voice: Voice, folders: Collection[Path]) -> Voice:
+    """Return a voice without the adapters of some folders; the plain base where none is left."""
+    if isinstance(voice, Blend):
+        parts = tuple((folder, weight) for folder, weight in voice.parts if folder not in folders)
+        return Blend(parts) if parts else None
+    return None if voice in folders else voice

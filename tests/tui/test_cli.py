@@ -439,7 +439,7 @@ def test_slots_are_blended_into_a_new_generation(document, call, engine):
     assert (study["state"], study["slot"], study["version"]) == ("accepted", "creative", 1)
     merge = engine.versions["creative"][1].merge
     assert [(parent.slot, parent.weight) for parent in merge.parents] == [("science", 0.7), ("creative", 0.3)]
-    assert "exact of science 0 0.7 + creative 0 0.3" in call("versions", "creative")[1]
+    assert "exact: 0.7 of science 0 + 0.3 of creative 0; rank 32, exact" in call("versions", "creative")[1]
     call("slots", "blend", "science", "creative", "--strategy", "ties", "--rank", "8", "--into", "science")
     merge = engine.versions["science"][1].merge
     assert (merge.strategy, merge.options.rank, merge.parents[0].weight) == ("ties", 8, 0.5)
@@ -457,6 +457,22 @@ def test_slots_are_exported_and_adapters_imported(document, call, engine, tmp_pa
     assert document("slots", "import", str(tmp_path), "--into", "science")["state"] == "accepted"
     assert call("slots", "import", str(tmp_path), "--into", "nosuch")[0] == 3
     assert call("slots", "export", "science", "--to", "out", "--form", "zip")[0] == 2
+
+
+def test_a_slot_is_forked_and_its_generations_compared(document, call):
+    assert document("slots", "fork", "science", "Field notes")["name"] == "field-notes"
+    assert "fork" in call("versions", "field-notes")[1]
+    assert document("slots", "diff", "science", "0", "1")["came"] == ["Be brief."]
+    out = call("slots", "diff", "science", "0", "1")[1]
+    assert "+ Be brief." in out and "0: Because." in out and "1: So." in out and "0.25" in out
+
+
+def test_slots_are_asked_side_by_side(document, call):
+    rows = document("slots", "compare", "science", "Creative", "Why?", "--max-tokens", "9")
+    assert [(row["slot"], row["text"]) for row in rows] == [
+        ("science", "science says so."), ("creative", "creative says so."),
+    ]  # fmt: skip
+    assert "== creative, generation 0\ncreative says so." in call("slots", "compare", "science", "creative", "Why?")[1]
 
 
 def test_the_store_is_checked_and_what_stays_damaged_is_an_exit_code(document, call, engine):

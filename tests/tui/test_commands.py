@@ -26,6 +26,7 @@ OWNERS = {
     "import": ("screens.import_chats", "ImportScreen"),
     "search": ("screens.search", "SearchScreen"),
     "form": ("screens.slot_form", "SlotForm"),
+    "blend": ("screens.blend", "BlendScreen"),
     "help": ("screens.help", "HelpScreen"),
 }
 

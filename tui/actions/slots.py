@@ -29,6 +29,22 @@ def settings(screen: ChatScreen) -> None:
         _form(screen, screen.session.slot)
 
 
+def blend(screen: ChatScreen) -> None:
+    """Choose which slots speak in the selected one."""
+    from ..screens.blend import BlendScreen
+
+    def left(_: None) -> None:
+        screen.begin(_refresh(screen))
+
+    if screen.session.slot is not None:
+        screen.app.push_screen(BlendScreen(screen.link, screen.session.slot, screen.session.slots), left)
+
+
+async def _refresh(screen: ChatScreen) -> None:
+    with screen.errors_told():
+        await screen.refresh_slots()
+
+
 def _form(screen: ChatScreen, slot: Slot | None) -> None:
     from ..screens.slot_form import SlotForm
 

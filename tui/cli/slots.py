@@ -11,8 +11,11 @@ from ...schemas.errors import Damaged, UsageError
 from ...schemas.messages import (
     BlendSlots,
     CheckSlots,
+    CompareSlots,
     CreateSlot,
+    DiffVersions,
     ExportSlot,
+    ForkSlot,
     GetQuality,
     ImportAdapter,
     ListSlots,
@@ -20,10 +23,11 @@ from ...schemas.messages import (
     Rollback,
     UpdateSlot,
 )
-from ...schemas.records import AdapterForm, GenerationQuality, MergeOptions, Slot, Version, VersionKind
+from ...schemas.records import AdapterForm, GenerationQuality, MergeOptions, Slot, Version, VersionDiff, VersionKind
+from ..merge_words import merge_words
 from .desk import Desk, named_weights, talks, talks_alone
 from .learning import carry_out
-from .options import ListingGroup, Weights, examples
+from .options import ListingGroup, Weights, examples, sampling_of, sampling_options
 from .output import table, when
 
 HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "SPEAKS WITH", "DESCRIPTION")
@@ -38,7 +42,7 @@ HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "SPEAKS WITH", "DESC
     ),
 )
 def slots() -> None:
-    """List, make, change, blend, check, export and import slots."""
+    """List, make, change, fork, blend, compare, check, export and import slots."""
 
 
 @slots.command("list", epilog=examples("nightschool slots list --json"))
@@ -146,6 +150,64 @@ async def blend(
         weights=found, into=(await desk.slot(into)).name, strategy=strategy, options=MergeOptions(**options)
     )
     return await carry_out(desk, request)
+
+
+@slots.command(epilog=examples('nightschool slots compare science creative "Tell me of the moon."'))
+@click.argument("names", metavar="SLOT SLOT...", nargs=-1, required=True)
+@click.argument("text")
+@sampling_options
+@talks
+async def compare(desk: Desk, names: tuple[str, ...], text: str, **sampling: Any) -> None:
+    """Ask several slots the same, side by side.
+
+    Nothing of it is stored or learned from. All are told the system prompt of the first.
+    """
+    slots = [(await desk.slot(name)).name for name in names]
+    found = await desk.ask(CompareSlots(text=text, slots=slots, sampling=sampling_of(sampling)))
+    desk.give(found, [line for row in found for line in (f"== {row.slot}, generation {row.version}", row.text, "")])
+
+
+@slots.command(epilog=examples('nightschool slots fork science "Field notes"'))
+@click.argument("slot")
+@click.argument("title")
+@click.option("--name", default="", help="Its folder and handle; without it made of the title.")
+@talks_alone
+async def fork(desk: Desk, slot: str, title: str, name: str) -> None:
+    """Begin a slot where another one is now, with its settings, what it learned and its lessons."""
+    made = await desk.ask(ForkSlot(slot=(await desk.slot(slot)).name, title=title, name=name))
+    desk.give(made, _lines([made]))
+
+
+@slots.command(epilog=examples("nightschool slots diff science 3 5", "nightschool slots diff science 0 5 --json"))
+@click.argument("slot")
+@click.argument("one", type=click.IntRange(min=0))
+@click.argument("other", type=click.IntRange(min=0))
+@talks_alone
+async def diff(desk: Desk, slot: str, one: int, other: int) -> None:
+    """Compare two generations of a slot.
+
+    Rules that came and went, the figures of their gates, how far the weights of each block moved, and replies to the
+    same prompts.
+    """
+    found = await desk.ask(DiffVersions(slot=(await desk.slot(slot)).name, one=one, other=other))
+    desk.give(found, _diff_lines(found))
+
+
+def _diff_lines(found: VersionDiff) -> list[str]:
+    lines = [*(f"+ {rule}" for rule in found.came), *(f"- {rule}" for rule in found.went)]
+    heads = ("GATE", f"GENERATION {found.one}", f"GENERATION {found.other}")
+    lines += table([heads, *((row.name, _figure(row.one), _figure(row.other)) for row in found.gates)])
+    heads = ("BLOCK", f"MOVED BY {found.one}", f"MOVED BY {found.other}", "APART")
+    lines += table(
+        [heads, *((row.block, f"{row.one:.3g}", f"{row.other:.3g}", f"{row.change:.3g}") for row in found.blocks)]
+    )
+    for pair in found.samples:
+        lines += ["", f"> {pair.prompt}", f"{found.one}: {pair.one}", f"{found.other}: {pair.other}"]
+    return lines
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
 
 
 @slots.command(
@@ -274,7 +336,6 @@ def _version_lines(rows: list[Version]) -> list[str]:
 def _version_row(row: Version) -> tuple[object, ...]:
     how = f"rollback to {row.restores}" if row.kind is VersionKind.ROLLBACK else row.kind.value
     if row.merge is not None:
-        parents = " + ".join(f"{parent.slot} {parent.number} {parent.weight:g}" for parent in row.merge.parents)
-        how = f"{row.merge.strategy} of {parents}"
+        how = merge_words(row.merge)
     size = f"{row.adapter_bytes / 1e6:.1f} MB" if row.adapter_sha256 else "-"
     return ("*" if row.current else "", row.slot, row.number, when(row.created), how, len(row.lessons), size)

@@ -17,6 +17,7 @@ from ...schemas.errors import NightSchoolError
 from ...schemas.messages import ListVersions, Rollback
 from ...schemas.records import Slot, Version, VersionKind
 from ..keys import bindings_of
+from ..merge_words import merge_words
 from ..safe_text import one_line, safe
 from ..widgets.report import report_text
 
@@ -100,12 +101,21 @@ class VersionsScreen(ModalScreen[None]):
         self.dismiss(None)
 
 
+_MADE = {
+    VersionKind.MERGE: "merged of several slots",
+    VersionKind.IMPORT: "brought from elsewhere",
+    VersionKind.FORK: "forked from another slot",
+}
+
+
 def _row(version: Version) -> Content:
     when = time.strftime("%d %b %Y %H:%M", time.localtime(version.created)) if version.created else ""
     if version.kind is VersionKind.ROLLBACK:
         what = f"back to generation {version.restores}"
     elif version.kind is VersionKind.BASE:
         what = "the untouched base"
+    elif version.kind in _MADE:
+        what = _MADE[version.kind]
     else:
         lessons = "lesson" if len(version.lessons) == 1 else "lessons"
         what = f"studied {len(version.lessons)} {lessons}"
@@ -118,6 +128,8 @@ def _row(version: Version) -> Content:
 
 
 def _in_full(version: Version) -> Content:
+    if version.merge is not None and version.report is not None:
+        return Content.assemble(f"{merge_words(version.merge)}\n\n", report_text(version.report))
     if version.report is not None:
         return report_text(version.report)
     if version.kind is VersionKind.ROLLBACK:

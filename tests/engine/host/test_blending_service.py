@@ -180,3 +180,21 @@ async def test_one_study_at_a_time_a_merge_is_one(desk, runner, lessons, wait_un
         await desk.ask(request())
     assert await desk.ask(ask.CancelStudy())
     assert (await running).state is StudyState.CANCELLED
+
+
+async def test_a_fork_begins_where_the_slot_is_and_goes_its_own_way(desk, lessons):
+    await desk.ask(ask.UpdateSlot(name="science", temperature=0.4, system_prompt="Be kind."))
+    made = await desk.ask(ask.ForkSlot(slot="science", title="Field notes"))
+    assert (made.name, made.temperature, made.system_prompt, made.current) == ("field-notes", 0.4, "Be kind.", 1)
+    version = (await desk.ask(ask.ListVersions(slot="field-notes")))[0]
+    assert version.kind is VersionKind.FORK
+    assert lessons["science"] not in version.lessons  # lessons of its own
+    assert version.adapter_sha256 == desk.rooms.store.current("science").adapter_sha256
+    assert await learned(desk, "field-notes") == [RULES["science"]]
+    await desk.ask(ask.Rollback(slot="field-notes", to=0))
+    assert await learned(desk, "field-notes") == []
+    assert await learned(desk, "science") == [RULES["science"]]
+    plain = await desk.ask(ask.ForkSlot(slot="gaming", title="Other"))
+    assert plain.current == 0
+    with pytest.raises(UsageError, match="already"):
+        await desk.ask(ask.ForkSlot(slot="science", title="Other"))

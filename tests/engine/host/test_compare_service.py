@@ -1,0 +1,49 @@
+"""The same question to several slots at once."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from nightschool.engine.base.halves import open_tail
+from nightschool.engine.host.model_thread import Model
+from nightschool.engine.slots.adapter import Adapter, Factors, new_adapter
+from nightschool.schemas import messages as ask
+from nightschool.schemas.errors import NotFound, PromptTooLong, UsageError
+
+SAMPLING = ask.Sampling(max_tokens=12)
+
+
+@pytest.fixture
+def loud(desk, tiny_base, tmp_path):
+    """A tiny base, and slot science with an adapter of its own."""
+    desk.model.loaded = Model(tiny_base, None, desk.chat, 2, SimpleNamespace(many=tiny_base.numbers))
+    generator = torch.Generator().manual_seed(1)
+    factors = {
+        place: Factors(f.down, torch.randn(f.up.shape, generator=generator) * 0.5)
+        for place, f in new_adapter(open_tail(tiny_base, 2), 4).factors.items()
+    }
+    Adapter(factors).save(tmp_path, "tiny")
+    desk.rooms.store.add_version("science", tmp_path, base=tiny_base.card.fingerprint)
+
+
+async def test_slots_answer_side_by_side_and_nothing_is_kept(desk, loud):
+    found = await desk.ask(ask.CompareSlots(text="Hello", slots=["science", "creative", "gaming"], sampling=SAMPLING))
+    assert [(row.slot, row.version) for row in found] == [("science", 1), ("creative", 0), ("gaming", 0)]
+    assert found[0].text != found[1].text == found[2].text != ""
+    assert await desk.ask(ask.ListConversations()) == []
+
+
+async def test_what_cannot_be_compared_is_said(desk, loud):
+    for change, error in (
+        ({"slots": ["science"]}, UsageError),
+        ({"slots": ["science"] * 9}, UsageError),
+        ({"slots": ["science", "nobody"]}, NotFound),
+        ({"text": " "}, UsageError),
+        ({"text": "long " * 2000}, PromptTooLong),
+    ):
+        fields = {"text": "Hello", "slots": ["science", "gaming"], "sampling": SAMPLING, **change}
+        with pytest.raises(error):
+            await desk.ask(ask.CompareSlots(**fields))
