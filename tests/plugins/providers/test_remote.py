@@ -421,3 +421,18 @@ def test_the_settings_name_the_providers(tiny_base, tmp_path, monkeypatch):
     (tmp_path / "key").unlink()
     with pytest.raises(NotFound):
         open_named(tiny_base)
+
+
+async def test_what_was_given_up_half_way_does_not_mislead_later(tiny_base, local):
+    """Half of a long step was done when it was given up; the history is the one before it."""
+    peer = Peer(local, step_tokens=40)
+    session = provider(tiny_base, peer, tries=2).open(CUT)
+    await session.extend(0, tokens(30))
+    peer.faults = [Fault("step", lambda response, peer: response), lost_before(), lost_before()]
+    with pytest.raises(Unreachable):
+        await session.extend(10, tokens(100, 3))
+    with counting(peer) as asked:
+        states = await session.extend(30, [5])
+    assert asked == [("step", 10, 21, 1)]
+    (whole,) = await local.states([[*tokens(30), 5]], CUT)
+    torch.testing.assert_close(states.rows, whole.rows[30:], atol=2e-5, rtol=1e-4)
