@@ -48,6 +48,7 @@ BENCHES = (
     Bench("prefix", ("bench/prefix.py",)),
     Bench("memory", ("bench/memory.py",)),
     Bench("archive", ("bench/archive.py",)),
+    Bench("serve", ("bench/serve.py",)),
     Bench("tui", ("bench/tui.py",)),
     Bench("tui-scripted", ("bench/tui.py", "--scripted")),
 )

@@ -57,20 +57,17 @@ def main() -> int:
         found = {}
         for codec in CODECS:
             found[codec.name] = _measure(codec.name, tail, texts, states, plain)
-            tell({"bench": "codecs", "codec": codec.name, "cut": cut, **found[codec.name]}, options.json)
+            tell({"name": "codec", "codec": codec.name, "cut": cut, **found[codec.name]}, options.json)
         usual = found[USUAL]
         for name in ("bits", "kl", "same_top"):
-            tell({"bench": "codecs", "figure": f"codec_{name}", "value": usual[name]}, options.json)
+            tell({"name": f"codec_{name}", "value": usual[name]}, options.json)
         values = sum(rows.numel() for rows in states)
         as_json = sum(len(json.dumps(rows.tolist())) for rows in states)
         ratio = as_json * 8 / (usual["bits"] * values)
-        tell({"bench": "codecs", "figure": "codec_bytes_vs_json", "value": round(ratio, 2)}, options.json)
+        tell({"name": "codec_bytes_vs_json", "value": round(ratio, 2)}, options.json)
         batch = torch.cat(states)
         small = len(b"".join(encode_rows(batch, 0, Writing("bf16", zstd=True))))
-        tell(
-            {"bench": "codecs", "figure": "codec_zstd_ratio", "value": round(2 * batch.numel() / small, 3)},
-            options.json,
-        )
+        tell({"name": "codec_zstd_ratio", "value": round(2 * batch.numel() / small, 3)}, options.json)
     return 0
 
 

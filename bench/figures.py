@@ -87,6 +87,12 @@ FIGURES: dict[str, Figure] = {
     "archive_growth_search": _less(2, noise=0.5),
     "archive_growth_search_rare": _less(2, noise=0.5),
     "cost_per_token_growth": _less(1.2, noise=0.1),
+    # serve
+    "throughput_16_vs_1": _more(4),
+    "step_p99_ms": _less(ratio=False),
+    "overhead_ms": _less(1, ratio=False),
+    "cache_share": _less(1),
+    "memory_growth_mb": _less(50, ratio=False),
     # tui
     "help_s": _less(0.5, ratio=False),
     "first_paint_s": _less(1, ratio=False),
@@ -94,6 +100,12 @@ FIGURES: dict[str, Figure] = {
     "key_idle_p99_ms": _less(50, ratio=False),
     "key_streaming_p99_ms": _less(50, ratio=False),
     "key_study_p99_ms": _less(50, ratio=False),
+    # codecs: of i8h64, but the last
+    "codec_bits": _less(8.3, noise=0.01),
+    "codec_kl": _less(1e-4, noise=2e-5),
+    "codec_same_top": _more(0.995, noise=0.002),
+    "codec_bytes_vs_json": _more(15),
+    "codec_zstd_ratio": _more(1.4, noise=0.05),
     # stick, means over the cases
     "stick": _more(0.85, noise=0.05),
     "leak": _less(noise=0.05),

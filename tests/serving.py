@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import httpx
+import httpx2
 import torch
 
 from nightschool.engine.base.device import Device
@@ -63,7 +63,7 @@ class Client:
 
     def __init__(self, url, fingerprint, key=""):
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        self.http = httpx.Client(base_url=url, headers=headers, timeout=60)
+        self.http = httpx2.Client(base_url=url, headers=headers, timeout=60)
         self.fingerprint = fingerprint
 
     def checked(self, response):

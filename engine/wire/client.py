@@ -76,6 +76,7 @@ class Client:
             UsageError: If the address cannot be used.
         """
         self.address = _checked(address, plain_http=plain_http)
+        self._here = _is_loopback(urlsplit(address).hostname or "")
         self._headers = {"Accept-Encoding": "identity"}
         if key:
             self._headers["Authorization"] = f"Bearer {_checked_key(key)}"
@@ -233,6 +234,7 @@ class Client:
                 timeout=httpx2.Timeout(waiting.idle, connect=waiting.connect),
                 limits=httpx2.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=_KEPT_OPEN),
                 transport=self._transport() if self._transport is not None else None,
+                trust_env=not self._here,  # a proxy has no business with this machine
             )
         return self._http
 

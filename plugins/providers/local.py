@@ -120,10 +120,14 @@ class LocalSession:
         return self._cache.held() if isinstance(self._cache, LeanCache) else {}
 
     def restore(self, tokens: list[int], held: Mapping[str, Tensor]) -> None:
-        """Go on from tokens whose keys and values were held."""
+        """Go on from tokens whose keys and values were held; where nothing was, they are computed again."""
         from ...engine.base.lean.stream import LeanCache
 
         self._tokens = list(tokens)
+        if not held:  # kept by a session elsewhere, which holds tokens alone
+            self._cache = self._trunk.new_cache()
+            self._run(self._tokens)
+            return
         self._cache = LeanCache.of(self._cache.layers, len(tokens), held, self._trunk.device)
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from ...engine.base.provider import Provider, Session, States
+from ...engine.base.size import default_cut
 from ...engine.base.supply import ProviderKind
 from ...engine.host.hooks import hookimpl
 from ...engine.paths import find_home
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_IMPATIENCE = 3
-"""Tries at a server beside which there is another provider."""
+_ALONE, _BESIDE = 11, 3
+"""Tries at the only provider, about half a minute, in which a server may be started again; and at one beside others."""
 
 
 @hookimpl
@@ -51,7 +52,7 @@ def open_named(loaded: LoadedBase) -> Provider:
     from .several import SeveralProviders
 
     settings = read_settings(find_home())
-    patience = Patience() if len(settings.provider) == 1 else Patience(tries=_IMPATIENCE)
+    patience = Patience(tries=_ALONE if len(settings.provider) == 1 else _BESIDE)
     found: list[Provider] = []
     for name in settings.provider:
         if name == LOCAL:
@@ -60,7 +61,19 @@ def open_named(loaded: LoadedBase) -> Provider:
         server = settings.servers[name]
         writing = Writing(server.codec, server.zstd)
         found.append(RemoteProvider(loaded.card, client_of(server), writing, patience))
-    return found[0] if len(found) == 1 else SeveralProviders(found)
+    return found[0] if len(found) == 1 else SeveralProviders(found, admit=_prover(loaded))
+
+
+def _prover(loaded: LoadedBase) -> Callable[[Provider], Awaitable[object]]:
+    """Return what runs the card's probe through a provider and the tail of this machine."""
+
+    async def prove(provider: Provider) -> float:
+        from ...engine.base.card import check_probe
+        from ...engine.base.halves import open_tail
+
+        return await check_probe(loaded.card, provider, open_tail(loaded, default_cut(loaded.card.layers)))
+
+    return prove
 
 
 class RemoteProvider:

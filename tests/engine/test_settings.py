@@ -83,3 +83,30 @@ def test_a_value_of_several_lines_is_not_torn(home):
     with pytest.raises(Damaged):
         choose_base(home, "new")
     assert read_settings(home).base == "old"
+
+
+SERVER = '\n[servers.home]\nurl = "https://gpu.home"\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "names"), [('"home"', ("home",)), ('["home", "local"]', ("home", "local")), ('""', ())]
+)
+def test_providers_are_named_by_one_name_or_several(home, line, names):
+    home.root.mkdir()
+    home.config.write_text(f"provider = {line}{SERVER}")
+    settings = read_settings(home)
+    assert settings.provider == names
+    assert settings.servers["home"].codec == "bf16"
+    choose_base(home, "other")
+    assert read_settings(home) == settings.model_copy(update={"base": "other"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['provider = "work"' + SERVER, '[servers.local]\nurl = "https://a"', '[servers.a]\nkey = "secret"\nurl = ""'],
+)
+def test_a_provider_that_is_not_described_or_badly_is_told(home, text):
+    home.root.mkdir()
+    home.config.write_text(text)
+    with pytest.raises(Damaged):
+        read_settings(home)

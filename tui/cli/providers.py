@@ -33,7 +33,10 @@ NAMING = """In config.toml:
     + NAMING,
 )
 def providers() -> None:
-    """List and test servers that compute the lower blocks elsewhere; config.toml of the profile names them."""
+    """List and test servers that compute elsewhere.
+
+    They compute the lower blocks of the base; config.toml of the profile names them.
+    """
 
 
 @providers.command("list", epilog=examples("nightschool providers list --json"))

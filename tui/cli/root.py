@@ -36,7 +36,7 @@ COMMANDS = {
         "List, show, search, import, export, rename, delete and restore conversations.",
     ),
     "models": ("models", "List, fetch, choose and remove models."),
-    "serve": ("serve", "Serve the lower blocks of a base to others."),
+    "serve": ("serve", "Serve a base to others: its lower blocks compute here, what is personal stays with them."),
     "providers": ("providers", "List and test servers that compute elsewhere."),
     "doctor": ("doctor", "Look at model, files, database, plugins and machine."),
 }

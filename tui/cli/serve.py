@@ -28,7 +28,7 @@ KEY_HEADS = ("KEY", "MADE", "SESSIONS", "CACHE", "TOKENS/S", "TOKENS A STEP")
         "nightschool serve",
         "nightschool serve --base qwen3-4b --cut 4 --cut 8 --cache-mb 8000",
         "nightschool serve keys add laptop",
-        "nightschool serve --host 0.0.0.0 --json 2> serve.log",
+        "nightschool serve --host 0.0.0.0 --json",
     ),
 )
 @click.option("--base", default="", metavar="MODEL", help="What to serve; without it what the profile starts with.")

@@ -12,6 +12,7 @@ from ....schemas.errors import BadFrame
 
 MIN_ROWS = 16
 _LEVEL = 1
+_LEAST_WINDOW = 1 << 20
 
 
 def squeeze(data: bytes, side: int, item: int) -> bytes | None:
@@ -30,7 +31,8 @@ def unsqueeze(data: bytes, side: int, item: int, size: int) -> bytes:
         announced = zstandard.get_frame_parameters(data).content_size
         if announced != size:
             raise BadFrame(f"The peer sent a compressed frame of {announced} bytes for {size}; do not use it.")
-        whole = zstandard.ZstdDecompressor().decompress(data, max_output_size=size, allow_extra_data=False)
+        reader = zstandard.ZstdDecompressor(max_window_size=max(size, _LEAST_WINDOW))
+        whole = reader.decompress(data, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise BadFrame(f"The peer sent a compressed frame that does not read ({error}); ask again.") from error
     if len(whole) != size:

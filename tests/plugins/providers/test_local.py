@@ -177,3 +177,11 @@ async def test_a_closed_session_stays_closed(provider):
     await session.close()
     with pytest.raises(UsageError, match="closed"):
         await session.extend(0, [1])
+
+
+async def test_a_session_that_was_kept_without_keys_and_values_computes_them_again(base, provider):
+    """As one elsewhere keeps them: tokens alone."""
+    session = provider.open(CUT)
+    session.restore(tokens(20), {})
+    states = await session.extend(18, [65, 66])
+    assert_same(states.rows, whole(base, [*tokens(20)[:18], 65, 66])[18:])

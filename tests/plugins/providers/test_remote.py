@@ -15,10 +15,12 @@ from nightschool.engine.wire.frames import Header, Type, encode
 from nightschool.engine.wire.patience import Patience
 from nightschool.engine.wire.rows import Writing, encode_rows
 from nightschool.plugins.providers.local import LocalProvider
-from nightschool.plugins.providers.remote import RemoteProvider
+from nightschool.plugins.providers.remote import RemoteProvider, open_named
+from nightschool.plugins.providers.several import SeveralProviders
 from nightschool.schemas.errors import (
     BadFrame,
     BaseMismatch,
+    NotFound,
     PeerFull,
     PeerRefused,
     PromptTooLong,
@@ -401,3 +403,21 @@ def test_it_goes_on_in_another_event_loop(remote):
     for _ in range(2):
         states = asyncio.run(remote.open(CUT).extend(0, [1]))
         assert states.rows.shape == (1, 32)
+
+
+def test_the_settings_name_the_providers(tiny_base, tmp_path, monkeypatch):
+    monkeypatch.setenv("NIGHTSCHOOL_HOME", str(tmp_path))
+    (tmp_path / "key").write_text("secret\n")
+    servers = (
+        f'[servers.a]\nurl = "https://a.test"\nkey_file = "{tmp_path / "key"}"\n[servers.b]\nurl = "https://b.test"\n'
+    )
+    (tmp_path / "config.toml").write_text(f'provider = "a"\n{servers}')
+    assert open_named(tiny_base).address == "https://a.test"
+    (tmp_path / "config.toml").write_text(f'provider = ["b", "a", "local"]\n{servers}')
+    assert isinstance(open_named(tiny_base), SeveralProviders)
+    (tmp_path / "key").write_text("two words")
+    with pytest.raises(UsageError):
+        open_named(tiny_base)
+    (tmp_path / "key").unlink()
+    with pytest.raises(NotFound):
+        open_named(tiny_base)

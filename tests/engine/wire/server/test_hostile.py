@@ -6,7 +6,7 @@ import random
 import socket
 import struct
 
-import httpx
+import httpx2
 import pytest
 
 from nightschool.engine.wire import routes
@@ -23,7 +23,7 @@ def alive(server, key=""):
 
 def post(server, session, body, **more):
     path = routes.STEP.format(session=session.name)
-    return httpx.post(f"{server.url}{path}", content=body, headers={"content-type": CONTENT_TYPE, **more}, timeout=30)
+    return httpx2.post(f"{server.url}{path}", content=body, headers={"content-type": CONTENT_TYPE, **more}, timeout=30)
 
 
 def raw(server, data, read=True):
@@ -65,7 +65,7 @@ def test_mutated_requests(server):
     chance = random.Random(5)
     session = server.client().open()
     whole = session.body(0, [5, 6, 7])
-    with httpx.Client(base_url=server.url, timeout=30) as http:
+    with httpx2.Client(base_url=server.url, timeout=30) as http:
         for _ in range(400):
             forged = bytearray(whole)
             for _ in range(chance.randint(1, 4)):
@@ -85,7 +85,7 @@ def test_bodies_that_are_too_long(server):
     assert b" 413 " in raw(server, head).splitlines()[0]
     big = post(server, session, iter([b"HSP/" + b"\0" * 100_000] * 60))
     assert big.status_code in (400, 413)
-    assert httpx.post(f"{server.url}{routes.SESSIONS}", content=b" " * 70_000).status_code == 413
+    assert httpx2.post(f"{server.url}{routes.SESSIONS}", content=b" " * 70_000).status_code == 413
     assert alive(server)
 
 
@@ -102,7 +102,7 @@ def test_heads_that_never_end(server, monkeypatch):
     monkeypatch.setattr(patient, "HEAD_SECONDS", 0.2)
     assert raw(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ") == b""
     assert raw(server, b"") == b""
-    with httpx.Client(base_url=server.url) as http:  # and after a request that was answered
+    with httpx2.Client(base_url=server.url) as http:  # and after a request that was answered
         http.get(routes.HEALTH)
         (connection,) = http._transport._pool.connections
         peer = connection._connection._network_stream._sock
@@ -136,16 +136,16 @@ def test_a_client_that_leaves_in_the_middle(server):
 def test_records_with_fields_that_nobody_knows(server):
     base = f'"fingerprint": "{server.base.card.fingerprint}"'
     for more in ('"cut": 2, "more": 1', '"cut": -1', '"cut": 2, "codec": "%s"' % ("x" * 300), '"cut": NaN'):
-        response = httpx.post(f"{server.url}{routes.SESSIONS}", content=f"{{{base}, {more}}}")
+        response = httpx2.post(f"{server.url}{routes.SESSIONS}", content=f"{{{base}, {more}}}")
         assert (response.status_code, response.json()["code"]) == (400, "bad_request")
 
 
 def test_paths_that_are_not_there(server):
     for method, path in (("GET", "/nope"), ("PUT", "/healthz"), ("GET", "/hsp/1/sessions/../../etc/passwd")):
-        response = httpx.request(method, f"{server.url}{path}")
+        response = httpx2.request(method, f"{server.url}{path}")
         assert response.status_code in (404, 405)
         assert response.json()["code"] == "bad_request"
-    assert httpx.post(f"{server.url}{routes.STREAM.format(session='x')}").json()["code"] == "not_offered"
+    assert httpx2.post(f"{server.url}{routes.STREAM.format(session='x')}").json()["code"] == "not_offered"
 
 
 def test_without_a_key_nothing_is_told(folders, tmp_path):
@@ -153,9 +153,9 @@ def test_without_a_key_nothing_is_told(folders, tmp_path):
         for key in ("", "ns_wrong", server.keys["one"][:-1]):
             for method, path in (("GET", routes.DESCRIBE), ("POST", routes.SESSIONS), ("GET", routes.METRICS)):
                 headers = {"authorization": f"Bearer {key}"} if key else {}
-                response = httpx.request(method, f"{server.url}{path}", headers=headers)
+                response = httpx2.request(method, f"{server.url}{path}", headers=headers)
                 assert (response.status_code, response.json()["code"]) == (401, "unauthorised")
-        assert httpx.get(f"{server.url}{routes.HEALTH}").status_code == 200
+        assert httpx2.get(f"{server.url}{routes.HEALTH}").status_code == 200
         session = server.client("one").open()
         session.step(0, [1, 2, 3])
         session.client = server.client("two")
@@ -168,7 +168,7 @@ def test_without_a_key_nothing_is_told(folders, tmp_path):
         remove_key(tmp_path / "keys.json", "two")
         wait_until(
             lambda: (
-                httpx.get(
+                httpx2.get(
                     f"{server.url}{routes.DESCRIBE}", headers={"authorization": f"Bearer {server.keys['two']}"}
                 ).status_code
                 == 401

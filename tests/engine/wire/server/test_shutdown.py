@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-import httpx
+import httpx2
 
 from nightschool.engine.wire import routes
 from nightschool.engine.wire.bodies import decode_record
@@ -15,7 +15,7 @@ from nightschool.tests.serving import running, tokens
 
 
 def test_clients_are_told_before_it_leaves(folders, tmp_path):
-    with running(folders("llama"), tmp_path) as server, httpx.Client(base_url=server.url) as http:
+    with running(folders("llama"), tmp_path) as server, httpx2.Client(base_url=server.url) as http:
         session = server.client().open()
         session.step(0, [1])
         server.server._loop.call_soon_threadsafe(server.server.drain)
@@ -46,7 +46,7 @@ def test_a_step_that_runs_too_long_is_told(folders, tmp_path, monkeypatch):
         monkeypatch.setattr(server.service._scheduler, "_chunk", lambda alone: 100)
         body = session.body(0, tokens(400))
         found = []
-        with httpx.stream("POST", f"{server.url}{routes.STEP.format(session=session.name)}", content=body) as answer:
+        with httpx2.stream("POST", f"{server.url}{routes.STEP.format(session=session.name)}", content=body) as answer:
             reader = Reader(lambda header: None)
             for piece in answer.iter_bytes():
                 found += reader.feed(piece)

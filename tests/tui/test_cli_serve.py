@@ -1,0 +1,75 @@
+"""``nightschool serve``: a real process from the first line to the last, and the keys of those who may ask."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import httpx2
+import pytest
+
+from nightschool.tui.cli import run
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path, capsys):
+    """Run a command line; gives exit code, stdout and stderr."""
+    monkeypatch.setenv("NIGHTSCHOOL_HOME", str(tmp_path))
+
+    def run_it(*arguments):
+        code = run(arguments)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run_it
+
+
+def test_keys_are_added_listed_and_removed(call):
+    code, out, err = call("serve", "keys", "add", "laptop", "--sessions", "3", "--json")
+    added = json.loads(out)
+    assert (code, added["name"]) == (0, "laptop")
+    assert "this once" in err
+    (listed,) = json.loads(call("serve", "keys", "--json")[1])
+    assert (listed["name"], listed["sessions"], listed["tokens_a_second"]) == ("laptop", 3, None)
+    assert added["key"] not in call("serve", "keys")[1]
+    assert call("serve", "keys", "add", "laptop")[0] == 2
+    assert call("serve", "keys", "remove", "laptop")[0] == 0
+    assert call("serve", "keys", "remove", "laptop")[0] == 3
+    assert json.loads(call("serve", "keys", "--json")[1]) == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com"])
+def test_others_need_keys(call, host):
+    code, out, err = call("serve", "--host", host)
+    assert (code, out) == (2, "")
+    assert "serve keys add" in err
+
+
+def test_a_server_says_where_it_is_and_stops_when_it_is_told(tiny_base_folder, tmp_path):
+    command = [sys.executable, "-m", "nightschool", "--home", str(tmp_path), "serve"]
+    options = ["--base", str(tiny_base_folder), "--port", "0", "--cut", "1", "--cut", "2", "--numbers", "fp32"]
+    process = subprocess.Popen(
+        [*command, *options, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        said = json.loads(process.stdout.readline())
+        assert (said["cuts"], said["numbers"], said["needs_key"]) == ([1, 2], "fp32", False)
+        described = httpx2.get(f"{said['url']}/hsp/1/describe").json()
+        assert described["base"]["fingerprint"] == said["fingerprint"]
+        taken = subprocess.run(
+            [*command, *options[:2], "--port", said["url"].rpartition(":")[2]],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (taken.returncode, taken.stdout) == (50, "")
+        assert "another --port" in taken.stderr
+        process.send_signal(signal.SIGTERM)
+        rest, journal = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert (process.returncode, rest) == (0, "")
+    lines = [json.loads(line) for line in journal.splitlines()]
+    assert [line["event"] for line in lines] == ["request", "stopped"]
