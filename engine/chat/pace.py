@@ -34,6 +34,7 @@ class Pace:
         self._run: float | None = None  # seconds of a token that was guessed
         self._turn: float | None = None  # seconds of one that was not
         self._step: float | None = None  # seconds of one that was asked for alone
+        self._streamed = False  # whether the last token was of a stream
         self._trial = 0  # tokens to the end of a trial
         self._trying = True  # whether it tries to stream
         self._rest = 2 * _TRIAL  # tokens to the next trial
@@ -71,8 +72,9 @@ class Pace:
             self._run = _mean(self._run, seconds)
         elif streamed:
             self._turn = _mean(self._turn, seconds)
-        else:
+        elif not self._streamed:  # the first one also waits for the stream to end
             self._step = _mean(self._step, seconds)
+        self._streamed = streamed
         if self._trial:
             self._trial -= streamed is self._trying  # a stream that runs is not broken off for it
         elif self._rest:

@@ -47,6 +47,13 @@ KEY_HEADS = ("KEY", "MADE", "SESSIONS", "CACHE", "TOKENS/S", "TOKENS A STEP")
     help="To keep matrices in; without it the quicker of the exact and the 16-bit ones here.",
 )
 @click.option("--idle", type=click.FloatRange(1), default=1800, show_default=True, help="Seconds a session may rest.")
+@click.option(
+    "--stream/--no-stream",
+    "streams",
+    default=True,
+    show_default=True,
+    help="Run ahead with what the plain base would say, for which the whole base is loaded.",
+)
 @click.option("--log-steps", is_flag=True, help="Write down every step, not only what opens, ends and fails.")
 @json_option
 @click.pass_context

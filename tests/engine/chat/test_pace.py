@@ -74,3 +74,11 @@ def test_a_way_that_grows_longer_is_streamed_again():
 
 def test_who_may_not_stream_does_not():
     assert play(Pace(streams=False), 50, step=1.0, run=0.01, turn=0.01) == 50
+
+
+def test_what_the_end_of_a_stream_takes_is_not_held_against_asking_for_each():
+    pace = Pace()
+    play(pace, 17, step=0.010, run=0.015, turn=0.030, agreed=8)
+    assert not pace.streams_next()  # the trial has begun
+    pace.took(5.0, streamed=False, agreed=False)
+    assert play(pace, 100, step=0.010, run=0.015, turn=0.030) > 90
