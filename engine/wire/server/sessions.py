@@ -206,11 +206,6 @@ class Sessions:
             del self._open[session.id]
         return len(late)
 
-    def drop_others(self, names: set[str]) -> None:
-        """Drop what belongs to keys that are no more."""
-        for session in [one for one in self if one.key not in names and one.is_idle]:
-            del self._open[session.id]
-
     # -- room ---------------------------------------------------------------------------------------------------------
 
     def needed(self, cut: int, tokens: int, size: int = 0) -> int:
