@@ -160,7 +160,7 @@ def make_service(base: LoadedBase, device: Device, options: Options) -> Service:
         metrics.batched.add(took.streams)
         metrics.pass_seconds.observe(took.seconds)
 
-    each = {cut: _token_bytes(trunk, tails.get(cut), card.width) for cut, trunk in trunks.items()}
+    each = {cut: _token_bytes(trunk, card.width) for cut, trunk in trunks.items()}
     budget = options.cache_mb * MB if options.cache_mb else max(_LEAST_BUDGET, int(_SHARE * _free(device)))
     sessions = Sessions(budget, each, options.idle_seconds, metrics.evicted.add)
     compute = Compute(
@@ -170,7 +170,7 @@ def make_service(base: LoadedBase, device: Device, options: Options) -> Service:
         cache=base.numbers.value if base.numbers is Numbers.FP32 else "bf16",
         attention="sdpa",
     )
-    guesser = Guesser(tails) if tails else None
+    guesser = _guesser(tails, card.width) if tails else None
     return Service(Served(card, compute, cuts), sessions, Scheduler(trunks, device.name, told), metrics, guesser)
 
 
@@ -208,16 +208,24 @@ def _load(home: Home, options: Options, tell: Tell) -> tuple[LoadedBase, Device,
     return base.on(placed.device.name).computing_in(numbers), placed.device, placed.note
 
 
-def _token_bytes(trunk: Trunk, tail: Tail | None, width: int) -> int:
-    """Return what a token takes: keys and values, and its state in float32. It also makes the halves warm."""
+def _token_bytes(trunk: Trunk, width: int) -> int:
+    """Return what a token takes: keys and values, and its state in float32. It also makes the trunk warm."""
     cache = trunk.new_cache()
-    (states,) = trunk.extend_together([[0]], [cache])
-    size = token_bytes(cache) + 4 * width
-    if tail is None:
-        return size
-    read = tail.new_cache()
-    tail.extend(states[None], read)
-    return size + token_bytes(read)
+    trunk.extend_together([[0]], [cache])
+    return token_bytes(cache) + 4 * width
+
+
+def _guesser(tails: dict[int, Tail], width: int) -> Guesser:
+    """Return what guesses with these tails, and make them warm."""
+    import torch
+
+    each = {}
+    for cut, tail in tails.items():
+        cache = tail.new_cache()
+        with torch.inference_mode():
+            tail.head(tail.extend(torch.zeros(1, 1, width, device=tail.device), cache))
+        each[cut] = token_bytes(cache)
+    return Guesser(tails, each)
 
 
 def _free(device: Device) -> int:

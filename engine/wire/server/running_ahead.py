@@ -45,10 +45,15 @@ class Read:
 
 
 class Guesser:
-    """The plain tails of a base. One guess is computed at a time, beside the trunk's passes."""
+    """The plain tails of a base. One guess is computed at a time, beside the trunk's passes.
 
-    def __init__(self, tails: dict[int, Tail]) -> None:
+    Attributes:
+        token_bytes: By cut: bytes of one token's keys and values in the tail.
+    """
+
+    def __init__(self, tails: dict[int, Tail], token_bytes: dict[int, int]) -> None:
         self._tails = tails
+        self.token_bytes = token_bytes
         self._turn = threading.Lock()
 
     def begin(self, cut: int) -> Read:

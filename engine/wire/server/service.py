@@ -24,7 +24,6 @@ from ....schemas.hsp import (
     StepEnd,
     Stream,
 )
-from ...base.cache import bytes_of
 from ..bodies import encode_record
 from ..codecs import CODECS
 from ..frames import Type
@@ -181,7 +180,7 @@ class Service:
             raise Refused(Code.BAD_REQUEST, "A stream begins with at least one token.")
         step = Step(step=asked.step, hash=asked.hash, first=asked.first)
         self._check_step(key, session, step, position, tokens)
-        self.sessions.reserve(session, key, position + len(tokens))
+        self._reserve_ahead(session, key, position + len(tokens))
         session.asked = Asked(asked.step, position, len(tokens), asked.hash)
         session.work = self._begin(session, position, tokens)
         self._meter(key).spend(len(tokens))
@@ -355,7 +354,7 @@ class Service:
                 rows, first = rows + length - first, length
                 if token is None or token in asked.ends or ahead.stopped:
                     break
-                self.sessions.reserve(session, key, length + 1)
+                self._reserve_ahead(session, key, length + 1)
                 work = session.work = self._begin(session, length, [token])
                 self._meter(key).spend(1)
                 await self._done(session, work)
@@ -367,6 +366,11 @@ class Service:
             ahead.ended.set()
             if not work.ended.is_set():
                 self._scheduler.cancel(work)
+
+    def _reserve_ahead(self, session: Session, key: Key, tokens: int) -> None:
+        assert self._guesser is not None
+        self.sessions.reserve(session, key, tokens)
+        self.sessions.reserve_reading(session, key, tokens, self._guesser.token_bytes[session.cut])
 
     async def _done(self, session: Session, work: Work) -> None:
         """Wait for a piece of work of a session, whose states are kept there."""
@@ -396,8 +400,7 @@ class Service:
             return
         begun = work.beginning.history if len(session.history) == 0 else ()
         session.history.extend([*begun, *work.tokens[: work.done - work.again]])
-        guessed = bytes_of(session.read.cache) if session.read is not None else 0
-        session.cache, session.size = work.cache, work.size + session.states.nbytes + guessed
+        session.cache, session.size = work.cache, work.size + session.states.nbytes
 
     # -- captures -----------------------------------------------------------------------------------------------------
 

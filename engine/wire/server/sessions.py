@@ -86,7 +86,7 @@ class Session:
         history: The tokens that are held. While a step is worked on: those before it.
         cache: Their keys and values; None: nothing is held.
         states: Their states.
-        size: Bytes of the budget that it takes.
+        size: Bytes of the budget that it takes, without what guesses need.
         used: When it was last used, on the monotonic clock.
         asked: The last step that was accepted.
         work: What is done for it now.
@@ -107,6 +107,13 @@ class Session:
     work: Work | None = None
     ahead: RunningAhead | None = None
     read: Read | None = None
+    read_size: int = 0
+    """Bytes that ``read`` takes, beside ``size``."""
+
+    @property
+    def taken(self) -> int:
+        """Bytes of the budget that it takes in all."""
+        return self.size + self.read_size
 
     @property
     def is_idle(self) -> bool:
@@ -116,7 +123,7 @@ class Session:
     def forget(self) -> None:
         """Let go of all that is held."""
         self.history, self.cache, self.states, self.size = Prefix(), None, KeptStates(), 0
-        self.read = None
+        self.read, self.read_size = None, 0
 
 
 class Sessions:
@@ -159,7 +166,7 @@ class Sessions:
     @property
     def size(self) -> int:
         """Bytes of the budget that are taken."""
-        return self.borrowed + sum(session.size for session in self)
+        return self.borrowed + sum(session.taken for session in self)
 
     def open(self, key: Key, cut: int, writing: Writing) -> Session:
         """Begin an empty session; where the key has as many as it may, the one idle longest is closed for it.
@@ -223,6 +230,16 @@ class Sessions:
         self.make_room(size - session.size, key, session)
         session.size = size
 
+    def reserve_reading(self, session: Session, key: Key, tokens: int, each: int) -> None:
+        """Count the bytes in which a tail holds ``tokens`` of ``each`` bytes, and make room for them.
+
+        Raises:
+            Refused: As of :meth:`reserve`.
+        """
+        size = room_for(tokens, session.read_size // each) * each if each else 0
+        self.make_room(size - session.read_size, key, session)
+        session.read_size = size
+
     def make_room(self, size: int, key: Key, spared: Session | None = None) -> None:
         """See to it that ``size`` more bytes fit the budget and the key's part of it.
 
@@ -232,21 +249,21 @@ class Sessions:
         mine = key.allowance.cache_bytes
         if mine is not None:
             own = [session for session in self if session.key == key.name]
-            self._free(sum(session.size for session in own) + size - mine, own, spared)
+            self._free(sum(session.taken for session in own) + size - mine, own, spared)
         self._free(self.size + size - self.budget, list(self), spared)
 
     def _free(self, surplus: int, candidates: Sequence[Session], spared: Session | None) -> None:
         if surplus <= 0:
             return
-        idle = [one for one in candidates if one.is_idle and one is not spared and one.size]
-        if sum(one.size for one in idle) < surplus:
+        idle = [one for one in candidates if one.is_idle and one is not spared and one.taken]
+        if sum(one.taken for one in idle) < surplus:
             raise Refused(
                 Code.CACHE_FULL, "The server has no room for this now; wait, or go on with another.", retry_after=2.0
             )
         for session in idle:
             if surplus <= 0:
                 break
-            surplus -= session.size
+            surplus -= session.taken
             session.forget()
             self._evicted()
 
