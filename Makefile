@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Two workers: the tests share the cores, and one long study does not hold up the rest.
+PYTEST_ARGS ?= -n 2 --dist worksteal
 
 .PHONY: setup chat test check format bench clean
 

@@ -200,7 +200,8 @@ class Chat:
         )
         finish, count, said = Finish.LENGTH, 0, len(reading.tokens) + len(prompt)
         try:
-            hidden = await rows.begin(prompt, min(sampling.max_tokens, self._base.card.context - said))
+            known = asked.states[-len(prompt) :] if asked.states is not None else None
+            hidden = await rows.begin(prompt, min(sampling.max_tokens, self._base.card.context - said), known)
             reading.text = asked.text
             right = 0  # how many of the guessed tokens came true
             while count < sampling.max_tokens and said < self._base.card.context:

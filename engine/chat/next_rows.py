@@ -76,10 +76,18 @@ class NextRows:
         self._expected: int | None = None  # what the provider guesses to follow all that is read
         self.guessed: list[int] = []
 
-    async def begin(self, tokens: list[int], room: int) -> Tensor:
-        """Read the end of the prompt; return as ``after`` does. ``room``: tokens that may be chosen."""
+    async def begin(self, tokens: list[int], room: int, states: Tensor | None = None) -> Tensor:
+        """Read the end of the prompt; return as ``after`` does.
+
+        Args:
+            tokens: At least one.
+            room: How many tokens may be chosen.
+            states: Of ``tokens``, ``(T, d)``, where they are known.
+        """
         for token in tokens:
             self._drafts.add(token)
+        if states is not None:
+            return self._reading.take(tokens, states)[-1:]
         return await self._ask(tokens, room, drafted=0)
 
     async def after(self, token: int, right: int, room: int) -> Tensor:

@@ -145,7 +145,7 @@ def test_paths_that_are_not_there(server):
         response = httpx2.request(method, f"{server.url}{path}")
         assert response.status_code in (404, 405)
         assert response.json()["code"] == "bad_request"
-    assert httpx2.post(f"{server.url}{routes.STREAM.format(session='x')}").json()["code"] == "not_offered"
+    assert httpx2.post(f"{server.url}{routes.CORRECT.format(session='x')}").json()["code"] == "not_offered"
 
 
 def test_without_a_key_nothing_is_told(folders, tmp_path):
