@@ -2,7 +2,9 @@
 
 import pytest
 
+from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.base.size import default_cut
+from nightschool.engine.base.speed import Speed
 from nightschool.engine.chat.chat import Turn
 from nightschool.engine.host.model_thread import ModelThread
 from nightschool.engine.host.plugins import PluginHost
@@ -12,6 +14,16 @@ from nightschool.schemas.messages import Sampling
 from nightschool.schemas.records import Role
 from nightschool.tests.serving import running
 from nightschool.tests.tiny import save_tiny
+
+
+@pytest.fixture(autouse=True)
+def all_in_fp32(monkeypatch):
+    """Both sides in the same numbers: a random base says something else after the smallest rounding."""
+
+    def found(machine, device):
+        return Speed(one=Numbers.FP32, many=Numbers.FP32, one_ms={"fp32": 1.0}, many_ms={"fp32": 1.0}, machine=machine)
+
+    monkeypatch.setattr("nightschool.engine.base.speed.probe", found)
 
 
 def ask(model):

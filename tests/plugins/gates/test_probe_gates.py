@@ -65,10 +65,10 @@ def test_each_exam_is_asked_once_for_a_scale(candidate, held, monkeypatch):
 
 
 def test_a_study_without_a_safety_gate_does_not_begin(plugins, monkeypatch):
-    from nightschool.engine.study.study import _gates
+    from nightschool.engine.study.study import find_gates
 
-    assert {gate.name for gate in _gates(plugins)} >= {"refusals", "overrefusal", "sycophancy"}
+    assert {gate.name for gate in find_gates(plugins)} >= {"refusals", "overrefusal", "sycophancy"}
     kept = [gate for gate in plugins.collect("nightschool_gates") if gate.name != "refusals"]
     monkeypatch.setattr(plugins, "collect", lambda hook: kept)
     with pytest.raises(NightSchoolError, match="refusals"):
-        _gates(plugins)
+        find_gates(plugins)
