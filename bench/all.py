@@ -48,6 +48,9 @@ BENCHES = (
     Bench("prefix", ("bench/prefix.py",)),
     Bench("memory", ("bench/memory.py",)),
     Bench("archive", ("bench/archive.py",)),
+    Bench("slots", ("bench/slots.py",)),
+    Bench("blend", ("bench/blend.py",)),
+    Bench("codecs", ("bench/codecs.py",)),
     Bench("serve", ("bench/serve.py",)),
     Bench("tui", ("bench/tui.py",)),
     Bench("tui-scripted", ("bench/tui.py", "--scripted")),
@@ -55,6 +58,7 @@ BENCHES = (
 LEARNING = (
     Bench("stick-examples", ("bench/stick.py", "--cases", "bench/cases/examples.jsonl")),
     Bench("stick-own", ("bench/stick.py", "--cases", "bench/cases/own.jsonl")),
+    Bench("wire", ("bench/wire.py",)),
 )
 
 

@@ -104,6 +104,12 @@ FIGURES: dict[str, Figure] = {
     "overhead_ms": _less(1, ratio=False),
     "cache_share": _less(1),
     "memory_growth_mb": _less(50, ratio=False),
+    # wire
+    "round_trips_per_100_tokens": _less(12, noise=1),
+    "speedup_at_0ms": _more(0.95),
+    "speedup_at_50ms": _more(3),
+    "speedup_at_100ms": _more(4),
+    "different_replies": _less(0, ratio=False),
     # tui
     "help_s": _less(0.5, ratio=False),
     "first_paint_s": _less(1, ratio=False),

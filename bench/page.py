@@ -97,12 +97,13 @@ def _measured_on(result: Result) -> str:
     return f"Measured {day.day} {day:%B %Y} on {where}; {versions}."
 
 
-def _figures(picture: str) -> Part:
-    """Return a part with a table of all figures, and a plot."""
+def _figures(picture: str = "") -> Part:
+    """Return a part with a table of all figures, and a plot if there is one."""
 
     def part(results: Results) -> str:
         rows = [row for result in results.values() for row in result.rows]
-        return "\n".join([figure_table(rows), "", _image(picture), measured_on(results), ""])
+        shown = [_image(picture)] if picture else []
+        return "\n".join([figure_table(rows), "", *shown, measured_on(results), ""])
 
     return part
 
@@ -172,6 +173,8 @@ PARTS: dict[str, tuple[Sequence[str], Part]] = {
     "step": (["step"], _figures("step")),
     "prefix": (["prefix", "memory"], _figures("prefix")),
     "archive": (["archive"], _archive),
+    "slots": (["slots", "blend"], _figures()),
+    "wire": (["codecs", "serve", "wire"], _figures()),
     "tui": (["tui", "tui-scripted"], _tui),
     "stick": (["stick-examples", "stick-own"], _stick),
 }
