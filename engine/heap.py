@@ -6,11 +6,11 @@ import ctypes
 import sys
 
 _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of glibc's malloc.h
-_LARGE = 2**20  # bytes
+_LARGE = 8 * 2**20  # bytes; at 1 MB a step took a tenth longer and 0.3 GB less
 
 
 def return_large_blocks() -> bool:
-    """Have glibc map every block of a megabyte or more by itself; return whether that could be asked for.
+    """Have glibc map every block of 8 MB or more by itself; return whether that could be asked for.
 
     Left alone it learns, from the first large block that is freed, to take others up to 32 MB from its heap (see
     mallopt(3)). There the tensors of a training step leave holes between the states that stay: a study whose steps

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-# 40 blocks of 4 MB with something small that stays between each two, as states stay between the tensors of a step.
+# 20 blocks of 10 MB with something small that stays between each two, as states stay between the tensors of a step.
 PLAY = """
 import ctypes
 from pathlib import Path
@@ -27,8 +27,8 @@ if asked and not return_large_blocks():
     raise SystemExit(77)  # another C library
 free(block(30 * 2**20))  # from here on glibc, left alone, takes such blocks from its heap
 before, large = held(), []
-for _ in range(40):
-    large.append(block(4 * 2**20))
+for _ in range(20):
+    large.append(block(10 * 2**20))
     block(50_000)
 for address in large:
     free(address)
