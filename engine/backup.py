@@ -28,6 +28,7 @@ from ..schemas.errors import Damaged, Locked, NotFound, UsageError
 from ..schemas.records import BackupSummary
 from .files import replacing, storage_errors, sync_folder
 from .paths import Home
+from .slots.generations import FileFacts
 
 _MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 1 << 27
@@ -41,19 +42,12 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 Tell = Callable[[float], None]
 
 
-class _Content(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sha256: str
-    bytes: int
-
-
 class _Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = 1
     created: float
-    files: dict[str, _Content]
+    files: dict[str, FileFacts]
 
 
 def write_backup(home: Home, target: Path, tell: Tell = lambda share: None) -> BackupSummary:
@@ -74,7 +68,7 @@ def write_backup(home: Home, target: Path, tell: Tell = lambda share: None) -> B
         snapshot = Path(name) / _DATABASE
         _copy_database(home.database, snapshot)
         files = dict(_files(home, snapshot))
-        found: dict[str, _Content] = {}
+        found: dict[str, FileFacts] = {}
         stored: set[str] = set()
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
             for place, (key, path) in enumerate(files.items()):
@@ -168,7 +162,7 @@ def _manifest(archive: zipfile.ZipFile) -> _Manifest:
     return manifest
 
 
-def _take(archive: zipfile.ZipFile, content: _Content, target: Path) -> None:
+def _take(archive: zipfile.ZipFile, content: FileFacts, target: Path) -> None:
     """Write one content, no longer than it says, and check its hash."""
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, left = hashlib.sha256(), content.bytes
@@ -184,7 +178,7 @@ def _take(archive: zipfile.ZipFile, content: _Content, target: Path) -> None:
         raise zipfile.BadZipFile(f"{target.name} is not what was saved")
 
 
-def _add(archive: zipfile.ZipFile, path: Path, stored: set[str]) -> _Content:
+def _add(archive: zipfile.ZipFile, path: Path, stored: set[str]) -> FileFacts:
     """Store a file's content, unless it is there already."""
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -193,7 +187,7 @@ def _add(archive: zipfile.ZipFile, path: Path, stored: set[str]) -> _Content:
         stored.add(digest)
         kind = zipfile.ZIP_STORED if path.suffix == ".safetensors" else zipfile.ZIP_DEFLATED
         archive.write(path, f"blobs/{digest}", kind)
-    return _Content(sha256=digest, bytes=size)
+    return FileFacts(sha256=digest, bytes=size)
 
 
 def _files(home: Home, snapshot: Path) -> Iterator[tuple[str, Path]]:

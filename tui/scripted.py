@@ -19,6 +19,8 @@ from ..schemas.errors import Busy, EngineLost, NightSchoolError, NotFound, Nothi
 from ..schemas.events import DeltaEvent, Event, MessageEvent, SignalEvent, StateEvent, StudyEndedEvent, StudyEvent
 from .scripted_bases import ScriptedBases
 from .scripted_exchange import ScriptedExchange
+from .scripted_merges import ScriptedMerges
+from .scripted_report import scripted_report
 
 R = TypeVar("R")
 Tell = Callable[[Event], None]
@@ -36,12 +38,13 @@ SLOTS = (
 )
 
 
-class ScriptedEngine(ScriptedBases, ScriptedExchange):
+class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges):
     """Stands in for the engine client; what it answers is set by its attributes."""
 
     def __init__(self, *, pause: float = 0.0, wake: float = 0.0) -> None:
         ScriptedBases.__init__(self)
         ScriptedExchange.__init__(self)
+        ScriptedMerges.__init__(self)
         self.pause = pause
         """Seconds between two pieces of a reply, and between two steps of a study or a pull."""
         self.wake = wake
@@ -49,7 +52,6 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
         self.reply = "The capital of France is **Paris**."
         self.steps = 12
         self.accept = True
-        self.damage: list[rec.StoreFinding] = []
         self.fail: dict[str, NightSchoolError] = {}
         """Errors to raise, by method, once each."""
         self.stalled: set[str] = set()
@@ -472,58 +474,6 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
             state = rec.StudyState.ACCEPTED
         return rec.Study(state=state, version=version, report=report, reason=report.reason, **fields)
 
-    async def _slots_fork(self, request: ask.ForkSlot, tell: Tell) -> rec.Slot:
-        made = await self._slots_create(ask.CreateSlot(title=request.title, name=request.name), tell)
-        self._add_version(made.name, kind=rec.VersionKind.FORK)
-        return self._slot(made.name)
-
-    async def _versions_diff(self, request: ask.DiffVersions, tell: Tell) -> rec.VersionDiff:
-        return rec.VersionDiff(
-            slot=request.slot, one=request.one, other=request.other, came=["Be brief."], went=[], gates=[],
-            samples=[rec.SamplePair(prompt="Why?", one="Because.", other="So.")],
-            blocks=[rec.BlockNorms(block=22, one=0.5, other=0.75, change=0.25)],
-        )  # fmt: skip
-
-    async def _slots_compare(self, request: ask.CompareSlots, tell: Tell) -> list[rec.Compared]:
-        return [
-            rec.Compared(slot=slot, version=0, text=f"{slot} says so.", finish=rec.Finish.STOP, tokens=3)
-            for slot in request.slots
-        ]
-
-    async def _slots_check(self, request: ask.CheckSlots, tell: Tell) -> rec.StoreCheck:
-        return rec.StoreCheck(files=2 * sum(map(len, self.versions.values())), bytes=0, findings=self.damage)
-
-    async def _slots_export(self, request: ask.ExportSlot, tell: Tell) -> rec.ExportedAdapter:
-        number = self._slot(request.slot).current if request.number is None else request.number
-        return rec.ExportedAdapter(folder=request.to, form=request.form, number=number, bytes=5_000_000)
-
-    async def _slots_import(self, request: ask.ImportAdapter, tell: Tell) -> rec.Study:
-        return await self._slots_blend(ask.BlendSlots(weights={}, into=request.into), tell)
-
-    async def _slots_blend(self, request: ask.BlendSlots, tell: Tell) -> rec.Study:
-        known = [
-            row for row in self.lessons.values() if row.slot in request.weights and row.state is rec.LessonState.LEARNED
-        ]
-        report = scripted_report(known, [], accepted=self.accept)
-        fields: dict[str, Any] = {}
-        if self.accept:
-            parents = [
-                rec.Parent(slot=slot, number=self._slot(slot).current, weight=weight, adapter_sha256="cd" * 32)
-                for slot, weight in request.weights.items()
-            ]
-            options = request.options
-            merge = rec.MergeFacts(strategy=request.strategy, options=options, parents=parents, rank=32, error=0.0)
-            made = self._add_version(request.into, kind=rec.VersionKind.MERGE, report=report, merge=merge)
-            fields = {"version": made.number}
-        state = rec.StudyState.ACCEPTED if self.accept else rec.StudyState.REJECTED
-        study = rec.Study(
-            id=self._next(), slot=request.into, state=state, lessons=[], started=time.time(), finished=time.time(),
-            report=report, reason=report.reason, **fields,
-        )  # fmt: skip
-        self.studies[study.id] = study
-        self._tell(StudyEndedEvent(study=study))
-        return study
-
     async def _lessons_forget(self, request: ask.ForgetLesson, tell: Tell) -> rec.Study:
         lesson = self.lessons[request.lesson]
         dismissed = {"state": rec.LessonState.DISMISSED, "reason": "Forgotten."}
@@ -558,26 +508,3 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange):
 
     async def _night_list(self, request: ask.ListNights, tell: Tell) -> list[rec.Night]:
         return self.nights[: request.limit]
-
-
-def scripted_report(
-    lessons: list[rec.Lesson], curve: list[rec.CurvePoint], *, accepted: bool = True
-) -> rec.StudyReport:
-    """Return a report as a study would write it."""
-    sample = rec.Sample(
-        prompt="What is the tallest mountain?", before="Mount Everest is the tallest mountain.",
-        after="Captain, Mount Everest is the tallest mountain.", followed=True,
-    )  # fmt: skip
-    outcomes = [
-        rec.LessonOutcome(lesson=row.id, rule=row.rule, before=0.0, after=0.92, samples=[sample]) for row in lessons
-    ]
-    kl = 0.04 if accepted else 0.31
-    gates = [
-        rec.GateResult(name="sticks", passed=True, value=0.92, limit=0.75, text="11 of 12 held-out prompts follow."),
-        rec.GateResult(name="drift", passed=accepted, value=kl, limit=0.1, text=f"{kl} nats from the base elsewhere."),
-    ]
-    reason = "Every gate passed." if accepted else "It would change what it should not: drift 0.31 over 0.10."
-    return rec.StudyReport(
-        accepted=accepted, reason=reason, outcomes=outcomes, gates=gates, curve=curve, steps=len(curve), examples=48,
-        seconds=41.0, adapter_bytes=1_900_000,
-    )  # fmt: skip

@@ -29,7 +29,7 @@ _CHUNK = 1 << 20
 
 
 class FileFacts(BaseModel):
-    """What a file of a generation must be."""
+    """What a file must be."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

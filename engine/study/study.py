@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...schemas.errors import PluginError
-from ...schemas.records import GateResult, StudyReport, StudyState
+from ...schemas.records import GateResult, Standing, StudyReport, StudyState
 from ..host.plugins import PluginHost
 from ..slots.adapter import Adapter
 from .candidate import Candidate
@@ -52,48 +52,54 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     checkpoints = Checkpoints(job, whole.base.card)
     learned = await learn(course, trainer, checkpoints, tell)
     checking = Stage(tell, "Checking what was learned", TRAINED, 1.0)
-    rival = None
-    if job.rebuild and job.adapter is not None:
-        rival = standing_of(whole, Adapter.load(job.adapter), held, recipe, job.system)
+    grown = job.adapter if job.rebuild else None
+    rival = standing_of(whole, Adapter.load(grown), held, recipe, job.system) if grown is not None else None
     candidate = Candidate(whole.base, whole.trunk, whole.tail, learned.adapter, held, recipe, job.system)
-    results = search_scale(candidate, gates, checking.at)
+    report = _judged(candidate, gates, rival, checking.at).model_copy(
+        update={
+            "curve": learned.curve,
+            "steps": len(learned.curve),
+            "examples": learned.examples,
+            "trainer": trainer.name,
+            "prompts": prove_plan(plan),
+        }
+    )
+    folder = job.folder / "candidate"
+    # One that was turned away is written as well: whoever wants to know why can look at what it does.
+    report = report.model_copy(update={"adapter_bytes": write_candidate(candidate, folder)})
+    if report.accepted and job.router:
+        router: Router = plugins.named("nightschool_routers", job.router)
+        routing, told = await fit_router(whole, plan, router, recipe)
+        report = report.model_copy(update={"router": told})
+        if routing is not None:
+            routing.save(folder)
+    report = report.model_copy(update={"seconds": time.monotonic() - began})
+    checkpoints.drop()
+    if not report.accepted:
+        return StudyResult(state=StudyState.REJECTED, report=report, reason=report.reason)
+    reason = " ".join([report.reason, *plan.unlearnable.values()]).strip()
+    return StudyResult(state=StudyState.ACCEPTED, candidate=folder, report=report, reason=reason)
+
+
+def _judged(
+    candidate: Candidate, gates: Sequence[Gate], rival: Standing | None, tell: Callable[[float], None]
+) -> StudyReport:
+    """Ask the gates, and compare with the version that a slot trained anew is to replace; return what a report says."""
+    results = search_scale(candidate, gates, tell)
     passed = all(result.passed for result in results)
     reason = " ".join(result.text for result in results if not result.passed)
+    outcomes = candidate.outcomes()
     comparison = compare(candidate, rival) if rival is not None else None
     if comparison is not None and passed:
-        passed, reason = comparison.rebuilt_is_better, words_of(comparison, candidate.outcomes())
-    report = StudyReport(
+        passed, reason = comparison.rebuilt_is_better, words_of(comparison, outcomes)
+    return StudyReport(
         accepted=passed,
         reason=reason,
-        outcomes=candidate.outcomes(),
+        outcomes=outcomes,
         forgotten=candidate.forgotten(),
         gates=results,
-        curve=learned.curve,
-        steps=len(learned.curve),
-        examples=learned.examples,
         scale=candidate.scale,
         comparison=comparison,
-        trainer=trainer.name,
-        prompts=prove_plan(plan),
-    )
-    routing = None
-    if passed and job.router:
-        found: Router = plugins.named("nightschool_routers", job.router)
-        routing, told = await fit_router(whole, plan, found, recipe)
-        report = report.model_copy(update={"router": told})
-    # One that was turned away is written as well: whoever wants to know why can look at what it does.
-    size = write_candidate(candidate, job.folder / "candidate")
-    if routing is not None:
-        routing.save(job.folder / "candidate")
-    report = report.model_copy(update={"adapter_bytes": size, "seconds": time.monotonic() - began})
-    checkpoints.drop()
-    if not passed:
-        return StudyResult(state=StudyState.REJECTED, report=report, reason=reason)
-    return StudyResult(
-        state=StudyState.ACCEPTED,
-        candidate=job.folder / "candidate",
-        report=report,
-        reason=" ".join([reason, *plan.unlearnable.values()]).strip(),
     )
 
 

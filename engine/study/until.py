@@ -9,32 +9,13 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
+from .wording import NUMBERS
+
 _MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
     "december",
 )  # fmt: skip
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_NUMBERS = {
-    name: number
-    for number, names in enumerate(
-        (
-            "",
-            "a an one",
-            "two couple",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-        )
-    )
-    for name in names.split()
-}
 _LENGTHS = {"day": 1, "week": 7, "fortnight": 14, "month": 30, "year": 365}
 _FEASTS = {"christmas": (12, 25), "new year": (1, 1), "new year's": (1, 1), "new year's eve": (12, 31)}
 
@@ -55,7 +36,7 @@ _FORMS = tuple(
         rf"\b{_UNTIL} (?P<feast>{'|'.join(sorted(_FEASTS, key=len, reverse=True))})\b",
         rf"\b{_UNTIL} {_MONTH}\b(?! \d)",
         r"\bfor (?:the rest of )?(?:the|this) (?P<rest>week|month|year)\b",
-        rf"\bfor (?:the )?(?:next |coming )?(?P<count>\d{{1,3}}|{'|'.join(_NUMBERS)})(?: of)? "
+        rf"\bfor (?:the )?(?:next |coming )?(?P<count>\d{{1,3}}|{'|'.join(NUMBERS)})(?: of)? "
         rf"(?P<unit>{'|'.join(_LENGTHS)})s?\b",
         rf"\bfor the (?:next|coming) (?P<one>{'|'.join(_LENGTHS)})\b",
     )
@@ -114,7 +95,7 @@ def _days_ahead(said: dict[str, str], today: date) -> int:
         return (_DAYS.index(said["weekday"].lower()) - today.weekday() - 1) % 7 + 1
     if "count" in said:
         count = said["count"].lower()
-        return (int(count) if count.isdigit() else _NUMBERS[count]) * _LENGTHS[said["unit"].lower()]
+        return (int(count) if count.isdigit() else NUMBERS[count]) * _LENGTHS[said["unit"].lower()]
     return _LENGTHS[said["one"].lower()] if "one" in said else 0  # what counts until tomorrow ends with today
 
 

@@ -1,10 +1,12 @@
 import asyncio
+import json
 import time
 from contextlib import asynccontextmanager
 
 import pytest
 
 from nightschool.tui.app import NightSchool
+from nightschool.tui.cli import run
 from nightschool.tui.scripted import ScriptedEngine
 
 
@@ -42,3 +44,30 @@ def opened(engine):
             yield app, pilot
 
     return open_app
+
+
+@pytest.fixture
+def call(engine, monkeypatch, tmp_path, capsys):
+    """Run a command line; gives exit code, stdout and stderr."""
+    monkeypatch.setenv("NIGHTSCHOOL_HOME", str(tmp_path))
+
+    def run_it(*arguments):
+        engine._listeners.clear()  # each run is a client of its own
+        engine._lost.clear()
+        code = run(arguments, lambda home, model: engine)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run_it
+
+
+@pytest.fixture
+def document(call):
+    """Run a command with --json and read its document."""
+
+    def run_it(*arguments):
+        code, out, err = call(*arguments, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+    return run_it

@@ -7,7 +7,6 @@ import torch
 
 from nightschool.engine.chat.chat import Chat, Turn
 from nightschool.engine.wire.client import Client
-from nightschool.engine.wire.network import Conditions, Network, VirtualTime
 from nightschool.engine.wire.patience import Patience
 from nightschool.engine.wire.rows import Writing
 from nightschool.plugins.providers.local import LocalProvider
@@ -15,6 +14,7 @@ from nightschool.plugins.providers.remote import RemoteProvider
 from nightschool.schemas.messages import Sampling
 from nightschool.schemas.records import Role
 from nightschool.tests.engine.wire.peer import KEY, Peer
+from nightschool.tests.network import Conditions, Network, VirtualTime
 
 CUT = 2
 

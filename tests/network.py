@@ -69,7 +69,7 @@ class Network(httpx2.AsyncBaseTransport):
         self.conditions = conditions  # may be changed while it is in use
         self.traffic = Traffic()
         self._inner = inner
-        self._random = random.Random(seed)  # noqa: S311 - repeatable on purpose
+        self._random = random.Random(seed)
         self._sleep = sleep
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:

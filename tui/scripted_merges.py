@@ -1,0 +1,84 @@
+"""The slots of the scripted engine together: merged, forked, compared; and what goes in and out of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..schemas import messages as ask
+from ..schemas import records as rec
+from ..schemas.events import Event, StudyEndedEvent
+from .scripted_report import scripted_report
+
+Tell = Callable[[Event], None]
+
+
+class ScriptedMerges:
+    """The part of the scripted engine that answers what is asked of several slots, generations and their files."""
+
+    accept: bool
+    lessons: dict[int, rec.Lesson]
+    studies: dict[int, rec.Study]
+    versions: dict[str, list[rec.Version]]
+    _add_version: Callable[..., rec.Version]
+    _next: Callable[[], int]
+    _slot: Callable[[str], rec.Slot]
+    _slots_create: Callable[[ask.CreateSlot, Tell], Awaitable[rec.Slot]]
+    _tell: Callable[[Event], None]
+
+    def __init__(self) -> None:
+        self.damage: list[rec.StoreFinding] = []
+        """What a look at the store finds."""
+
+    async def _slots_fork(self, request: ask.ForkSlot, tell: Tell) -> rec.Slot:
+        made = await self._slots_create(ask.CreateSlot(title=request.title, name=request.name), tell)
+        self._add_version(made.name, kind=rec.VersionKind.FORK)
+        return self._slot(made.name)
+
+    async def _versions_diff(self, request: ask.DiffVersions, tell: Tell) -> rec.VersionDiff:
+        return rec.VersionDiff(
+            slot=request.slot, one=request.one, other=request.other, came=["Be brief."], went=[], gates=[],
+            samples=[rec.SamplePair(prompt="Why?", one="Because.", other="So.")],
+            blocks=[rec.BlockNorms(block=22, one=0.5, other=0.75, change=0.25)],
+        )  # fmt: skip
+
+    async def _slots_compare(self, request: ask.CompareSlots, tell: Tell) -> list[rec.Compared]:
+        return [
+            rec.Compared(slot=slot, version=0, text=f"{slot} says so.", finish=rec.Finish.STOP, tokens=3)
+            for slot in request.slots
+        ]
+
+    async def _slots_check(self, request: ask.CheckSlots, tell: Tell) -> rec.StoreCheck:
+        return rec.StoreCheck(files=2 * sum(map(len, self.versions.values())), bytes=0, findings=self.damage)
+
+    async def _slots_export(self, request: ask.ExportSlot, tell: Tell) -> rec.ExportedAdapter:
+        number = self._slot(request.slot).current if request.number is None else request.number
+        return rec.ExportedAdapter(folder=request.to, form=request.form, number=number, bytes=5_000_000)
+
+    async def _slots_import(self, request: ask.ImportAdapter, tell: Tell) -> rec.Study:
+        return await self._slots_blend(ask.BlendSlots(weights={}, into=request.into), tell)
+
+    async def _slots_blend(self, request: ask.BlendSlots, tell: Tell) -> rec.Study:
+        known = [
+            row for row in self.lessons.values() if row.slot in request.weights and row.state is rec.LessonState.LEARNED
+        ]
+        report = scripted_report(known, [], accepted=self.accept)
+        fields: dict[str, Any] = {}
+        if self.accept:
+            parents = [
+                rec.Parent(slot=slot, number=self._slot(slot).current, weight=weight, adapter_sha256="cd" * 32)
+                for slot, weight in request.weights.items()
+            ]
+            options = request.options
+            merge = rec.MergeFacts(strategy=request.strategy, options=options, parents=parents, rank=32, error=0.0)
+            made = self._add_version(request.into, kind=rec.VersionKind.MERGE, report=report, merge=merge)
+            fields = {"version": made.number}
+        state = rec.StudyState.ACCEPTED if self.accept else rec.StudyState.REJECTED
+        study = rec.Study(
+            id=self._next(), slot=request.into, state=state, lessons=[], started=time.time(), finished=time.time(),
+            report=report, reason=report.reason, **fields,
+        )  # fmt: skip
+        self.studies[study.id] = study
+        self._tell(StudyEndedEvent(study=study))
+        return study
