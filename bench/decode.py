@@ -6,8 +6,8 @@ Both sides write greedily, in turns, after one warm-up each, and are timed from 
 reading the prompt does not count. ``speedup_vs_generate_*`` is what a user gets, in the numbers that this machine was
 found fastest in, over ``generate`` in fp32 and in bf16; ``same_dtype_speedup_*`` computes in that same dtype on both
 sides; ``lora_cost`` is the share that an adapter of rank 8 on the tail takes; ``kl_to_fp32`` is what the chosen numbers
-cost, KL(fp32||those) over the whole vocabulary in nats a token of prose. The bound is the machine's measured reading
-speed over the bytes of weights that a token must read.
+cost, KL(fp32||those) over the whole vocabulary in nats a token of prose. The bound is the measured reading speed of the
+device's memory over the bytes of weights that a token must read. ``--device cuda`` has both sides compute there.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import torch
 from transformers import StoppingCriteria
 
 from nightschool.bench.timed import tell, text_of
+from nightschool.engine.base.device import Device, find_device, wait_for
 from nightschool.engine.base.halves import open_tail, open_trunk
 from nightschool.engine.base.library import LoadedBase, load, prepare
 from nightschool.engine.base.numbers import Numbers
@@ -52,12 +53,14 @@ def main() -> int:
     threads = use_all_cores()
     home = find_home()
     folder = prepare(options.model, home, lambda stage, fraction: None)
-    bandwidth = _reading_speed()
-    tell({"name": "read_gb_per_s", "value": bandwidth / 1e9, "threads": threads}, options.json)
-    stock = {numbers: load(folder, dtype) for numbers, dtype in DTYPES.items()}
+    device = find_device(options.device)
+    bandwidth = _reading_speed(device)
+    on = {"threads": threads} if device.is_cpu else {"device": device.title}
+    tell({"name": "read_gb_per_s", "value": bandwidth / 1e9, **on}, options.json)
+    stock = {numbers: load(folder, dtype, device=device.name) for numbers, dtype in DTYPES.items()}
     base = stock[Numbers.FP32]
     cut = default_cut(base.card.layers)
-    chosen = Numbers(options.numbers) if options.numbers else _chosen(base, find_speed(home.models))
+    chosen = Numbers(options.numbers) if options.numbers else _chosen(base, find_speed(home.models, device))
     ours = {numbers: base.computing_in(numbers) for numbers in (*DTYPES, chosen)}
     with tempfile.TemporaryDirectory(prefix="nightschool-decode-") as adapter:
         new_adapter(open_tail(base, cut), 8).save(Path(adapter), base.card.name)
@@ -128,11 +131,11 @@ class _Stamps(StoppingCriteria):
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
         self.times.append(time.perf_counter())
-        return torch.zeros(len(input_ids), dtype=torch.bool)
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
 def _generate(base: LoadedBase, tokens: int) -> float:
-    ids = torch.tensor([prompt_tokens(base, PROMPT)])
+    ids = torch.tensor([prompt_tokens(base, PROMPT)], device=base.device)
     stamps = _Stamps()
     model: Any = base.model
     with torch.inference_mode():
@@ -164,13 +167,15 @@ def _logs(base: LoadedBase, cut: int, text: list[int]) -> torch.Tensor:
     return torch.log_softmax(tail.head(tail.sequences([states])[0]).float(), dim=-1)
 
 
-def _reading_speed() -> float:
+def _reading_speed(device: Device) -> float:
     """Return bytes a second of reading a gigabyte that no cache holds; the best of several."""
-    data = torch.ones(2**28)
+    data = torch.ones(2**28, device=device.name)
     best = 0.0
     for _ in range(5):
+        wait_for(device.name)
         began = time.perf_counter()
         data.sum()
+        wait_for(device.name)
         best = max(best, data.nbytes / (time.perf_counter() - began))
     return best
 
@@ -185,6 +190,7 @@ def _bytes_a_token(base: LoadedBase, cut: int) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="", help="the base; the default model if not given")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 or mps")
     parser.add_argument("--tokens", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(

@@ -8,7 +8,8 @@ numbers that a study here computes in. ``speedup_vs_peft_full`` is against PEFT 
 replies, all blocks, fp32; ``..._bf16`` against the same in bf16, where the processor has it; ``..._head_at_targets``
 gives PEFT the head at target positions too, which isolates what the cut saves; ``fp32_speedup_vs_peft_full`` computes
 in fp32 on both sides.
-``trainer_step_s`` is a step of the real trainer, whose loss looks at the base's expectation as well.
+``trainer_step_s`` is a step of the real trainer, whose loss looks at the base's expectation as well. ``--device cuda``
+has all of them compute there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +27,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from nightschool.bench.timed import tell
+from nightschool.engine.base.device import find_device, wait_for
 from nightschool.engine.base.halves import Tail, open_tail
 from nightschool.engine.base.library import LoadedBase, load, prepare
 from nightschool.engine.base.numbers import Numbers
@@ -53,8 +54,9 @@ def main() -> int:
     options = _options()
     use_all_cores()
     home = find_home()
-    base = load(prepare(options.model, home, lambda stage, fraction: None))
-    speed = find_speed(home.models)
+    device = find_device(options.device)
+    base = load(prepare(options.model, home, lambda stage, fraction: None)).on(device.name)
+    speed = find_speed(home.models, device)
     numbers = speed.many
     bf16 = speed.many_ms["bf16"] < _EMULATED * speed.many_ms["fp32"]  # else a step of the peer takes minutes
     cut = options.cut or default_cut(base.card.layers)
@@ -71,15 +73,15 @@ def main() -> int:
         "ours": lambda: _our_step(*_prepared(base, numbers, cut, examples, recipe), rank),
         "ours_fp32": lambda: _our_step(*_prepared(base, Numbers.FP32, cut, examples, recipe), rank),
         "trainer": lambda: _trainer_step(*_prepared(base, numbers, cut, examples, recipe), recipe),
-        "peft": lambda: _peft_step(base.folder, tokens, starts, rank),
-        "peft_bf16": lambda: _peft_step(base.folder, tokens, starts, rank, dtype=torch.bfloat16),
-        "peft_targets": lambda: _peft_step(base.folder, tokens, starts, rank, targets_only=True),
+        "peft": lambda: _peft_step(base, tokens, starts, rank),
+        "peft_bf16": lambda: _peft_step(base, tokens, starts, rank, dtype=torch.bfloat16),
+        "peft_targets": lambda: _peft_step(base, tokens, starts, rank, targets_only=True),
     }
     steps = {name: make() for name, make in makers.items() if bf16 or name != "peft_bf16"}
     times: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(options.rounds + 1):
         for name, step in steps.items():
-            _time(step, times[name] if number else [])
+            _time(step, times[name] if number else [], device.name)
     found = {name: statistics.median(values) for name, values in times.items()}
     shape = {"cut": cut, "sequences": len(tokens), "tokens": sum(map(len, tokens)), "numbers": numbers}
     tell({"name": "speedup_vs_peft_full", "value": found["peft"] / found["ours"], **shape}, options.json)
@@ -107,11 +109,12 @@ def _prepared(
 def _our_step(tail: Tail, prepared: list[Prepared], rank: int) -> Callable[[], None]:
     layers = attach(tail, new_adapter(tail, rank))
     parameters = [factor.requires_grad_(True) for layer in layers.values() for factor in (layer.down, layer.up)]
-    targets = torch.cat([example.targets for example in prepared])
-    mean = torch.full((len(targets),), 1 / len(targets))
+    targets = torch.cat([example.targets for example in prepared]).to(tail.device)
+    mean = torch.full((len(targets),), 1 / len(targets), device=tail.device)
 
     def loss() -> Any:
-        hidden = tail.sequences([example.states for example in prepared], [example.tokens for example in prepared])
+        states = [example.states.to(tail.device) for example in prepared]  # a study keeps them in the machine's memory
+        hidden = tail.sequences(states, [example.tokens for example in prepared])
         rows = [
             output[len(example.states) - len(example.targets) :]
             for output, example in zip(hidden, prepared, strict=True)
@@ -134,7 +137,7 @@ def _trainer_step(tail: Tail, prepared: list[Prepared], recipe: Recipe) -> Calla
 
 
 def _peft_step(
-    folder: Path,
+    base: LoadedBase,
     tokens: list[list[int]],
     starts: list[int],
     rank: int,
@@ -145,13 +148,14 @@ def _peft_step(
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(PROJECTIONS), task_type="CAUSAL_LM")
-    model: Any = get_peft_model(load(folder, dtype).model, config)
+    model: Any = get_peft_model(load(base.folder, dtype, device=base.device).model, config)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     ids = pad_sequence([torch.tensor(row) for row in tokens], batch_first=True)
     mask = pad_sequence([torch.ones(len(row), dtype=torch.long) for row in tokens], batch_first=True)
     labels = torch.full_like(ids, IGNORED)
     for row, (sequence, start) in enumerate(zip(tokens, starts, strict=True)):
         labels[row, start : len(sequence)] = ids[row, start : len(sequence)]
+    ids, mask, labels = (part.to(base.device) for part in (ids, mask, labels))
 
     def usual() -> Any:
         return model(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).loss
@@ -177,15 +181,18 @@ def _stepper(parameters: list[Any], loss: Callable[[], Any]) -> Callable[[], Non
     return step
 
 
-def _time(step: Callable[[], None], times: list[float]) -> None:
+def _time(step: Callable[[], None], times: list[float], device: str) -> None:
+    wait_for(device)
     began = time.perf_counter()
     step()
+    wait_for(device)
     times.append(time.perf_counter() - began)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="", help="the base; the default model if not given")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 or mps")
     parser.add_argument("--cut", type=int, default=0, help="blocks in the tail; as a study has if not given")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
