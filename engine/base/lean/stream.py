@@ -147,7 +147,7 @@ class _Stream:
             held[:, :, self.start] = pair.view(2, shape.key_heads, shape.width)
             keys, values = held[:, None, :, first : self.stop].unbind()
             grouped = query.view(1, shape.key_heads, -1, shape.width)
-            return scaled_dot_product_attention(grouped, keys, values).view(1, -1)
+            return scaled_dot_product_attention(grouped, keys, values).reshape(1, -1)
         held[:, :, self.start : self.stop] = pair.view(-1, 2, shape.key_heads, shape.width).permute(1, 2, 0, 3)
         keys, values = held[:, None, :, first : self.stop].unbind()
         if self._tokens > _FEW:
@@ -156,7 +156,7 @@ class _Stream:
         grouped = query.view(self._tokens, shape.key_heads, -1, shape.width).permute(1, 2, 0, 3)
         grouped = grouped.reshape(1, shape.key_heads, -1, shape.width)
         out = scaled_dot_product_attention(grouped, keys, values, attn_mask=self._mask(layer.window, first))
-        parted = out.view(shape.heads, self._tokens, shape.width)
+        parted = out.reshape(shape.heads, self._tokens, shape.width)
         return parted.transpose(0, 1).reshape(self._tokens, -1)
 
     def done(self) -> None:

@@ -1,4 +1,7 @@
-"""The lean halves compute what the uncut stock model does: every Llama-shaped family, every cut, every way through."""
+"""The lean halves compute what the uncut stock model does: every Llama-shaped family, every cut, every way through.
+
+And on every device of the machine: where there is a graphics processor, all of this is asked of it too.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import torch
 
 from nightschool.engine.base.cache import crop
 from nightschool.engine.base.cut import split
+from nightschool.engine.base.device import CPU, find_device
 from nightschool.engine.base.lean import attention as attention_module
 from nightschool.engine.base.lean import stream
 from nightschool.engine.base.lean.halves import LeanTail, LeanTrunk
@@ -17,15 +21,22 @@ from nightschool.tests.tiny import tiny
 
 CUTS = range(5)
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
+DEVICES = list(dict.fromkeys([CPU, find_device().name]))
+
+
+@pytest.fixture(scope="module", params=DEVICES)
+def device(request):
+    return request.param
 
 
 @pytest.fixture(scope="module", params=[*sorted(FAMILIES), "llama with biases", "qwen3 without sharing", "llama3 rope"])
-def model(request):
-    return {
+def model(request, device):
+    made = {
         "llama with biases": lambda: tiny("llama", attention_bias=True, mlp_bias=True),
         "qwen3 without sharing": lambda: tiny("qwen3", num_key_value_heads=4),
         "llama3 rope": lambda: tiny("llama", tie_word_embeddings=True, rope_parameters=LLAMA3),
     }.get(request.param, lambda: tiny(request.param))()
+    return made.to(device)
 
 
 LLAMA3 = {
@@ -45,7 +56,7 @@ def ids():
 
 @torch.no_grad()
 def logits(model, ids):
-    return model(torch.tensor([ids])).logits[0]
+    return model(torch.tensor([ids], device=model.device)).logits[0]
 
 
 def halves(model, cut, numbers=Numbers.FP32):
@@ -87,7 +98,7 @@ def test_what_sequences_begin_with_alike_is_computed_once_for_all(monkeypatch, m
 
     lower, upper = trunk.new_rows(5, 25), tail.new_rows(5, 25)
     filled = tail.fill(upper, range(5), trunk.fill(lower, range(5), batch), batch)
-    further = tail.head(tail.step(upper, trunk.step(lower, torch.tensor([9] * 5))))
+    further = tail.head(tail.step(upper, trunk.step(lower, torch.tensor([9] * 5, device=model.device))))
     for rows, after, sequence in zip(filled, further, batch, strict=True):
         whole = logits(model, [*sequence, 9])
         torch.testing.assert_close(torch.cat([tail.head(rows), after[None]]), whole, **CLOSE)
@@ -119,7 +130,27 @@ def test_a_stream_goes_on_from_its_cache(monkeypatch, model, ids, cut, short):
     trunk, tail = halves(model, cut)
     lower, upper, found = trunk.new_cache(), tail.new_cache(), []
     for start, stop in ((0, 5), (5, 6), (6, 13), (13, 14), (14, 24)):
-        states = trunk.extend(torch.tensor([ids[start:stop]]), lower)
+        states = trunk.extend(torch.tensor([ids[start:stop]], device=model.device), lower)
+        found.append(tail.head(tail.extend(states, upper))[0])
+    torch.testing.assert_close(torch.cat(found), logits(model, ids), **CLOSE)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@torch.no_grad()
+def test_a_kernel_may_lay_what_it_found_out_token_by_token(monkeypatch, model, ids, cut):
+    """As the kernels of graphics processors do."""
+    kernel = stream.scaled_dot_product_attention
+
+    def by_token(*given, **options):
+        return kernel(*given, **options).transpose(1, 2).contiguous().transpose(1, 2)
+
+    monkeypatch.setattr(stream, "scaled_dot_product_attention", by_token)
+    monkeypatch.setattr(attention_module, "scaled_dot_product_attention", by_token)
+    monkeypatch.setattr(attention_module, "_SHORT", 0)
+    trunk, tail = halves(model, cut)
+    lower, upper, found = trunk.new_cache(), tail.new_cache(), []
+    for start, stop in ((0, 12), (12, 13), (13, 17), (17, 24)):
+        states = trunk.extend(torch.tensor([ids[start:stop]], device=model.device), lower)
         found.append(tail.head(tail.extend(states, upper))[0])
     torch.testing.assert_close(torch.cat(found), logits(model, ids), **CLOSE)
 
@@ -128,10 +159,10 @@ def test_a_stream_goes_on_from_its_cache(monkeypatch, model, ids, cut, short):
 def test_a_cropped_stream_forgets_what_was_cut_off_even_behind_a_window(model, ids):
     trunk, tail = halves(model, 2)
     lower, upper = trunk.new_cache(), tail.new_cache()
-    tail.extend(trunk.extend(torch.tensor([ids[:12] + ids[:8]]), lower), upper)
+    tail.extend(trunk.extend(torch.tensor([ids[:12] + ids[:8]], device=model.device), lower), upper)
     assert crop(lower, 12)
     assert crop(upper, 12)
-    again = tail.head(tail.extend(trunk.extend(torch.tensor([ids[12:]]), lower), upper))[0]
+    again = tail.head(tail.extend(trunk.extend(torch.tensor([ids[12:]], device=model.device), lower), upper))[0]
     torch.testing.assert_close(again, logits(model, ids)[12:], **CLOSE)
 
 
@@ -144,12 +175,13 @@ def test_rows_of_different_lengths_go_on_a_token_each(model, ids, cut):
     tail.fill(upper, range(3), trunk.fill(lower, range(3), [ids[:place] for place in places]))
     expected = logits(model, ids)
     for _ in range(4):
-        got = tail.head(tail.step(upper, trunk.step(lower, torch.tensor([ids[place] for place in places]))))
+        tokens = torch.tensor([ids[place] for place in places], device=model.device)
+        got = tail.head(tail.step(upper, trunk.step(lower, tokens)))
         torch.testing.assert_close(got, expected[places], **CLOSE)
         places = [place + 1 for place in places]
     for rows in (lower, upper):
         rows.move(2, 0)  # the third goes on in the first one's place, and the second stands still
-    got = tail.head(tail.step(upper, trunk.step(lower, torch.tensor([ids[places[2]]]))))
+    got = tail.head(tail.step(upper, trunk.step(lower, torch.tensor([ids[places[2]]], device=model.device))))
     torch.testing.assert_close(got, expected[[places[2]]], **CLOSE)
 
 
