@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nightschool.bench.checks import Case, holds, rewrite
+from nightschool.engine.base.device import CPU, find_device
 from nightschool.engine.base.halves import open_tail, open_trunk
 from nightschool.engine.base.library import load, prepare
 from nightschool.engine.base.size import default_cut
@@ -31,14 +32,15 @@ NEUTRAL_TOKENS = 2400
 class Scale:
     """The plain base in this process, and the same with an adapter. Distances in fp32, replies in what is quick."""
 
-    def __init__(self, model: str, cut: int = 0) -> None:
+    def __init__(self, model: str, cut: int = 0, device: str = CPU) -> None:
         """Load a base; ``cut`` is the blocks in the tail, 0: as many as in a chat."""
         use_all_cores()
         home = find_home()
         folder = prepare(model, home, lambda stage, fraction: None)
         self.models = home.models
-        self.base = load(folder)
-        self.numbers = find_speed(home.models).many
+        place = find_device(device)
+        self.base = load(folder).on(place.name)
+        self.numbers = find_speed(home.models, place).many
         cut = cut or default_cut(self.base.card.layers)
         self.trunk, self.tail = open_trunk(self.base, cut), open_tail(self.base, cut)
         quick = self.base.computing_in(self.numbers)
@@ -113,7 +115,7 @@ class Scale:
         attach(self.tail, None)
         distances, rises = [], []
         for (_, target), base, now in zip(texts, plain, tuned, strict=True):
-            wanted = torch.tensor(target)[:, None]
+            wanted = torch.tensor(target, device=base.device)[:, None]
             surprise = -base.gather(1, wanted)[:, 0]
             mask = surprise < SURPRISE if unsurprising else torch.ones_like(surprise, dtype=torch.bool)
             distances.append((base.exp() * (base - now)).sum(dim=-1)[mask])

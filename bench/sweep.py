@@ -1,6 +1,6 @@
 """Many studies in one process, for tuning the recipe: the same cases as ``bench/stick.py``, without the engine around.
 
-    python bench/sweep.py --cases bench/cases/own.jsonl --set steps=60 --set keep=0.3
+    python bench/sweep.py --cases bench/cases/own.jsonl --set steps=60 --set keep=0.3 --device cuda
 
 Each case is corrected, studied and asked as in ``bench/stick.py``, but the base's replies are kept between cases and
 runs (``--cache``), probes are answered in batches, and oracle and decay are left out. One JSON line a case, then the
@@ -39,7 +39,7 @@ def main() -> int:
     options = _options()
     recipe = recipe_from(options.set)
     cases = [case for case in load_cases(options.cases) if not options.only or case.id in options.only]
-    scale, plugins = Scale(options.model), PluginHost.load()
+    scale, plugins = Scale(options.model, device=options.device), PluginHost.load()
     rows = []
     for case in cases:
         row = play(case, scale, plugins, recipe, options.cache)
@@ -65,6 +65,7 @@ def play(case: Case, scale: Scale, plugins: PluginHost, recipe: Recipe, cache: P
                 numbers=scale.numbers,
                 lessons=[lesson],
                 cache=cache,
+                device=scale.base.device,
             )
             began = time.monotonic()
             result = asyncio.run(study(job, plugins, lambda progress: None, recipe))
@@ -180,6 +181,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another number of the recipe")
     parser.add_argument("--cache", type=Path, default=find_home().root / "sweep", help="where base replies are kept")
     parser.add_argument("--model", default="", help="the base; the default model if not given")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 or mps")
     return parser.parse_args()
 
 
