@@ -126,6 +126,8 @@ def _cuda(number: int) -> Device:
     import torch
 
     facts = torch.cuda.get_device_properties(number)
+    # cuDNN's attention plans anew for each length, and here each token has one: half of a study went there on an H200.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     half = Numbers.BF16 if torch.version.hip or facts.major >= 8 else Numbers.FP16  # older ones only emulate it
     return Device(f"cuda:{number}", str(facts.name), (Numbers.FP32, half), int(facts.total_memory))
 

@@ -23,7 +23,8 @@ from .numbers import Numbers
 
 _ROWS, _COLUMNS = 1536, 576
 _COPIES = 24  # distinct matrices, so that none waits in a cache
-_LARGE, _LARGE_COPIES = 4096, 6  # elsewhere than on a CPU, where small ones take the time of asking for them
+_LARGE, _LARGE_COPIES = 8192, 3  # elsewhere than on a CPU: an H200 takes 26 us for half that size in any numbers
+_ROOMY = 4 * 10**9  # bytes free from which a device is asked about as large ones: they take a gigabyte
 _ROUNDS = 5
 _MANY = 128  # rows that stand for a study's batch
 _CLEARLY = 0.8  # a coarser kind must take at most this share of the finer one's time
@@ -78,7 +79,8 @@ def find_speed(folder: Path, device: Device = _HERE) -> Speed:
 
 def probe(machine: str = "", device: Device = _HERE) -> Speed:
     """Time one row and many rows through matrices of a base, in every kind of numbers that the device has."""
-    size = (_ROWS, _COLUMNS) if device.is_cpu else (_LARGE, _LARGE)
+    side = _LARGE if device.free() >= _ROOMY else _LARGE // 2
+    size = (_ROWS, _COLUMNS) if device.is_cpu else (side, side)
     weight = torch.randn(size, generator=torch.Generator().manual_seed(0)).to(device.name) * 0.05
     one = {numbers.value: _time(weight, numbers, 1) for numbers in device.numbers}
     many = {numbers.value: _time(weight, numbers, _MANY) for numbers in device.numbers if numbers in _STUDIED}

@@ -16,6 +16,7 @@ from ...schemas.records import Lesson, LessonOutcome, Sample
 from ..base.halves import Tail, Trunk, merged_tail
 from ..base.library import LoadedBase
 from ..base.lora import Lora, Place
+from ..base.numbers import Numbers
 from ..base.weights import Tensors
 from ..chat.prompt import prompt_tokens
 from ..slots.adapter import Adapter, attach, detach
@@ -158,20 +159,19 @@ class Candidate:
     def distance_to_files(self, folder: Path) -> float | None:
         """Return KL(files||now) in nats a token: how far it is from what plain PEFT makes of an adapter's files.
 
-        None for a base without lean halves.
+        Both in fp32: what coarser numbers cost is as large as what is looked for. None for a base without lean halves.
 
         Raises:
             Damaged: If PEFT would refuse the files, or leave any of them out.
         """
-        cut = self.base.card.layers - self.tail.first_layer
-        merged = merged_tail(self.base, cut, peft_updates(folder, Tensors(self.base.folder)))
+        merged = merged_tail(self.base, self._cut, peft_updates(folder, Tensors(self.base.folder)))
         if merged is None:
             return None
         texts = [*self.held.kept[:_COMPARED], *self.held.neutral[:_COMPARED]]
         states = [text.states for text in texts]
         with torch.inference_mode():
-            now, files = (torch.cat(tail.sequences(states))[:HEAD_ROWS] for tail in (self.tail, merged))
-            ours, theirs = (log_softmax(self.tail.head(rows).float(), dim=-1) for rows in (now, files))
+            theirs = _said(merged, states)
+            ours = _said(self._in_fp32(), states)
             return float((theirs.exp() * (theirs - ours)).sum(dim=-1).mean())
 
     def replies(self, prompts: Sequence[str]) -> list[str]:
@@ -188,6 +188,19 @@ class Candidate:
         return [known[prompt] for prompt in prompts]
 
     # -- measuring ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _cut(self) -> int:
+        return self.base.card.layers - self.tail.first_layer
+
+    def _in_fp32(self) -> Tail:
+        """Return a tail that speaks as this one does now."""
+        fine = None if self.base.numbers is Numbers.FP32 else merged_tail(self.base, self._cut, {})
+        if fine is None:
+            return self.tail
+        now = self.scaled_adapter().factors.items()
+        attach(fine, Adapter({(block - self.tail.first_layer, path): factors for (block, path), factors in now}))
+        return fine
 
     def _once(self, name: str, measure: Callable[[], T]) -> T:
         if name not in self._measured:
@@ -338,3 +351,9 @@ def _mean(values: Sequence[Tensor]) -> float:
 
 def _share(values: Sequence[bool]) -> float:
     return sum(values) / len(values) if values else 0.0
+
+
+def _said(tail: Tail, states: Sequence[Tensor]) -> Tensor:
+    """Return log-probabilities ``(n, V)`` in fp32 of the first rows."""
+    rows = torch.cat(tail.sequences(states))[:HEAD_ROWS]
+    return log_softmax(tail.head(rows).float(), dim=-1)

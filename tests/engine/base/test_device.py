@@ -57,6 +57,13 @@ def test_the_named_device_computes_else_the_best_there_is(machine, there, wanted
     assert find_device(wanted).name == found
 
 
+def test_no_kernel_is_used_that_plans_anew_for_each_length(machine):
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    machine(cuda=1)
+    find_device()
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
 @pytest.mark.parametrize(("there", "wanted"), [({}, "cuda"), ({"cuda": 2}, "cuda:2"), ({"cuda": 1}, "mps")])
 def test_a_named_device_that_is_not_there_is_said(machine, there, wanted):
     machine(**there)

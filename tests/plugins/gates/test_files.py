@@ -1,9 +1,14 @@
+import dataclasses
+
 import pytest
 import torch
 
+from nightschool.engine.base.halves import open_tail
+from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.slots.adapter import Adapter, Factors, new_adapter
+from nightschool.engine.study.candidate import Candidate
 
-from .conftest import failed
+from .conftest import SMALL, failed
 
 
 @pytest.fixture
@@ -19,6 +24,16 @@ def learned(whole):
     )
 
 
+@pytest.fixture
+def coarse(whole, held):
+    """Make a candidate that computes in bf16."""
+    base = whole.base.computing_in(Numbers.BF16)
+    tail = open_tail(base, whole.cut)
+    texts = [dataclasses.replace(text, states=text.states.bfloat16()) for text in held.kept]
+    held = dataclasses.replace(held, kept=texts, neutral=[])
+    return lambda adapter: Candidate(base, whole.trunk, tail, adapter, held, SMALL, system="")
+
+
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_the_files_speak_as_the_candidate_does(gates, candidate, learned, scale):
     one = candidate(learned)
@@ -32,6 +47,14 @@ def test_files_of_another_voice_are_seen(candidate, learned, tmp_path):
     learned.scaled(2.0).save(tmp_path, "tiny")
     one = candidate(learned)
     assert one.distance_to_files(tmp_path) > one.recipe.most_file_kl
+
+
+def test_what_coarser_numbers_cost_does_not_count(coarse, learned, tmp_path):
+    """Found on a graphics processor: two thirds of the limit were bf16's own."""
+    one = coarse(learned)
+    one.scale_to(0.5)
+    one.scaled_adapter().save(tmp_path, "tiny")
+    assert one.distance_to_files(tmp_path) < 1e-6
 
 
 def test_a_module_under_another_name_is_seen(gates, candidate, learned, monkeypatch):
