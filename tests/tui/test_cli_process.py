@@ -14,7 +14,9 @@ import pytest
 
 SCRIPTED = """
 import json
+import signal
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background ignores it
 from nightschool.schemas.messages import EngineStatus
 from nightschool.schemas.records import Lesson, Step
 from nightschool.tui.cli import main

@@ -18,6 +18,7 @@ from ...schemas.messages import UpdateSlot
 from ...schemas.records import Slot
 from ..keys import bindings_of
 from ..safe_text import one_line
+from .work import work_on
 
 if TYPE_CHECKING:
     from ..engine_link import EngineLink
@@ -80,7 +81,7 @@ class BlendScreen(ModalScreen[None]):
         for place, slot in enumerate(self.slots):
             rows.replace_option_prompt_at_index(place, self._row(slot))
         self._say(self._said())
-        self.run_worker(self._save(dict(self.weights)), exclusive=True)
+        work_on(self, self._save(dict(self.weights)), exclusive=True)
 
     async def _save(self, weights: dict[str, float]) -> None:
         try:

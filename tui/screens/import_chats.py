@@ -21,6 +21,7 @@ from ..exchange_words import brings, preview_lines, progress_words
 from ..keys import bindings_of
 from ..safe_text import one_line
 from ..widgets.status_line import bar
+from .work import work_on
 
 if TYPE_CHECKING:
     from ..app import NightSchool
@@ -75,7 +76,7 @@ class ImportScreen(ModalScreen[None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Look what the file would bring."""
         if event.value.strip() and self.reading is None and self.session.importing is None:
-            self.run_worker(self._look(str(path_of(event.value))), exclusive=True)
+            work_on(self, self._look(str(path_of(event.value))), exclusive=True)
 
     def on_input_changed(self) -> None:
         """What was shown is of another file."""
@@ -160,7 +161,7 @@ class ImportScreen(ModalScreen[None]):
 
     def action_cancel(self) -> None:
         """Stop reading or importing."""
-        self.run_worker(self._cancel(), group="cancel")
+        work_on(self, self._cancel(), group="cancel")
 
     async def _cancel(self) -> None:
         try:

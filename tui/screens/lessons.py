@@ -19,6 +19,7 @@ from ...schemas.messages import ExpireLesson, ListLessons, ListRelations, MergeL
 from ...schemas.records import Evidence, Lesson, LessonRelation, LessonState, Provenance, RelationKind, Scope
 from ..keys import bindings_of
 from ..safe_text import one_line, safe
+from .work import work_on
 
 if TYPE_CHECKING:
     from ..engine_link import EngineLink
@@ -65,7 +66,7 @@ class LessonsScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         """Fill the list."""
         self.query_one(OptionList).focus()
-        self.run_worker(self._refresh())
+        work_on(self, self._refresh())
 
     async def _refresh(self) -> None:
         """Ask again and keep the highlight."""
@@ -108,7 +109,7 @@ class LessonsScreen(ModalScreen[None]):
 
     def _change(self, state: LessonState | None = None, rule: str | None = None) -> None:
         if self.lesson is not None:
-            self.run_worker(self._update(UpdateLesson(lesson=self.lesson.id, state=state, rule=rule)))
+            work_on(self, self._update(UpdateLesson(lesson=self.lesson.id, state=state, rule=rule)))
 
     async def _update(self, request: UpdateLesson | MergeLessons | ExpireLesson) -> None:
         try:
@@ -154,7 +155,7 @@ class LessonsScreen(ModalScreen[None]):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.run_worker(self._update(MergeLessons(lessons=[lesson.id, *others])))
+                work_on(self, self._update(MergeLessons(lessons=[lesson.id, *others])))
 
         subject = "\n".join([lesson.rule, *rules]) + "\n\nThe others are dismissed; approving one parts it again."
         self.app.push_screen(ConfirmScreen("Merge these lessons?", subject, "Merge"), answered)
@@ -167,7 +168,7 @@ class LessonsScreen(ModalScreen[None]):
 
         def entered(end: str | None) -> None:
             if end and end.strip() and lesson is not None:
-                self.run_worker(self._update(ExpireLesson(lesson=lesson.id, end=end.strip())))
+                work_on(self, self._update(ExpireLesson(lesson=lesson.id, end=end.strip())))
 
         if lesson is not None:
             self.app.push_screen(AskScreen("Until when? (30d, 2026-12-24, Friday, never)", "30d"), entered)
@@ -197,7 +198,7 @@ class LessonsScreen(ModalScreen[None]):
     def action_filter(self) -> None:
         """Show all, or only those that wait."""
         self.all = not self.all
-        self.run_worker(self._refresh())
+        work_on(self, self._refresh())
 
     def action_study(self) -> None:
         """Go on to the study."""

@@ -17,6 +17,7 @@ from ...schemas.messages import AddNote, ChangeNote, ForgetNote, ListNotes, Requ
 from ...schemas.records import MemoryNote
 from ..keys import bindings_of
 from ..safe_text import one_line, safe
+from .work import work_on
 
 if TYPE_CHECKING:
     from typing import Any
@@ -48,7 +49,7 @@ class MemoryScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         """Fill the list."""
         self.query_one(OptionList).focus()
-        self.run_worker(self._ask(None))
+        work_on(self, self._ask(None))
 
     async def _ask(self, request: Request[Any] | None) -> None:
         """Ask for a change, then for the list again, and keep the highlight."""
@@ -76,7 +77,7 @@ class MemoryScreen(ModalScreen[None]):
 
         def entered(text: str | None) -> None:
             if text and text.strip():
-                self.run_worker(self._ask(AddNote(text=text.strip())))
+                work_on(self, self._ask(AddNote(text=text.strip())))
 
         self.app.push_screen(AskScreen("What is to be remembered", ""), entered)
 
@@ -88,7 +89,7 @@ class MemoryScreen(ModalScreen[None]):
 
         def entered(text: str | None) -> None:
             if text and text.strip() and note is not None:
-                self.run_worker(self._ask(ChangeNote(note=note.id, text=text.strip())))
+                work_on(self, self._ask(ChangeNote(note=note.id, text=text.strip())))
 
         if note is not None:
             self.app.push_screen(AskScreen("The note in your words", note.text), entered)
@@ -96,7 +97,7 @@ class MemoryScreen(ModalScreen[None]):
     def action_drop(self) -> None:
         """Remove the highlighted note."""
         if self.note is not None:
-            self.run_worker(self._ask(ForgetNote(note=self.note.id)))
+            work_on(self, self._ask(ForgetNote(note=self.note.id)))
 
     def action_back(self) -> None:
         """Back to the chat."""

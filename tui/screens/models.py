@@ -20,6 +20,7 @@ from ..keys import bindings_of
 from ..model_words import download, fits, licence, parameters, size, standing, suggestion
 from ..safe_text import one_line, safe
 from ..widgets.status_line import bar
+from .work import work_on
 
 if TYPE_CHECKING:
     from ..app import NightSchool
@@ -71,7 +72,7 @@ class ModelsScreen(ModalScreen[None]):
 
     def refresh_rows(self) -> None:
         """Ask for the list again."""
-        self.run_worker(self._refresh(), exclusive=True)
+        work_on(self, self._refresh(), exclusive=True)
 
     async def _refresh(self) -> None:
         try:
@@ -143,7 +144,7 @@ class ModelsScreen(ModalScreen[None]):
 
     def action_cancel(self) -> None:
         """Stop fetching."""
-        self.run_worker(self._cancel())
+        work_on(self, self._cancel())
 
     def action_use(self) -> None:
         """Let the highlighted one answer, after a question."""
@@ -177,7 +178,7 @@ class ModelsScreen(ModalScreen[None]):
 
         def answered(agreed: bool | None) -> None:
             if agreed:
-                self.run_worker(self._remove(RemoveModel(spec=row.spec, force=bool(row.slots or row.chosen))))
+                work_on(self, self._remove(RemoveModel(spec=row.spec, force=bool(row.slots or row.chosen))))
 
         subject = f"{one_line(row.title)}, {size(row.size or row.partial)} on the disk"
         if row.slots:

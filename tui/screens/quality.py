@@ -18,6 +18,7 @@ from ...schemas.messages import GetQuality
 from ...schemas.records import GenerationQuality, Slot
 from ..keys import bindings_of
 from ..safe_text import one_line
+from .work import work_on
 
 if TYPE_CHECKING:
     from ..engine_link import EngineLink
@@ -49,7 +50,7 @@ class QualityScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         """Ask for the figures."""
         self.query_one(VerticalScroll).focus()
-        self.run_worker(self._fill())
+        work_on(self, self._fill())
 
     async def _fill(self) -> None:
         try:

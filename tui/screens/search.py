@@ -18,6 +18,7 @@ from ...schemas.messages import SearchConversations
 from ...schemas.records import Role, SearchHit
 from ..keys import bindings_of
 from ..safe_text import one_line, safe
+from .work import work_on
 
 if TYPE_CHECKING:
     from textual import events
@@ -63,7 +64,7 @@ class SearchScreen(ModalScreen[SearchHit | None]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search for what is written now; an older search is dropped."""
-        self.run_worker(self._search(event.value), group="search", exclusive=True)
+        work_on(self, self._search(event.value), group="search", exclusive=True)
 
     async def _search(self, query: str) -> None:
         await asyncio.sleep(WAIT)

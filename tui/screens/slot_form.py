@@ -16,6 +16,7 @@ from ...schemas.messages import CreateSlot, UpdateSlot
 from ...schemas.records import Slot
 from ..keys import bindings_of
 from ..safe_text import one_line
+from .work import work_on
 
 if TYPE_CHECKING:
     from ..engine_link import EngineLink
@@ -62,7 +63,7 @@ class SlotForm(ModalScreen[Slot | None]):
 
     def action_save(self) -> None:
         """Save in the background; the form stays until the engine agrees."""
-        self.run_worker(self._save(), exclusive=True)
+        work_on(self, self._save(), exclusive=True)
 
     async def _save(self) -> None:
         title = self.query_one("#title", Input).value.strip()

@@ -20,6 +20,7 @@ from ..keys import bindings_of
 from ..safe_text import one_line, safe
 from ..widgets.report import report_text, verdict
 from ..widgets.status_line import bar, clock
+from .work import work_on
 
 if TYPE_CHECKING:
     from ..app import NightSchool
@@ -65,7 +66,7 @@ class StudyScreen(ModalScreen[None]):
         if self.forget is not None:
             self._start(ForgetLesson(lesson=self.forget.id))
         elif self.session.study is None:
-            self.run_worker(self._show_plan())
+            work_on(self, self._show_plan())
         else:
             self._draw_running()
 
@@ -138,7 +139,7 @@ class StudyScreen(ModalScreen[None]):
 
     def action_cancel(self) -> None:
         """Stop it."""
-        self.run_worker(self._cancel())
+        work_on(self, self._cancel())
 
     async def _cancel(self) -> None:
         try:

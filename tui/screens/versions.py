@@ -20,6 +20,7 @@ from ..keys import bindings_of
 from ..merge_words import merge_words
 from ..safe_text import one_line, safe
 from ..widgets.report import report_text
+from .work import work_on
 
 if TYPE_CHECKING:
     from ..engine_link import EngineLink
@@ -51,7 +52,7 @@ class VersionsScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         """Fill the list."""
         self.query_one(OptionList).focus()
-        self.run_worker(self._refresh())
+        work_on(self, self._refresh())
 
     async def _refresh(self) -> None:
         try:
@@ -83,7 +84,7 @@ class VersionsScreen(ModalScreen[None]):
     def action_rollback(self) -> None:
         """Make a new generation that equals the highlighted one; from the current one, the one before it."""
         if self.version is not None:
-            self.run_worker(self._roll_back(None if self.version.current else self.version.number))
+            work_on(self, self._roll_back(None if self.version.current else self.version.number))
 
     async def _roll_back(self, to: int | None) -> None:
         try:
