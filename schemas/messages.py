@@ -550,6 +550,14 @@ class ForgetNote(Request[None]):
     note: int
 
 
+class TeachNote(Request[Lesson]):
+    """Make a lesson of a note, approved, for the next study of a slot; the one that is there if it was made before."""
+
+    method = "memory.teach"
+    note: int
+    slot: str
+
+
 class StartStudy(Request[Study]):
     """Study the approved lessons of a slot. Told: ``study.progress``. Returns when it has ended, however it did.
 

@@ -48,6 +48,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("a", "add", "Add", "Remember something."),
         Key("e,enter", "reword", "Re-word", "Put the highlighted note in other words."),
         Key("d,delete", "drop", "Forget", "Remove the highlighted note."),
+        Key("t", "teach", "Teach", "Make a lesson of the highlighted note, for the slot of the chat."),
         Key("escape", "back", "Back", "Back to the chat."),
     ),
     "study": (

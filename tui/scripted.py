@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ..engine.study.facts import lesson_from_fact
 from ..engine.study.until import read_end
 from ..schemas import messages as ask
 from ..schemas import records as rec
@@ -423,6 +424,13 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges):
     async def _memory_forget(self, request: ask.ForgetNote, tell: Tell) -> None:
         if self.notes.pop(request.note, None) is None:
             raise NotFound(f"There is no note {request.note}; list them to see which there are.")
+
+    async def _memory_teach(self, request: ask.TeachNote, tell: Tell) -> rec.Lesson:
+        draft = lesson_from_fact(self.notes[request.note].text)
+        given = {"slot": request.slot, "state": draft.state, "rule": draft.rule, "steps": draft.steps}
+        lesson = rec.Lesson(id=self._next(), **given)
+        self.lessons[lesson.id] = lesson
+        return lesson
 
     # -- studies ------------------------------------------------------------------------------------------------------
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from ...schemas.messages import AddNote, ChangeNote, ForgetNote, ListNotes
-from ...schemas.records import MemoryNote, Slot
+from ...schemas.messages import AddNote, ChangeNote, ForgetNote, ListNotes, TeachNote
+from ...schemas.records import Lesson, LessonState, MemoryNote, Slot
 from ..chat.memory import with_memory
 from ..settings import read_settings
 from .rooms import Rooms, Tell
+
+_COUNTING = (LessonState.PROPOSED, LessonState.APPROVED, LessonState.LEARNED)
 
 
 class MemoryService:
@@ -27,6 +29,18 @@ class MemoryService:
     async def change(self, request: ChangeNote, tell: Tell) -> MemoryNote:
         """Put a note in other words."""
         return self._rooms.records.change_note(request.note, request.text)
+
+    async def teach(self, request: TeachNote, tell: Tell) -> Lesson:
+        """Make a lesson of a note; the user asked for it, so it need not be approved."""
+        from ..study.facts import lesson_from_fact
+        from .teaching import add_lesson
+
+        slot = self._rooms.store.slot(request.slot).name
+        draft = lesson_from_fact(self._rooms.records.note(request.note).text)
+        for lesson in self._rooms.records.lessons(slot, _COUNTING):
+            if lesson.steps == draft.steps:
+                return lesson
+        return add_lesson(self._rooms, slot, draft)
 
     async def forget(self, request: ForgetNote, tell: Tell) -> None:
         """Remove a note."""

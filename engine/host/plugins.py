@@ -37,6 +37,7 @@ BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.detectors.praise",
     "nightschool.plugins.detectors.facts",
     "nightschool.plugins.detectors.other_languages",
+    "nightschool.plugins.rewriters.fact",
     "nightschool.plugins.rewriters.opening",
     "nightschool.plugins.rewriters.closing",
     "nightschool.plugins.rewriters.ending",

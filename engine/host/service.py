@@ -97,6 +97,7 @@ class Service:
             "memory.add": memory.add,
             "memory.change": memory.change,
             "memory.forget": memory.forget,
+            "memory.teach": memory.teach,
             "night.run": self._nights.run,
             "night.list": self._nights.list_all,
         }

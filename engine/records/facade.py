@@ -364,6 +364,14 @@ class Records:
         """Return the notes that a slot is told (those of all slots too), or all, the oldest first."""
         return notes.notes(self._db, slot)
 
+    def note(self, note: int) -> MemoryNote:
+        """Return one note.
+
+        Raises:
+            NotFound: If there is none of that number.
+        """
+        return notes.note_numbered(self._db, note)
+
     def add_note(self, text: str, slot: str | None = None, message: int | None = None) -> MemoryNote:
         """Keep a note for a slot, or for all; the same text is kept once.
 

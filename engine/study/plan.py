@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ...schemas.records import Evidence, Lesson, Step
 from . import compose
 from .contracts import Rewriter
+from .facts import FACT, Fact, fact_of
 from .prompts import Prompt, bank, divide, in_scope, nearest_first, normal
 from .recipe import Recipe
 
@@ -96,8 +97,9 @@ def make_plan(
     lessons = [lesson for lesson in known if not _why_not(lesson, names, recipe)] + learn
     used = {normal(evidence.prompt) for lesson in lessons for evidence in lesson.evidence}
     divided = divide((prompt for prompt in bank() if normal(prompt.text) not in used), recipe.seed)
-    train_in, train_out = sides(lessons, divided.train)
-    held_in, held_out = sides(lessons, divided.held_out)
+    asked = [fact for lesson in lessons if (fact := fact_of(lesson)) is not None]
+    train_in, train_out = sides(lessons, [*_training(asked), *divided.train])
+    held_in, held_out = sides(lessons, [*_checking(asked), *divided.held_out])
     return Plan(
         rewriters,
         lessons,
@@ -114,7 +116,10 @@ def make_plan(
 
 
 def applies(lesson: Lesson, prompt: Prompt) -> bool:
-    """Whether a lesson applies to a prompt: by its condition, or because the user taught it there."""
+    """Whether a lesson applies to a prompt: by its condition, being asked for, or because the user taught it there."""
+    fact = fact_of(lesson)
+    if fact is not None:
+        return fact.is_asked(prompt)
     if any(normal(evidence.prompt) == normal(prompt.text) for evidence in lesson.evidence):
         return True
     return bool(in_scope(lesson.when, prompt))
@@ -124,6 +129,8 @@ def _why_not(lesson: Lesson, names: set[str], recipe: Recipe) -> str:
     if not lesson.steps:
         return lesson.reason or "It has no form that can be taught and checked: edit a reply the way you want it."
     missing = sorted({step.rewriter for step in lesson.steps} - names)
+    if any(step.rewriter == FACT for step in lesson.steps) and fact_of(lesson) is None:
+        return "Night School does not know how one would ask for it: word it as a sentence like “My name is Ada.”"
     if missing:
         return f"It needs the rewriter {missing[0]}, which no plugin supplies now: install that plugin again."
     if lesson.when:
@@ -133,6 +140,19 @@ def _why_not(lesson: Lesson, names: set[str], recipe: Recipe) -> str:
         if found < recipe.least_prompts:
             return f"Only {found} prompts at hand fit “{lesson.when}”, too few to teach it: widen the condition."
     return ""
+
+
+def _training(facts: Sequence[Fact]) -> list[Prompt]:
+    """Return the questions of facts to train on, and what sounds like them."""
+    return [prompt for fact in facts for prompt in (*fact.asked, *fact.strangers[_CHECKED:])]
+
+
+def _checking(facts: Sequence[Fact]) -> list[Prompt]:
+    """Return the same to check on."""
+    return [prompt for fact in facts for prompt in (*fact.held_out, *fact.strangers[:_CHECKED])]
+
+
+_CHECKED = 2  # of what sounds like a question for a fact
 
 
 def sides(lessons: Sequence[Lesson], prompts: Sequence[Prompt]) -> tuple[list[Prompt], list[Prompt]]:

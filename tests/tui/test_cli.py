@@ -372,6 +372,17 @@ def test_the_memory_is_listed_added_to_reworded_and_forgotten(call, document, en
     assert engine.state.state == "asleep", "a base was loaded for notes"
 
 
+def test_a_note_is_taught_to_a_slot(call, document, engine):
+    number = document("memory", "add", "My name is Ada.")["id"]
+    lesson = document("memory", "teach", str(number), "--slot", "gaming")
+    assert (lesson["slot"], lesson["rule"]) == ("gaming", "Know this of me: My name is Ada.")
+    assert "My name is Ada." in call("lessons")[1]
+    assert "approved" in call("memory", "teach", str(number))[1]
+    elves = document("memory", "add", "Likes elves.")["id"]
+    code, _, err = call("memory", "teach", str(elves))
+    assert code == 2 and "stays a note" in err
+
+
 def test_a_study_may_train_the_slot_anew(call, engine):
     call("study", "--rebuild")
     assert next(request for request in engine.asked if isinstance(request, ask.StartStudy)).rebuild

@@ -186,7 +186,7 @@ async def test_lessons_are_merged_and_given_an_end(taught, engine, until):
         await until(lambda: engine.lessons[first].merged == 500)
 
 
-async def test_what_is_known_of_the_user_is_read_reworded_and_forgotten(opened, engine, until):
+async def test_what_is_known_of_the_user_is_read_reworded_taught_and_forgotten(opened, engine, until):
     engine.notes[500] = MemoryNote(id=500, text="My name is [b]Ada[/b].")
     async with opened() as (app, pilot):
         command("memory").run(app.chat)
@@ -201,6 +201,9 @@ async def test_what_is_known_of_the_user_is_read_reworded_and_forgotten(opened, 
         await pilot.press(*"My name is Bob.", "enter")
         await until(lambda: engine.notes[500].text == "My name is Bob.")
         await until(lambda: screen.note and screen.note.text == "My name is Bob.")
+        await pilot.press("t")
+        await until(lambda: [lesson.rule for lesson in engine.lessons.values() if "Bob" in lesson.rule])
+        await until(lambda: any("My name is Bob." in note.message for note in app._notifications))
         await pilot.press("d")
         await until(lambda: [note.text for note in screen.notes] == ["I live in Bergen."])
 

@@ -35,7 +35,7 @@ def memory(screen: ChatScreen) -> None:
     """Open what is known of the user."""
     from ..screens.memory import MemoryScreen
 
-    screen.app.push_screen(MemoryScreen(screen.link))
+    screen.app.push_screen(MemoryScreen(screen.link, screen.session.slot_name))
 
 
 def study(screen: ChatScreen) -> None:

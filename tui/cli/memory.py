@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import click
 
-from ...schemas.messages import AddNote, ChangeNote, ForgetNote, ListNotes
+from ...schemas.messages import AddNote, ChangeNote, ForgetNote, ListNotes, TeachNote
 from ...schemas.records import MemoryNote
 from .desk import Desk, talks_alone
-from .options import ListingGroup, any_slot_option, examples
+from .options import ListingGroup, any_slot_option, examples, slot_option
 from .output import table, when
 
 
@@ -19,13 +19,14 @@ from .output import table, when
         "nightschool memory",
         'nightschool memory add "I am allergic to nuts."',
         "nightschool memory forget 3",
+        "nightschool memory teach 3 --slot professional",
     ),
 )
 def memory() -> None:
-    """List, add, re-word and forget what is known of you.
+    """List, add, re-word, forget and teach what is known of you.
 
-    What you say of yourself in a chat is noted and told to the model, within some 1,200 characters; it is never
-    taught. `memory = false` in config.toml does without.
+    What you say of yourself in a chat is noted and told to the model, within some 1,200 characters; it is not taught
+    unless you say so with `teach`. `memory = false` in config.toml does without.
     """
 
 
@@ -68,6 +69,16 @@ async def forget(desk: Desk, numbers: tuple[int, ...]) -> None:
     for number in numbers:
         await desk.ask(ForgetNote(note=number))
     desk.give({"forgotten": list(numbers)}, [f"Forgotten: {', '.join(map(str, numbers))}."])
+
+
+@memory.command(epilog=examples("nightschool memory teach 3 --slot professional", "nightschool study"))
+@click.argument("number", metavar="NOTE", type=click.IntRange(min=1))
+@slot_option
+@talks_alone
+async def teach(desk: Desk, number: int, slot: str | None) -> None:
+    """Make a lesson of a note: the next study of the slot teaches the model to answer with it when it is asked."""
+    lesson = await desk.ask(TeachNote(note=number, slot=(await desk.slot(slot)).name))
+    desk.give(lesson, [f"Lesson {lesson.id} of {lesson.slot}, {lesson.state}: {lesson.rule}"])
 
 
 def _lines(rows: Sequence[MemoryNote]) -> list[str]:

@@ -25,7 +25,7 @@ COMMANDS = {
     "undo": ("chat", "Take a signal back."),
     "lessons": ("learning", "List, approve, dismiss, reword, merge, end and forget lessons."),
     "study": ("learning", "Study the approved lessons of a slot."),
-    "memory": ("memory", "List, add, re-word and forget what is known of you."),
+    "memory": ("memory", "List, add, re-word, forget and teach what is known of you."),
     "report": ("learning", "Read the report of a study; without a number, of the latest."),
     "nightly": ("nightly", "Study by itself each night."),
     "slots": ("slots", "List, make, change, fork, blend, compare, check, export and import slots."),

@@ -13,7 +13,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from ...schemas.errors import NightSchoolError
-from ...schemas.messages import AddNote, ChangeNote, ForgetNote, ListNotes, Request
+from ...schemas.messages import AddNote, ChangeNote, ForgetNote, ListNotes, Request, TeachNote
 from ...schemas.records import MemoryNote
 from ..keys import bindings_of
 from ..safe_text import one_line, safe
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     from ..engine_link import EngineLink
 
-ABOUT = "What you say of yourself is noted here and told to the model; it is never taught. d forgets a note."
+ABOUT = (
+    "What you say of yourself is noted here and told to the model. It is taught only if you say so: t makes a lesson "
+    "of a note for the slot of your chat."
+)
 
 
 class MemoryScreen(ModalScreen[None]):
@@ -33,16 +36,17 @@ class MemoryScreen(ModalScreen[None]):
     CSS_PATH = "memory.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding(*row, priority=True) for row in bindings_of("memory")]
 
-    def __init__(self, link: EngineLink) -> None:
+    def __init__(self, link: EngineLink, slot: str) -> None:
         super().__init__()
         self.link = link
+        self.slot = slot
         self.notes: list[MemoryNote] = []
 
     def compose(self) -> ComposeResult:
         """The list, and what it is."""
         with Vertical(classes="dialog", id="memory") as box:
             box.border_title = Content("Memory")
-            box.border_subtitle = "a add · e re-word · d forget · esc back"
+            box.border_subtitle = "a add · e re-word · d forget · t teach · esc back"
             yield OptionList(markup=False)
             yield Static(ABOUT, markup=False)
 
@@ -98,6 +102,19 @@ class MemoryScreen(ModalScreen[None]):
         """Remove the highlighted note."""
         if self.note is not None:
             work_on(self, self._ask(ForgetNote(note=self.note.id)))
+
+    def action_teach(self) -> None:
+        """Make a lesson of the highlighted note."""
+        if self.note is not None:
+            work_on(self, self._teach(TeachNote(note=self.note.id, slot=self.slot)))
+
+    async def _teach(self, request: TeachNote) -> None:
+        try:
+            lesson = await self.link.call(request)
+        except NightSchoolError as error:
+            self.app.notify(safe(str(error)), severity="error", markup=False)
+        else:
+            self.app.notify(safe(f"The next study teaches: {lesson.rule}"), markup=False)
 
     def action_back(self) -> None:
         """Back to the chat."""

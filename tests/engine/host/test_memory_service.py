@@ -1,4 +1,4 @@
-"""Facts of the user: noted from what is said, told to the model, never taught, and forgotten for good."""
+"""Facts of the user: noted from what is said, told to the model, taught only on request, and forgotten for good."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from nightschool.engine.chat.memory import MOST_CHARACTERS, with_memory
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import NotFound, UsageError
-from nightschool.schemas.records import SignalKind
+from nightschool.schemas.records import LessonState, SignalKind
 
 
 async def texts(desk, slot=None):
@@ -38,6 +38,32 @@ async def test_the_slots_own_system_prompt_stays_and_a_study_sees_that_alone(des
     await desk.say("From now on, always answer in one sentence.", await desk.conversation())
     await desk.ask(ask.StartStudy(slot="science"))
     assert runner.jobs[0].system == "Answer as a teacher."
+
+
+async def test_a_note_is_taught_where_the_user_asks_for_it_and_once(desk, runner):
+    note = await desk.ask(ask.AddNote(text="My name is Ada."))
+    lesson = await desk.ask(ask.TeachNote(note=note.id, slot="science"))
+    assert lesson.state is LessonState.APPROVED and lesson.rule == "Know this of me: My name is Ada."
+    assert (await desk.ask(ask.TeachNote(note=note.id, slot="science"))).id == lesson.id
+    assert (await desk.ask(ask.TeachNote(note=note.id, slot="gaming"))).id != lesson.id
+    await desk.ask(ask.StartStudy(slot="science"))
+    assert [taught.id for taught in runner.jobs[0].lessons] == [lesson.id]
+    with pytest.raises(NotFound):
+        await desk.ask(ask.TeachNote(note=99, slot="science"))
+
+
+async def test_a_note_that_nobody_could_ask_for_cannot_be_taught(desk):
+    note = await desk.ask(ask.AddNote(text="Likes elves."))
+    with pytest.raises(UsageError, match="stays a note"):
+        await desk.ask(ask.TeachNote(note=note.id, slot="science"))
+    assert not await desk.ask(ask.ListLessons())
+
+
+async def test_a_taught_note_can_be_put_in_other_words(desk):
+    note = await desk.ask(ask.AddNote(text="My name is Ada."))
+    lesson = await desk.ask(ask.TeachNote(note=note.id, slot="science"))
+    changed = await desk.ask(ask.UpdateLesson(lesson=lesson.id, rule="Know this of me: My name is Bea."))
+    assert changed.steps[0].args == {"text": "My name is Bea."}
 
 
 async def test_taking_the_signal_back_forgets_the_note(desk):
