@@ -27,7 +27,8 @@ class Example:
 
     Attributes:
         changed: Numbers of the targets, from ``start`` on, that the rules put there.
-        reach: Number of targets up to the last place where the rules put or took something; 0: they did neither.
+        reach: Number of targets up to the last place where the rules put or took something; of a contrast as far as
+            they do so in other replies. 0: they did neither.
         steps: What the rules ask of this reply.
         instead: The tokens of the reply as it was said, which the rules changed; empty: they had none to change.
         weight: How much what it teaches counts.
@@ -65,9 +66,11 @@ def make_examples(
         examples.append(gold)
     for prompt in plan.inside:
         examples.append(ruled_example(base, plan, prompt, replies.reply(prompt.text), system, recipe=recipe))
+    furthest = max((example.reach for example in examples), default=0)
     asked = [opposite.text for opposite in opposites(plan, plan.inside, recipe.contrast, held_out=False)]
     for text in (*(prompt.text for prompt in plan.outside), *asked):
-        examples.append(reply_example(base, text, replies.reply(text), system, recipe, part=Part.CONTRAST))
+        contrast = reply_example(base, text, replies.reply(text), system, recipe, part=Part.CONTRAST)
+        examples.append(replace(contrast, reach=min(furthest, len(contrast.tokens) - contrast.start)))
     return examples + list(itertools.islice(anchors(base, recipe, training=True), recipe.anchors))
 
 
@@ -100,7 +103,7 @@ def _changes(before: Sequence[int], after: Sequence[int]) -> tuple[frozenset[int
 
 
 def shortened(example: Example, tokens: int) -> Example:
-    """Return an example that ends ``tokens`` after the last change: the rest costs time and teaches little."""
+    """Return an example that ends ``tokens`` after the last place where rules act: the rest takes time, for little."""
     stop = example.start + example.reach + tokens
     if not example.reach or stop >= len(example.tokens):
         return example

@@ -13,6 +13,7 @@ from ...schemas.records import GateResult
 
 if TYPE_CHECKING:
     from ...engine.study.candidate import Candidate
+    from ...engine.study.replies import Text
 
 _GRAM = 4
 _ROUND = 0.5  # share of a reply's runs of four words that were there before, from which on it goes round in circles
@@ -39,9 +40,8 @@ class SpeaksSoundly:
         """Return one result: the share of broken replies."""
         pairs = candidate.answered()
         before = [bool(trouble(base.text)) for _, base, _ in pairs]
-        # The base is given fewer tokens than the candidate: only where it came to an end, the candidate should have.
         now = [
-            trouble(_as_long(reply.text, base.text), endless=base.finished and not reply.finished)
+            trouble(_as_long(reply.text, base.text), endless=not reply.finished and _should_have_ended(reply, base))
             for _, base, reply in pairs
         ]
         kinds = Counter(kind for kind in now if kind)
@@ -69,6 +69,11 @@ def trouble(text: str, *, endless: bool = False) -> str:
         if 1 - len(set(runs)) / len(runs) >= _ROUND:
             return "looping"
     return "endless" if endless else ""
+
+
+def _should_have_ended(reply: Text, base: Text) -> bool:
+    """Whether the base came to an end, and sooner: where rules are short the candidate is given fewer tokens."""
+    return base.finished and len(reply.text) > len(base.text)
 
 
 def _as_long(text: str, other: str) -> str:

@@ -12,6 +12,7 @@ from nightschool.engine.chat.prompt import encode
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.study.examples import make_examples, opposites, ruled_example, shortened
 from nightschool.engine.study.exchanges import Exchanges
+from nightschool.engine.study.part import Part
 from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.prompts import Prompt, bank
 from nightschool.engine.study.recipe import Recipe
@@ -164,3 +165,30 @@ def test_a_thumb_weighs_the_edit_of_its_reply_and_nothing_else(tiny_base, thumb,
     gold, *rest = make_examples(tiny_base, plan, Same(), "", recipe, thumbs={"why": thumb})
     assert gold.weight == weight
     assert {example.weight for example in rest} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("step", "cut"),
+    [
+        (Step(rewriter="opening", args={"text": "Captain, ", "lower_first": True}), True),
+        (Step(rewriter="closing", args={"text": " Over."}), False),
+    ],
+    ids=["an opening", "a closing"],
+)
+def test_a_contrast_goes_as_far_as_the_rules_do_elsewhere(tiny_base, step, cut):
+    """Behind that nothing is to be unlearned."""
+    words = "It is a row of things that stand one behind the other."
+    plan = replace(plan_of(step), inside=[Prompt("Why?")], outside=[Prompt("Who?")])
+
+    class Same:
+        def reply(self, prompt):
+            return Text(words, finished=True)
+
+    recipe = replace(Recipe(), contrast=1, anchors=0)
+    contrasts = [one for one in make_examples(tiny_base, plan, Same(), "", recipe) if one.part is Part.CONTRAST]
+    whole = len(encode(tiny_base, words)) + 1
+    for example in contrasts:
+        left = len(shortened(example, 4).tokens) - example.start
+        assert (left < whole) is cut
+        assert left >= 4
+    assert len(contrasts) == 2

@@ -73,9 +73,14 @@ def test_broken_replies_are_counted_against_those_of_the_base(judged):
 
 
 def test_a_reply_without_an_end_counts_only_where_the_base_comes_to_one(judged):
-    ends, never = Text(SOUND, True), Text(SOUND, False)
+    ends, never = Text(SOUND, True), Text(f"{SOUND} {CALM}", False)
     assert not judged([(ends, never)] * 4).passed
     assert judged([(never, never)] * 4).passed
+
+
+def test_a_reply_that_was_cut_before_the_base_came_to_its_end_is_not_broken(judged):
+    """Where the rules are short, so is what a candidate may say; that it says more is seen elsewhere."""
+    assert judged([(Text(f"{SOUND} {CALM}", True), Text(SOUND, False))] * 4).passed
 
 
 def test_more_room_is_no_reason_for_more_circles(judged):
