@@ -32,6 +32,14 @@ class DeltaEvent(Record):
     text: str
 
 
+class ComparedEvent(Record):
+    """More of what one of several slots says; ``place``: its number in the request."""
+
+    kind: Literal["compare.delta"] = "compare.delta"
+    place: int
+    text: str
+
+
 class SignalEvent(Record):
     """A signal was noted, with the lesson it gave, if any."""
 
@@ -93,6 +101,7 @@ Event = Annotated[
     StateEvent
     | MessageEvent
     | DeltaEvent
+    | ComparedEvent
     | SignalEvent
     | StudyEvent
     | StudyEndedEvent

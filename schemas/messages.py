@@ -427,12 +427,21 @@ class CancelReply(Request[bool]):
 
 
 class CompareSlots(Request[list[Compared]]):
-    """Ask several slots the same at once, with the system prompt of the first. Nothing is stored."""
+    """Ask several slots the same at once, with the system prompt of the first. Nothing is stored.
+
+    Told: ``compare.delta``.
+    """
 
     method = "slots.compare"
     text: str
     slots: list[str]
     sampling: Sampling = Sampling()
+
+
+class CancelCompare(Request[bool]):
+    """Stop what several slots are saying; what was said is returned. False: nothing was running."""
+
+    method = "slots.compare.cancel"
 
 
 class EditReply(Request[Message]):

@@ -255,6 +255,13 @@ COMMANDS: tuple[Command, ...] = (
         "Slots",
         slots.blend,
     ),
+    Command(
+        "slot.compare",
+        "Compare",
+        "Ask two slots the same, side by side.",
+        "Slots",
+        slots.compare,
+    ),
     Command("models", "Models", "Choose, fetch or remove the model that answers.", "App", view.models, "alt+m"),
     Command("help", "Help", "Every key and what it does.", "App", view.show_help, "f1", footer=True),
     Command("palette", "Palette", "Find a command by name.", "App", view.palette, "ctrl+p"),

@@ -97,6 +97,10 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("x", "alone", "Alone", "Let the slot speak with its own adapter alone."),
         Key("escape", "back", "Back", "Back to the chat; the next message is spoken so."),
     ),
+    "compare": (
+        Key("enter", "", "Ask", "Ask both; tab goes to the slots."),
+        Key("escape", "back", "Back", "Stop them, once more back to the chat."),
+    ),
     "help": (Key("escape,f1,q", "back", "Back", "Close the help."),),
 }
 
@@ -115,6 +119,7 @@ PARTS = {
     "search": "On the search screen",
     "form": "In a form",
     "blend": "On the blend screen",
+    "compare": "On the comparison screen",
     "help": "On the help screen",
 }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..schemas import messages as ask
 from ..schemas import records as rec
-from ..schemas.events import Event, StudyEndedEvent
+from ..schemas.events import ComparedEvent, Event, StudyEndedEvent
 from .scripted_report import scripted_report
 
 Tell = Callable[[Event], None]
@@ -18,6 +19,7 @@ class ScriptedMerges:
     """The part of the scripted engine that answers what is asked of several slots, generations and their files."""
 
     accept: bool
+    pause: float
     lessons: dict[int, rec.Lesson]
     studies: dict[int, rec.Study]
     versions: dict[str, list[rec.Version]]
@@ -30,6 +32,7 @@ class ScriptedMerges:
     def __init__(self) -> None:
         self.damage: list[rec.StoreFinding] = []
         """What a look at the store finds."""
+        self.comparing = False
 
     async def _slots_fork(self, request: ask.ForkSlot, tell: Tell) -> rec.Slot:
         made = await self._slots_create(ask.CreateSlot(title=request.title, name=request.name), tell)
@@ -44,10 +47,25 @@ class ScriptedMerges:
         )  # fmt: skip
 
     async def _slots_compare(self, request: ask.CompareSlots, tell: Tell) -> list[rec.Compared]:
+        said = [""] * len(request.slots)
+        self.comparing = True
+        for word in ("{} ", "says ", "so."):
+            await asyncio.sleep(self.pause)
+            for place, slot in enumerate(request.slots):
+                said[place] += word.format(slot)
+                tell(ComparedEvent(place=place, text=word.format(slot)))
+            if not self.comparing:
+                break
+        finish = rec.Finish.STOP if self.comparing else rec.Finish.CANCELLED
+        self.comparing = False
         return [
-            rec.Compared(slot=slot, version=0, text=f"{slot} says so.", finish=rec.Finish.STOP, tokens=3)
-            for slot in request.slots
+            rec.Compared(slot=slot, version=0, text=text, finish=finish, tokens=3)
+            for slot, text in zip(request.slots, said, strict=True)
         ]
+
+    async def _slots_compare_cancel(self, request: ask.CancelCompare, tell: Tell) -> bool:
+        running, self.comparing = self.comparing, False
+        return running
 
     async def _slots_check(self, request: ask.CheckSlots, tell: Tell) -> rec.StoreCheck:
         return rec.StoreCheck(files=2 * sum(map(len, self.versions.values())), bytes=0, findings=self.damage)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
 from ...schemas.errors import UsageError
-from ...schemas.messages import CompareSlots
+from ...schemas.events import ComparedEvent
+from ...schemas.messages import CancelCompare, CompareSlots
 from ...schemas.records import Compared, Role
 from ..chat.prompt import Turn, fit
 from .model_thread import Model
@@ -14,10 +18,11 @@ _MOST = 8
 
 
 class CompareService:
-    """Handler of ``slots.compare``."""
+    """Handlers of ``slots.compare`` and ``slots.compare.cancel``."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
+        self._running: list[threading.Event] = []
 
     async def compare(self, request: CompareSlots, tell: Tell) -> list[Compared]:
         """Let several slots answer a question; nothing of it is stored and nothing learned from it.
@@ -37,16 +42,32 @@ class CompareService:
         system = self._rooms.store.slot(request.slots[0]).system_prompt
         room = max(1, min(request.sampling.max_tokens, card.context // 4))
 
+        loop, stopped = asyncio.get_running_loop(), threading.Event()
+
+        def on_text(place: int, piece: str) -> None:
+            loop.call_soon_threadsafe(tell, ComparedEvent(place=place, text=piece))
+
         async def answer(model: Model) -> list[Compared]:
             from ..chat.prompt import encode
             from ..chat.side_by_side import SideBySide
 
             prompt = encode(model.base, fit(model.base, [Turn(Role.USER, request.text)], system, room))
             voices = [voice for _, voice in spoken]
-            found = SideBySide(model.base, model.cut).answer(prompt, voices, request.sampling)
+            speakers = SideBySide(model.base, model.cut)
+            found = speakers.answer(prompt, voices, request.sampling, on_text, stopped.is_set)
             return [
                 Compared(slot=slot, version=version.number, text=reply.text, finish=reply.finish, tokens=reply.tokens)
                 for slot, (version, _), reply in zip(request.slots, spoken, found, strict=True)
             ]
 
-        return await self._rooms.model.do(answer)
+        self._running.append(stopped)
+        try:
+            return await self._rooms.model.do(answer)
+        finally:
+            self._running.remove(stopped)
+
+    async def cancel(self, request: CancelCompare, tell: Tell) -> bool:
+        """Stop all of them at their next token."""
+        for stopped in self._running:
+            stopped.set()
+        return bool(self._running)

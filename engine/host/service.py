@@ -43,6 +43,7 @@ class Service:
         self._nights = NightService(rooms, self._studies)
         self._quality = QualityService(rooms, slots)
         self._exchange, memory = ExchangeService(rooms), MemoryService(rooms)
+        compare = CompareService(rooms)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
@@ -57,7 +58,8 @@ class Service:
             "slots.update": slots.update,
             "slots.blend": self._studies.blend,
             "slots.check": slots.check,
-            "slots.compare": CompareService(rooms).compare,
+            "slots.compare": compare.compare,
+            "slots.compare.cancel": compare.cancel,
             "slots.fork": slots.fork,
             "slots.export": PortabilityService(rooms).export,
             "slots.import": self._studies.bring,

@@ -40,6 +40,18 @@ def blend(screen: ChatScreen) -> None:
         screen.app.push_screen(BlendScreen(screen.link, screen.session.slot, screen.session.slots), left)
 
 
+def compare(screen: ChatScreen) -> None:
+    """Ask the selected slot and another one the same."""
+    from ..screens.compare import CompareScreen
+
+    if screen.session.slot is not None and len(screen.session.slots) > 1:
+        asked = [view.message.text for view in screen.transcript.views if not view.is_reply]
+        last = asked[-1] if asked else ""
+        screen.app.push_screen(CompareScreen(screen.link, screen.session.slot_name, screen.session.slots, last))
+    else:
+        screen.tell("There is no other slot to compare with; make one first.", "warning")
+
+
 async def _refresh(screen: ChatScreen) -> None:
     with screen.errors_told():
         await screen.refresh_slots()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from nightschool.engine.host.model_thread import Model
 from nightschool.engine.slots.adapter import Adapter, Factors, new_adapter
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import NotFound, PromptTooLong, UsageError
+from nightschool.schemas.records import Finish
 
 SAMPLING = ask.Sampling(max_tokens=12)
 
@@ -34,6 +36,29 @@ async def test_slots_answer_side_by_side_and_nothing_is_kept(desk, loud):
     assert [(row.slot, row.version) for row in found] == [("science", 1), ("creative", 0), ("gaming", 0)]
     assert found[0].text != found[1].text == found[2].text != ""
     assert await desk.ask(ask.ListConversations()) == []
+
+
+async def test_what_is_said_is_told_as_it_comes(desk, loud):
+    found = await desk.ask(ask.CompareSlots(text="Hello", slots=["science", "creative"], sampling=SAMPLING))
+    for place, row in enumerate(found):
+        heard = [event.text for event in desk.events("compare.delta") if event.place == place]
+        assert "".join(heard) == row.text
+
+
+async def test_they_can_be_stopped(desk, loud, monkeypatch):
+    async def in_a_thread(work):
+        return await asyncio.to_thread(lambda: asyncio.run(work(desk.model.loaded)))
+
+    monkeypatch.setattr(desk.model, "do", in_a_thread)
+    assert await desk.ask(ask.CancelCompare()) is False
+    request = ask.CompareSlots(text="Hello", slots=["science", "creative"], sampling=ask.Sampling(max_tokens=400))
+    running = asyncio.ensure_future(desk.ask(request))
+    while not desk.events("compare.delta"):
+        await asyncio.sleep(0.001)
+    assert await desk.ask(ask.CancelCompare()) is True
+    assert {row.finish for row in await running} <= {Finish.CANCELLED, Finish.STOP}
+    assert any(row.finish is Finish.CANCELLED for row in await running)
+    assert await desk.ask(ask.CancelCompare()) is False
 
 
 async def test_what_cannot_be_compared_is_said(desk, loud):
