@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+from pathlib import Path
 
 import uvicorn
 
+from ....schemas.errors import UsageError
 from .journal import Journal
+from .keys import list_keys
 from .patient import PatientProtocol
 
 _CONNECTIONS = 1024
@@ -22,6 +25,24 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def check_host(host: str, keys: Path, command: str) -> None:
+    """Refuse to listen to other machines where everybody could ask.
+
+    Args:
+        host: To listen at.
+        keys: The file of those that may ask.
+        command: That listens, whose keys they are.
+
+    Raises:
+        UsageError: If others can reach it and there is no key.
+    """
+    if not is_loopback(host) and not list_keys(keys):
+        raise UsageError(
+            f"{host} can be reached from other machines, and there is no key yet; add one with "
+            f"`nightschool {command} keys add NAME`, or listen at 127.0.0.1."
+        )
 
 
 def url_of(host: str, port: int) -> str:

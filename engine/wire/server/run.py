@@ -25,8 +25,8 @@ from ...settings import read_settings
 from ...threads import use_all_cores
 from .allowance import MB
 from .journal import Journal
-from .keys import KeyRing, list_keys
-from .listening import is_loopback, quieten, url_of, uvicorn_config
+from .keys import KeyRing
+from .listening import check_host, is_loopback, quieten, url_of, uvicorn_config
 from .metrics import Metrics
 from .patient import PatientServer
 from .running_ahead import Guesser
@@ -86,7 +86,7 @@ def serve(home: Home, options: Options, journal: Journal, tell: Tell, listening:
         ModelError: If the base cannot be loaded.
         EngineError: If nothing can listen there.
     """
-    check_host(home, options.host)
+    check_host(options.host, home.serve_keys, "serve")
     tell("Loading the trunk", None)
     base, device, note = _load(home, options, tell)
     service = make_service(base, device, options)
@@ -110,19 +110,6 @@ def serve(home: Home, options: Options, journal: Journal, tell: Tell, listening:
             f"Nothing can listen at {options.host}:{options.port}; another program may, so choose another --port."
         ) from error
     journal.write("stopped")
-
-
-def check_host(home: Home, host: str) -> None:
-    """Refuse to listen to other machines where everybody could ask.
-
-    Raises:
-        UsageError: Then.
-    """
-    if not is_loopback(host) and not list_keys(home.serve_keys):
-        raise UsageError(
-            f"{host} can be reached from other machines, and there is no key yet; add one with "
-            "`nightschool serve keys add NAME`, or serve at 127.0.0.1."
-        )
 
 
 def make_service(base: LoadedBase, device: Device, options: Options) -> Service:

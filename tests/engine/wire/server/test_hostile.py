@@ -194,9 +194,9 @@ def test_what_is_written_down_holds_no_token(server):
         session.step(6, [9999])
     assert server.lines()
     allowed = {"time", "event", "verb", "key", "status", "tokens", "ms"}
-    for line in server.lines():
-        assert set(line) <= allowed
-        assert not isinstance(line.get("tokens"), list)
+    for written in server.lines():
+        assert set(written) <= allowed
+        assert not isinstance(written.get("tokens"), list)
     assert "9999" not in server.journal.getvalue()
 
 
