@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from typing import Any, Protocol, TypeVar
 
@@ -98,7 +98,7 @@ class Service:
 
     # -- replies ------------------------------------------------------------------------------------------------------
 
-    async def reply(self, key: str, asked: Asked, name: str) -> AsyncIterator[str | Answered]:
+    async def reply(self, key: str, asked: Asked, name: str) -> AsyncGenerator[str | Answered, None]:
         """Give a reply piece by piece, and at last the whole of it. Whoever stops reading stops the reply.
 
         Args:
@@ -126,7 +126,7 @@ class Service:
         finally:
             self._running.discard(task)
 
-    async def _answer(self, asked: Asked, slot: str) -> AsyncIterator[str | Answered]:
+    async def _answer(self, asked: Asked, slot: str) -> AsyncGenerator[str | Answered, None]:
         loop, number = asyncio.get_running_loop(), next(self._numbers)
         heard: asyncio.Queue[str | None] = asyncio.Queue()
 
@@ -217,7 +217,11 @@ class Service:
     def start(self) -> None:
         """Look after the engine from now on."""
         loop = asyncio.get_running_loop()
-        self._link.when_lost(lambda reason: loop.call_soon_threadsafe(self._on_loss))
+
+        def hear(reason: str) -> None:
+            loop.call_soon_threadsafe(self._on_loss)
+
+        self._link.when_lost(hear)
 
     async def stop(self, seconds: float) -> None:
         """Refuse what comes from now on, and wait so long at most for replies that run."""
