@@ -54,6 +54,11 @@ class Home:
         return self.root / "serve-keys.json"
 
     @property
+    def api_keys(self) -> Path:
+        """Hashes of the keys that `nightschool api` accepts."""
+        return self.root / "api-keys.json"
+
+    @property
     def night_due(self) -> Path:
         """There while a night waits for the engine that has the profile open."""
         return self.root / "night.due"

@@ -24,10 +24,12 @@ from .exchange import ExportForm, ExportResult, ImportPreview, ImportReading, Im
 from .models import KnownBase, KnownBases
 from .records import (
     AdapterForm,
+    Answered,
     Compared,
     Conversation,
     ExportedAdapter,
     GenerationQuality,
+    GivenTurn,
     Lesson,
     LessonRelation,
     LessonState,
@@ -424,6 +426,45 @@ class CancelReply(Request[bool]):
 
     method = "chat.cancel"
     conversation: int
+
+
+class AnswerTurns(Request[Answered]):
+    """Answer a chat whose history the caller brings, with the voice of a slot. Told: ``reply.delta``.
+
+    Nothing is stored. ``conversation`` is a number below 0 that the caller chooses: events carry it, and
+    ``chat.cancel`` stops the reply by it. ``slot`` empty: the plain base. ``system`` stands after the system prompt of
+    the slot; ``memory`` False leaves out what is known of the user. The reply ends before the first of ``stop`` that it
+    would say.
+    """
+
+    method = "chat.answer"
+    conversation: int = Field(lt=0)
+    slot: str
+    turns: list[GivenTurn] = Field(min_length=1)
+    system: str = ""
+    memory: bool = True
+    sampling: Sampling = Sampling()
+    stop: list[str] = Field(default_factory=list)
+
+
+class KeepAnswer(Request[Message]):
+    """Store a chat that ``chat.answer`` answered as a conversation of a slot, so that it can be corrected.
+
+    Returns the reply. It does not count in the quality of a generation: only what is corrected is ever kept.
+    """
+
+    method = "chat.keep"
+    slot: str
+    turns: list[GivenTurn] = Field(min_length=1)
+    reply: Answered
+
+
+class NoteWords(Request[Message]):
+    """Say something that asks for no answer, and is read for what it teaches. Told: ``signal.noted``."""
+
+    method = "chat.note"
+    conversation: int
+    text: str
 
 
 class CompareSlots(Request[list[Compared]]):

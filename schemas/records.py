@@ -467,6 +467,24 @@ class Compared(Record):
     tokens: int
 
 
+class GivenTurn(Record):
+    """What one side said, in a chat whose history lies with the caller."""
+
+    role: Role
+    text: str
+
+
+class Answered(Record):
+    """A reply to a chat whose history lies with the caller. Nothing of it was stored."""
+
+    text: str
+    finish: Finish
+    tokens: int = Field(description="Of the reply.")
+    prompt_tokens: int = Field(default=0, description="Of all that was read, system prompt and turn markers included.")
+    held_tokens: int = Field(default=0, description="Of these, what was still in memory from an earlier request.")
+    version: int = Field(default=0, description="Generation of the slot that answered.")
+
+
 class AdapterForm(StrEnum):
     """How a generation is written for other programs."""
 

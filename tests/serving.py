@@ -20,8 +20,9 @@ from nightschool.engine.wire.prefix import prefix_hash
 from nightschool.engine.wire.rows import decode_rows
 from nightschool.engine.wire.server.journal import Journal
 from nightschool.engine.wire.server.keys import KeyRing, add_key
+from nightschool.engine.wire.server.listening import uvicorn_config
 from nightschool.engine.wire.server.patient import PatientServer
-from nightschool.engine.wire.server.run import Options, make_service, uvicorn_config
+from nightschool.engine.wire.server.run import Options, make_service
 from nightschool.engine.wire.server.web import make_app
 from nightschool.schemas.hsp import Capture, Description, Open, Opened, Problem, Step, StepEnd
 

@@ -313,26 +313,48 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges):
         return await self._answer(self._conversation(request.conversation), tell)
 
     async def _answer(self, row: rec.Conversation, tell: Tell) -> rec.Message:
-        self._answering.add(row.id)
-        self._cancelled.discard(row.id)
+        said, finish = await self._say(row.id, tell)
+        version = self._slot(row.slot).current
+        return self.add_message(row.id, rec.Role.ASSISTANT, said, version=version, finish=finish, tokens=len(said) // 4)
+
+    async def _say(self, conversation: int, tell: Tell) -> tuple[str, rec.Finish]:
+        """Tell the reply in pieces; return how far it came, and why no further."""
+        self._answering.add(conversation)
+        self._cancelled.discard(conversation)
         said, finish = "", rec.Finish.STOP
         for place in range(0, len(self.reply), 4):
             piece = self.reply[place : place + 4]
             said += piece
-            tell(DeltaEvent(conversation=row.id, text=piece))
+            tell(DeltaEvent(conversation=conversation, text=piece))
             await asyncio.sleep(self.pause)
-            while not self.hold.is_set() and row.id not in self._cancelled:
+            while not self.hold.is_set() and conversation not in self._cancelled:
                 await asyncio.sleep(0.005)
-            if row.id in self._cancelled:
+            if conversation in self._cancelled:
                 finish = rec.Finish.CANCELLED
                 break
-        self._answering.discard(row.id)
-        version = self._slot(row.slot).current
-        return self.add_message(row.id, rec.Role.ASSISTANT, said, version=version, finish=finish, tokens=len(said) // 4)
+        self._answering.discard(conversation)
+        return said, finish
 
     async def _chat_cancel(self, request: ask.CancelReply, tell: Tell) -> bool:
         self._cancelled.add(request.conversation)
         return request.conversation in self._answering
+
+    async def _chat_answer(self, request: ask.AnswerTurns, tell: Tell) -> rec.Answered:
+        version = self._slot(request.slot).current if request.slot else 0
+        said, finish = await self._say(request.conversation, tell)
+        read = sum(len(turn.text) for turn in request.turns) // 4
+        return rec.Answered(text=said, finish=finish, tokens=len(said) // 4, prompt_tokens=read, version=version)
+
+    async def _chat_keep(self, request: ask.KeepAnswer, tell: Tell) -> rec.Message:
+        row = self.add_conversation(self._slot(request.slot).name, request.turns[0].text[:40])
+        for turn in request.turns:
+            self.add_message(row.id, turn.role, turn.text)
+        return self.add_message(row.id, rec.Role.ASSISTANT, request.reply.text, finish=request.reply.finish)
+
+    async def _chat_note(self, request: ask.NoteWords, tell: Tell) -> rec.Message:
+        said = self.add_message(self._conversation(request.conversation).id, rec.Role.USER, request.text)
+        self._note(said, rec.SignalKind.RULE, request.text, request.text, tell)
+        return said
 
     async def _chat_edit(self, request: ask.EditReply, tell: Tell) -> rec.Message:
         before = self._message(request.message)

@@ -27,6 +27,7 @@ from ..base.provider import Keepable, Provider
 from ..slots.blend import Voice, folders_of, voice_name, without
 from ..slots.voices import Voices
 from .detokenize import Detokenizer
+from .nearest import NOBODYS, common, nearest
 from .next_rows import NextRows, Wanted
 from .pace import Pace
 from .prompt import Turn, encode, fit
@@ -49,12 +50,17 @@ _NEAR_IN_16_BITS = 0.1
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model said, why it stopped, in how many tokens, and what that cost on the way to the provider."""
+    """What the model said, why it stopped, in how many tokens, and what that cost on the way to the provider.
+
+    ``asked`` are the tokens of what it answers, ``held`` those of them that were read before.
+    """
 
     text: str
     finish: Finish
     tokens: int
     traffic: Traffic = field(default_factory=Traffic, compare=False)  # how it came, not what it says
+    asked: int = field(default=0, compare=False)
+    held: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class Chat:
 
     async def reply(
         self,
-        conversation: int,
+        conversation: int | None,
         turns: Sequence[Turn],
         *,
         system: str,
@@ -129,7 +135,8 @@ class Chat:
         """Answer the last turn.
 
         Args:
-            conversation: Names the caches to go on from.
+            conversation: Names the caches to go on from; None: nobody's, those that were read of the same beginning.
+                What was read so never goes to the disk.
             turns: The whole history; the last is the user's.
             system: The slot's system prompt; empty: the base's own.
             adapter: Folder of the version's adapter, or a blend of several; None: the plain base.
@@ -145,6 +152,8 @@ class Chat:
         room = max(1, min(sampling.max_tokens, self._base.card.context // 4))
         text = fit(self._base, turns, system, room)
         routings = self._routings_of(adapter)
+        if conversation is None:
+            conversation = nearest(self._readings, encode(self._base, text))
         with torch.inference_mode():
             reading = await self._reading(conversation)
             try:
@@ -184,9 +193,10 @@ class Chat:
         on_text: Callable[[str], None],
         cancelled: Callable[[], bool],
     ) -> Reply:
+        sizes = len(asked.tokens), common(reading.tokens, asked.tokens[:-1])
         prompt = await self._read(reading, asked, cancelled)
         if prompt is None:
-            return Reply("", Finish.CANCELLED, 0, self.traffic)
+            return Reply("", Finish.CANCELLED, 0, self.traffic, *sizes)
         sampler, detokenizer = Sampler(sampling), Detokenizer(self._base.tokenizer)
         ends = frozenset(self._base.card.end_of_turn)
         rows = NextRows(
@@ -234,7 +244,7 @@ class Chat:
         # The tokens are kept as the reading of this text only if it reads so again: a fresh start says the same then.
         same = encode(self._base, detokenizer.text) == reading.tokens[len(reading.tokens) - count :]
         reading.text = asked.text + detokenizer.text if same else ""
-        return Reply(detokenizer.text, finish, count, self.traffic)
+        return Reply(detokenizer.text, finish, count, self.traffic, *sizes)
 
     def _tokens(self, reading: Reading, text: str) -> list[int]:
         """Return the tokens of ``text``, with those that were read already as they were read."""
@@ -244,7 +254,7 @@ class Chat:
 
     async def _heard(self, reading: Reading, tokens: list[int]) -> Tensor:
         """Return the trunk's states of ``tokens``, ``(T, d)``; the reading stays where it is."""
-        same = _common(reading.tokens, tokens[:-1])
+        same = common(reading.tokens, tokens[:-1])
         rows = [torch.cat(reading.states)[:same]] if same else []
         for start in range(same, len(tokens), CHUNK):
             self.traffic.round_trips += 1
@@ -255,7 +265,7 @@ class Chat:
     async def _read(self, reading: Reading, asked: _Asked, cancelled: Callable[[], bool]) -> list[int] | None:
         """Bring the reading near to what is asked; return the tokens left to read, at least one. None: cancelled."""
         tokens, states = asked.tokens, asked.states
-        reading.cut_back(_common(reading.tokens, tokens[:-1]))  # the last one is always computed: its row is wanted
+        reading.cut_back(common(reading.tokens, tokens[:-1]))  # the last one is always computed: its row is wanted
         reading.text = ""
         while len(tokens) - len(reading.tokens) > (CHUNK if states is None else 1):
             if cancelled():
@@ -283,11 +293,12 @@ class Chat:
 
     async def _put_away(self, conversation: int, reading: Reading) -> None:
         cache = reading.cache
-        if self._shelf is not None and isinstance(reading.session, Keepable) and isinstance(cache, LeanCache):
+        shelf = None if conversation in NOBODYS else self._shelf
+        if shelf is not None and isinstance(reading.session, Keepable) and isinstance(cache, LeanCache):
             await reading.session.extend(len(reading.tokens), [])  # without guesses that did not come true
             held = reading.session.held(), cache.held()
             kept = Kept(reading.tokens, reading.text, reading.voice, torch.cat(reading.states), *held)
-            self._shelf.put(conversation, kept)
+            shelf.put(conversation, kept)
         self._computed += reading.taken
         await reading.session.close()
 
@@ -325,11 +336,3 @@ class Chat:
             if routing is not None:
                 found[folder] = routing
         return found
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return the length of the common beginning."""
-    for place, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return place
-    return min(len(one), len(other))

@@ -54,6 +54,21 @@ def reply_tokens(base: LoadedBase, text: str) -> list[int]:
     return encode(base, text)
 
 
+def check_all_fits(base: LoadedBase, turns: Sequence[Turn], system: str, room: int) -> None:
+    """Refuse turns that can only be read without the oldest of them; arguments as of :func:`fit`.
+
+    Raises:
+        PromptTooLong: If they do not all fit.
+    """
+    limit = base.card.context - room
+    whole = render(base, turns, system)
+    if len(whole.encode()) > limit and (needed := len(encode(base, whole))) > limit:
+        raise PromptTooLong(
+            f"The messages take {needed} tokens and {base.card.name} reads {limit} at once beside its reply; "
+            "leave out the oldest, or shorten them."
+        )
+
+
 def fit(base: LoadedBase, turns: Sequence[Turn], system: str, room: int) -> str:
     """Return the rendered turns, without the oldest ones where the base's context is too short for all.
 

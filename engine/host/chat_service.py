@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...schemas.errors import ChatError, NightSchoolError, UsageError
 from ...schemas.events import DeltaEvent, MessageEvent, NoticeEvent, SignalEvent
 from ...schemas.messages import CancelReply, Regenerate, Sampling, SendMessage
-from ...schemas.records import Finish, Message, Role, SignalKind, Slot
+from ...schemas.records import Finish, GivenTurn, Message, Role, SignalKind, Slot
 from ..chat.prompt import Turn, fit
 from ..slots.blend import Voice
 from . import teaching
@@ -63,7 +63,7 @@ class ChatService:
         try:
             history = records.messages(request.conversation, limit=teaching.EVERY_MESSAGE)
             turns = turns_of(history, request.text)
-            await self._awake(answering)
+            await wait_for_model(self._rooms, answering)
             question = await self._question(request.conversation, turns, request.sampling, request.blend)
             drafts = await teaching.read_words(self._rooms, history, request.text)
             with records.transaction():
@@ -92,7 +92,7 @@ class ChatService:
             if not turns or turns[-1].role is not Role.USER:
                 raise UsageError("There is nothing to answer in this conversation; say something first.")
             sampling = _another(request.sampling, self._slot_of(request.conversation))
-            await self._awake(answering)
+            await wait_for_model(self._rooms, answering)
             question = await self._question(request.conversation, turns, sampling, request.blend)
             answer = await self._answer(question, answering, tell)
             if not answer.text and answer.error is not None:
@@ -135,20 +135,6 @@ class ChatService:
             finish=answer.finish,
             tokens=answer.tokens,
         )
-
-    async def _awake(self, answering: Answering) -> None:
-        """Wait for the model, or until the user does not want to wait any longer.
-
-        Raises:
-            ChatError: If the user stopped it; nothing was said.
-        """
-        waiting = {asyncio.ensure_future(self._rooms.model.model()), asyncio.ensure_future(answering.stopped.wait())}
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)  # why there is no model is said by who asks for it
-        if answering.stopped.is_set():
-            raise ChatError("Stopped before the model could answer; say it again when you like.")
 
     async def _question(
         self, conversation: int, turns: list[Turn], sampling: Sampling, blend: Mapping[str, float] | None
@@ -193,14 +179,29 @@ class ChatService:
                 )
             )
         except Exception as error:  # noqa: BLE001 (whatever a model raises must not lose what was said)
-            told = _sentence(error)
+            told = sentence(error)
             if pieces:
                 self._rooms.broadcast(NoticeEvent(level="error", text=f"The reply broke off: {told}"))
             return _Said("".join(pieces), Finish.FAILED, len(pieces), told)
         return _Said(reply.text, reply.finish, reply.tokens)
 
 
-def turns_of(history: list[Message], said: str = "") -> list[Turn]:
+async def wait_for_model(rooms: Rooms, answering: Answering) -> None:
+    """Wait for the model, or until the user does not want to wait any longer.
+
+    Raises:
+        ChatError: If the user stopped it; nothing was said.
+    """
+    waiting = {asyncio.ensure_future(rooms.model.model()), asyncio.ensure_future(answering.stopped.wait())}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)  # why there is no model is said by who asks for it
+    if answering.stopped.is_set():
+        raise ChatError("Stopped before the model could answer; say it again when you like.")
+
+
+def turns_of(history: Sequence[Message | GivenTurn], said: str = "") -> list[Turn]:
     """Return what the model reads of a conversation, and what is said now: user and reply in turn.
 
     A question whose reply was stopped before its first word is left out with it; one that a crash left without any is
@@ -230,8 +231,8 @@ def _another(sampling: Sampling, slot: Slot) -> Sampling:
     return sampling.model_copy(update=changes)
 
 
-def _sentence(error: Exception) -> NightSchoolError:
-    """Return the error as one of ours."""
+def sentence(error: Exception) -> NightSchoolError:
+    """Return why a reply failed as an error of ours."""
     if isinstance(error, NightSchoolError):
         return error
     _log.error("a reply failed", exc_info=error)

@@ -11,6 +11,7 @@ from ...schemas.events import Event, SignalEvent
 from ...schemas.messages import Check, Doctor, EngineStatus, GetStatus, Request, Shutdown
 from ...schemas.records import Signal
 from . import doctor
+from .answer_service import AnswerService
 from .chat_service import ChatService
 from .compare_service import CompareService
 from .conversation_service import ConversationService
@@ -42,6 +43,7 @@ class Service:
         lessons, self._studies, self._models = LessonService(rooms), StudyService(rooms), ModelService(rooms)
         self._nights = NightService(rooms, self._studies)
         self._quality = QualityService(rooms, slots)
+        answers = AnswerService(rooms)
         self._exchange, memory = ExchangeService(rooms), MemoryService(rooms)
         compare = CompareService(rooms)
         self.handlers: dict[str, Handler] = {
@@ -82,6 +84,9 @@ class Service:
             "chat.send": chat.send,
             "chat.regenerate": chat.regenerate,
             "chat.cancel": chat.cancel,
+            "chat.answer": answers.answer,
+            "chat.keep": answers.keep,
+            "chat.note": answers.note,
             "chat.edit": corrections.edit,
             "chat.thumb": corrections.thumb,
             "signals.list": corrections.signals,

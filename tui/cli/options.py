@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from ...schemas.errors import EngineError
 
 if TYPE_CHECKING:
     from ...schemas.messages import Sampling
@@ -86,6 +89,23 @@ def sampling_of(values: dict[str, Any]) -> Sampling:
     from ...schemas.messages import Sampling
 
     return Sampling(**{name: values[name] for name, _ in _SAMPLING if values[name] is not None})
+
+
+@contextmanager
+def the_serve_extra(what: str) -> Iterator[None]:
+    """Say what to install where something that listens lacks the libraries of the extra ``serve``.
+
+    Raises:
+        EngineError: Then.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in ("starlette", "uvicorn"):
+            raise
+        raise EngineError(
+            f"{what} needs {error.name}, which is not installed; install it with `pip install 'nightschool[serve]'`."
+        ) from error
 
 
 class ListingGroup(click.Group):

@@ -40,6 +40,7 @@ COMMANDS = {
     "backup": ("backup", "Save the whole profile in one file."),
     "restore": ("backup", "Bring a profile back from a backup."),
     "serve": ("serve", "Serve a base to others: its lower blocks compute here, what is personal stays with them."),
+    "api": ("api", "Let editors and other chat apps speak to the slots, as to OpenAI's chat completions."),
     "providers": ("providers", "List and test servers that compute elsewhere."),
     "doctor": ("doctor", "Look at model, files, database, plugins and machine."),
 }

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...engine.base.numbers import Numbers
-from ...schemas.errors import EngineError
 from ..safe_text import one_line
-from .options import ListingGroup, examples, json_option
+from .options import ListingGroup, examples, json_option, the_serve_extra
 from .output import StatusLine, document, table, when
 from .profile import Profile
 
@@ -81,15 +80,9 @@ def _serve(
     log_steps: bool,
     **rest: Any,
 ) -> int:
-    try:
+    with the_serve_extra("Serving"):
         from ...engine.wire.server.journal import Journal
         from ...engine.wire.server.run import Options, serve
-    except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
-            raise
-        raise EngineError(
-            f"Serving needs {error.name}, which is not installed; install it with `pip install 'nightschool[serve]'`."
-        ) from error
     status = StatusLine(sys.stderr)
     rest["base"] = rest["base"] or profile.model
     options = Options(cuts=cuts, numbers=Numbers(numbers) if numbers else None, idle_seconds=idle, **rest)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+import traceback
+from pathlib import PurePath
 from typing import TextIO
 
 
@@ -26,6 +28,12 @@ class Journal:
             line = " ".join([stamp, event, *(f"{name}={fact}" for name, fact in known.items())])
         self._stream.write(f"{line}\n")
         self._stream.flush()
+
+    def write_failure(self, error: BaseException) -> None:
+        """Write down where something failed; what an error says may repeat what was asked, so that is left out."""
+        last = traceback.extract_tb(error.__traceback__)[-1:]
+        where = f"{PurePath(last[0].filename).name}:{last[0].lineno}" if last else None
+        self.write("failed", kind=type(error).__name__, where=where)
 
 
 def _rounded(fact: str | float | int | bool) -> str | float | int | bool:

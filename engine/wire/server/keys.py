@@ -81,7 +81,7 @@ def remove_key(path: Path, name: str) -> None:
     kept = list_keys(path)
     left = [key for key in kept if key.name != name]
     if len(left) == len(kept):
-        raise NotFound(f"There is no key {name}; `nightschool serve keys list` shows those there are.")
+        raise NotFound(f"There is no key {name}; list them to see which there are.")
     _write(path, left)
 
 

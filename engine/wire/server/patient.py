@@ -7,11 +7,27 @@ import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
+from typing import Protocol
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .service import Service
+
+class Serving(Protocol):
+    """What a server does besides listening."""
+
+    def start(self) -> None:
+        """Begin; called in the loop."""
+        ...
+
+    async def stop(self, seconds: float) -> None:
+        """Refuse what comes from now on, and wait so long at most for what runs."""
+        ...
+
+    async def close(self) -> None:
+        """End."""
+        ...
+
 
 HEAD_SECONDS = 10.0
 """In which the head of a request must come, from its first byte or from the connection on."""
@@ -60,7 +76,7 @@ class PatientProtocol(H11Protocol):
 class PatientServer(uvicorn.Server):
     """Tells clients that it is shutting down before it does. A second signal ends it at once."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, ready: Callable[[int], None]) -> None:
+    def __init__(self, config: uvicorn.Config, service: Serving, ready: Callable[[int], None]) -> None:
         """Prepare; ``ready`` is called with the port once it listens."""
         super().__init__(config)
         self._service, self._ready = service, ready

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import uvicorn
 
 from .... import __version__
 from ....schemas.cards import BaseCard
@@ -29,9 +25,10 @@ from ...settings import read_settings
 from ...threads import use_all_cores
 from .allowance import MB
 from .journal import Journal
-from .keys import KeyRing, list_keys
+from .keys import KeyRing
+from .listening import check_host, is_loopback, quieten, url_of, uvicorn_config
 from .metrics import Metrics
-from .patient import PatientProtocol, PatientServer
+from .patient import PatientServer
 from .running_ahead import Guesser
 from .scheduler import Pass, Scheduler
 from .service import Served, Service
@@ -40,8 +37,6 @@ from .web import make_app
 
 _SHARE = 0.25  # of the free memory that keys and values may take where nobody says how much
 _LEAST_BUDGET = 64 * MB
-_CONNECTIONS = 1024
-_KEEP_ALIVE = 120  # seconds
 
 
 @dataclass(frozen=True)
@@ -91,22 +86,21 @@ def serve(home: Home, options: Options, journal: Journal, tell: Tell, listening:
         ModelError: If the base cannot be loaded.
         EngineError: If nothing can listen there.
     """
-    check_host(home, options.host)
+    check_host(options.host, home.serve_keys, "serve")
     tell("Loading the trunk", None)
     base, device, note = _load(home, options, tell)
     service = make_service(base, device, options)
     keys = KeyRing(home.serve_keys, needed=not is_loopback(options.host))
 
     def ready(port: int) -> None:
-        host = f"[{options.host}]" if ":" in options.host else options.host
         budget = service.sessions.budget // MB
         served = service.served
         listening(
-            Listening(f"http://{host}:{port}", served.card, served.compute, served.cuts, budget, keys.needed, note)
+            Listening(url_of(options.host, port), served.card, served.compute, served.cuts, budget, keys.needed, note)
         )
 
     sys.setswitchinterval(0.001)  # the loop answers while the model's thread prepares its next product
-    _quieten(journal)
+    quieten(journal)
     config = uvicorn_config(make_app(service, keys, journal), options.host, options.port)
     server = PatientServer(config, service, ready)
     try:
@@ -116,29 +110,6 @@ def serve(home: Home, options: Options, journal: Journal, tell: Tell, listening:
             f"Nothing can listen at {options.host}:{options.port}; another program may, so choose another --port."
         ) from error
     journal.write("stopped")
-
-
-def check_host(home: Home, host: str) -> None:
-    """Refuse to listen to other machines where everybody could ask.
-
-    Raises:
-        UsageError: Then.
-    """
-    if not is_loopback(host) and not list_keys(home.serve_keys):
-        raise UsageError(
-            f"{host} can be reached from other machines, and there is no key yet; add one with "
-            "`nightschool serve keys add NAME`, or serve at 127.0.0.1."
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's own."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def make_service(base: LoadedBase, device: Device, options: Options) -> Service:
@@ -172,27 +143,6 @@ def make_service(base: LoadedBase, device: Device, options: Options) -> Service:
     )
     guesser = _guesser(tails, card.width) if tails else None
     return Service(Served(card, compute, cuts), sessions, Scheduler(trunks, device.name, told), metrics, guesser)
-
-
-def uvicorn_config(app: object, host: str, port: int) -> uvicorn.Config:
-    """Return how uvicorn runs an application of ours: without words of its own, and with little patience."""
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        host=host,
-        port=port,
-        loop="asyncio",
-        http=PatientProtocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        limit_concurrency=_CONNECTIONS,
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=2,
-        h11_max_incomplete_event_size=16 << 10,
-    )
 
 
 def _load(home: Home, options: Options, tell: Tell) -> tuple[LoadedBase, Device, str]:
@@ -232,18 +182,3 @@ def _free(device: Device) -> int:
     import psutil
 
     return int(psutil.virtual_memory().available) if device.is_cpu else device.free()
-
-
-class _ToJournal(logging.Handler):
-    def __init__(self, journal: Journal) -> None:
-        super().__init__(logging.WARNING)
-        self._journal = journal
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._journal.write("uvicorn", level=record.levelname.lower(), message=record.getMessage())
-
-
-def _quieten(journal: Journal) -> None:
-    """Let uvicorn say what goes wrong in the server's own journal, and nothing elsewhere."""
-    logger = logging.getLogger("uvicorn")
-    logger.handlers, logger.propagate = [_ToJournal(journal)], False

@@ -1,17 +1,11 @@
-"""HTTP: from requests to verbs and back. What is asked all the time, steps, goes straight through ASGI.
-
-Bodies are measured before they are read, and nobody may take longer than ``PATIENCE`` to say or to hear something.
-"""
+"""HTTP: from requests to verbs and back. What is asked all the time, steps, goes straight through ASGI."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
-import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from pathlib import PurePath
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 from pydantic import BaseModel
 from starlette.applications import Starlette
@@ -28,18 +22,14 @@ from ..frames import CONTENT_TYPE, Frame, Header, Reader, Type
 from ..tokens import check_tokens, decode_tokens
 from .journal import Journal
 from .keys import ANYBODY, Key, KeyRing
+from .line import Headers, Line, Receive, Scope, Send
 from .metrics import CONTENT_TYPE as METRICS_TYPE
 from .refused import Refused, shutting_down
 from .scheduler import FEW
 from .service import BODY_BYTES, Service
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 R = TypeVar("R", bound=BaseModel)
 
-PATIENCE = 20.0
-"""Seconds in which a whole body must come, and any piece of an answer must go."""
 _JSON_BYTES = 64 << 10
 _GONE = 499  # what nginx writes down where the client went away
 
@@ -86,51 +76,20 @@ class _Desk:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, desk: _Desk, key: Key, scope: Scope, receive: Receive, send: Send) -> None:
-        self.service, self.key, self.scope = desk.service, key, scope
+    def __init__(self, desk: _Desk, key: Key, line: Line) -> None:
+        self.service, self.key, self.line = desk.service, key, line
         self._journal = desk.journal
-        self.status, self.tokens = 0, 0
-        self.is_read = scope["method"] in ("GET", "DELETE")
-        """Whether nothing of the request is still to come."""
-        self._receive, self._send = receive, send
+        self.tokens = 0
 
     @property
     def session(self) -> str:
-        return str(self.scope["path_params"]["session"])
+        return str(self.line.scope["path_params"]["session"])
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
-    async def pieces(self, most: int) -> AsyncIterator[bytes]:
-        """Give the body piece by piece.
-
-        Raises:
-            Refused: If it is longer than ``most`` bytes, or says so, or takes too long.
-            ClientDisconnect: If the client went away.
-        """
-        announced = _header(self.scope, b"content-length")
-        if announced.isdigit() and int(announced) > most:
-            raise _too_large(most)
-        came, ends = 0, time.monotonic() + PATIENCE
-        while True:
-            try:
-                async with asyncio.timeout(ends - time.monotonic()):
-                    message = await self._receive()
-            except TimeoutError as error:
-                raise Refused(Code.BAD_REQUEST, "The request took too long to arrive; send it at once.") from error
-            if message["type"] != "http.request":
-                raise ClientDisconnect
-            piece = message.get("body", b"")
-            came += len(piece)
-            if came > most:
-                raise _too_large(most)
-            self.is_read = not message.get("more_body", False)
-            yield piece
-            if self.is_read:
-                return
-
     async def record(self, kind: type[R]) -> R:
         """Return the JSON record that is the body."""
-        return parse_record(b"".join([piece async for piece in self.pieces(_JSON_BYTES)]), kind)
+        return parse_record(await self.line.body(_JSON_BYTES), kind)
 
     async def frames(self, kind: type[R], tokens: int, sequences: int) -> tuple[R, list[Frame]]:
         """Return the record of a REQUEST frame and the TOKENS frames after it.
@@ -153,7 +112,7 @@ class _Exchange:
                 left -= header.rows
 
         reader = Reader(expect)
-        found = [frame async for piece in self.pieces(BODY_BYTES) for frame in reader.feed(piece)]
+        found = [frame async for piece in self.line.pieces(BODY_BYTES) for frame in reader.feed(piece)]
         reader.close()
         if not found:
             raise BadFrame("The request is empty.")
@@ -161,22 +120,15 @@ class _Exchange:
 
     # -- what is answered ---------------------------------------------------------------------------------------------
 
-    async def answer(self, status: int, body: bytes, kind: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    async def answer(self, status: int, body: bytes, kind: bytes, headers: Headers) -> None:
         """Send a whole answer."""
-        self.status = status
-        length = (b"content-length", str(len(body)).encode())
-        await self._put(
-            {"type": "http.response.start", "status": status, "headers": [(b"content-type", kind), length, *headers]}
-        )
-        await self._put({"type": "http.response.body", "body": body})
+        await self.line.answer(status, body, [(b"content-type", kind), *headers])
 
     async def empty(self) -> None:
         """Send an answer without a body."""
-        self.status = 204
-        await self._put({"type": "http.response.start", "status": 204, "headers": []})
-        await self._put({"type": "http.response.body", "body": b""})
+        await self.line.answer(204, b"", [])
 
-    async def json(self, status: int, record: BaseModel, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    async def json(self, status: int, record: BaseModel, headers: Headers | None = None) -> None:
         """Send a record."""
         body = record.model_dump_json(exclude_none=True).encode()
         await self.answer(status, body, b"application/json", headers or [])
@@ -194,52 +146,28 @@ class _Exchange:
             Refused: Of what goes wrong before the first frame; after it, an ERROR frame says it.
             ClientDisconnect: If the client went away.
         """
-        sending = asyncio.ensure_future(self._send_all(frames))
-        leaving = asyncio.ensure_future(self._gone())
-        try:
-            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not sending.done():
-                raise ClientDisconnect
-            await sending
-        finally:
-            for task in (sending, leaving):
-                task.cancel()
-            await asyncio.wait({sending, leaving})
+        await self.line.while_there(self._send_all(frames))
 
     async def _send_all(self, frames: AsyncIterator[bytes]) -> None:
+        line = self.line
         async with contextlib.aclosing(frames) as held:  # type: ignore[type-var]
             try:
                 async for frame in held:
-                    if not self.status:
-                        self.status = 200
-                        await self._put({"type": "http.response.start", "status": 200, "headers": _FRAMES})
-                    await self._put({"type": "http.response.body", "body": frame, "more_body": True})
+                    if not line.status:
+                        await line.begin(200, _FRAMES)
+                    await line.piece(frame)
             except Refused as refusal:
-                if not self.status:
+                if not line.status:
                     raise
                 if refusal.__cause__ is not None:
                     self.failed(refusal.__cause__)
-                self.status = refusal.status
-                problem = encode_record(Type.ERROR, refusal.problem)
-                await self._put({"type": "http.response.body", "body": problem, "more_body": True})
-        await self._put({"type": "http.response.body", "body": b""})
+                line.status = refusal.status
+                await line.piece(encode_record(Type.ERROR, refusal.problem))
+        await line.end()
 
     def failed(self, error: BaseException) -> None:
-        """Write down where something failed; what an error says may repeat what was asked, so that is left out."""
-        last = traceback.extract_tb(error.__traceback__)[-1:]
-        where = f"{PurePath(last[0].filename).name}:{last[0].lineno}" if last else None
-        self._journal.write("failed", kind=type(error).__name__, where=where)
-
-    async def _gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-
-    async def _put(self, message: MutableMapping[str, Any]) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self._send(message)
-        except TimeoutError as error:
-            raise ClientDisconnect from error
+        """Write down where something failed."""
+        self._journal.write_failure(error)
 
 
 Handle = Callable[[_Exchange], Awaitable[None]]
@@ -254,15 +182,15 @@ class _Endpoint:
         self._desk, self._verb, self._handle, self._is_open = desk, verb, handle, is_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = time.perf_counter()
-        key = ANYBODY if self._is_open else self._desk.keys.find(_header(scope, b"authorization"))
-        exchange = _Exchange(self._desk, key or ANYBODY, scope, receive, send)
+        began, line = time.perf_counter(), Line(scope, receive, send)
+        key = ANYBODY if self._is_open else self._desk.keys.find(line.header(b"authorization"))
+        exchange = _Exchange(self._desk, key or ANYBODY, line)
         try:
             if key is None:
                 raise Refused(Code.UNAUTHORISED, "This server asks for a key, and this is none; ask its owner for one.")
             await self._handle(exchange)
         except ClientDisconnect:
-            exchange.status = _GONE
+            exchange.line.status = _GONE
         except (Refused, BadFrame) as error:
             await _tell(exchange, error)
         except Exception as error:  # noqa: BLE001 (whatever it is, the next request shall find a server)
@@ -272,13 +200,15 @@ class _Endpoint:
         self._count(exchange, time.perf_counter() - began)
 
     def _count(self, exchange: _Exchange, seconds: float) -> None:
-        self._desk.service.metrics.requests.add(1, self._verb, str(exchange.status))
-        if self._verb not in _UNTOLD and (self._verb != "step" or exchange.status >= 400 or self._desk.journal.steps):
+        self._desk.service.metrics.requests.add(1, self._verb, str(exchange.line.status))
+        if self._verb not in _UNTOLD and (
+            self._verb != "step" or exchange.line.status >= 400 or self._desk.journal.steps
+        ):
             self._desk.journal.write(
                 "request",
                 verb=self._verb,
                 key=exchange.key.name,
-                status=exchange.status,
+                status=exchange.line.status,
                 tokens=exchange.tokens or None,
                 ms=seconds * 1000,
             )
@@ -289,10 +219,10 @@ async def _tell(exchange: _Exchange, error: Refused | BadFrame) -> None:
     refusal = error if isinstance(error, Refused) else Refused(Code.BAD_REQUEST, str(error))
     if error.__cause__ is not None and refusal.problem.code is Code.INTERNAL:
         exchange.failed(error.__cause__)
-    if exchange.status:
+    if exchange.line.status:
         return
     with contextlib.suppress(ClientDisconnect):
-        unread = [] if exchange.is_read else [(b"connection", b"close")]
+        unread = [] if exchange.line.is_read else [(b"connection", b"close")]
         await exchange.json(refusal.status, refusal.problem, [*refusal.headers, *unread])
 
 
@@ -358,14 +288,3 @@ async def _health(exchange: _Exchange) -> None:
     if exchange.service.stopping:
         raise shutting_down()
     await exchange.answer(200, b"ok\n", b"text/plain; charset=utf-8", [])
-
-
-def _header(scope: Scope, name: bytes) -> str:
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value.decode("latin-1"))
-    return ""
-
-
-def _too_large(most: int) -> Refused:
-    return Refused(Code.TOO_LARGE, f"The request is longer than {most} bytes; send less at a time.", limit=most)

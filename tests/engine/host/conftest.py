@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from nightschool.engine.base.numbers import Numbers
+from nightschool.engine.chat.chat import Reply
 from nightschool.engine.chat.prompt import Turn
 from nightschool.engine.host.client import EngineClient
 from nightschool.engine.host.model_thread import Model
@@ -78,8 +79,8 @@ class ScriptedChat:
             while not self.gate.is_set() and not cancelled():
                 await asyncio.sleep(0.001)
             if cancelled():
-                return SimpleNamespace(text=said, finish=Finish.CANCELLED, tokens=place + 1)
-        return SimpleNamespace(text=said, finish=Finish.STOP, tokens=len(self.answer.split(" ")))
+                return Reply(said, Finish.CANCELLED, place + 1)
+        return Reply(said, Finish.STOP, len(self.answer.split(" ")), asked=20, held=8)
 
     def forget(self, conversation):
         self.forgotten.append(conversation)

@@ -11,7 +11,7 @@ import pytest
 
 from nightschool.engine.wire import routes
 from nightschool.engine.wire.frames import CONTENT_TYPE, HEADER_BYTES
-from nightschool.engine.wire.server import patient, web
+from nightschool.engine.wire.server import line, patient
 from nightschool.engine.wire.server.allowance import Allowance
 from nightschool.engine.wire.server.keys import remove_key
 from nightschool.tests.serving import Refusal, running, tokens
@@ -113,7 +113,7 @@ def test_heads_that_never_end(server, monkeypatch):
 
 
 def test_bodies_that_never_come(server, monkeypatch):
-    monkeypatch.setattr(web, "PATIENCE", 0.3)
+    monkeypatch.setattr(line, "PATIENCE", 0.3)
     head = b"POST /hsp/1/sessions HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
     came = raw(server, head)
     assert came.startswith(b"HTTP/1.1 400")
@@ -194,9 +194,9 @@ def test_what_is_written_down_holds_no_token(server):
         session.step(6, [9999])
     assert server.lines()
     allowed = {"time", "event", "verb", "key", "status", "tokens", "ms"}
-    for line in server.lines():
-        assert set(line) <= allowed
-        assert not isinstance(line.get("tokens"), list)
+    for written in server.lines():
+        assert set(written) <= allowed
+        assert not isinstance(written.get("tokens"), list)
     assert "9999" not in server.journal.getvalue()
 
 
