@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from .messages import EngineStatus
+from .providers import TrafficFacts
 from .records import Lesson, Message, Record, Signal, Study
 
 
@@ -30,6 +31,14 @@ class DeltaEvent(Record):
     kind: Literal["reply.delta"] = "reply.delta"
     conversation: int
     text: str
+
+
+class TrafficEvent(Record):
+    """What the reply costs on the way to a provider elsewhere, now and then and once at its end."""
+
+    kind: Literal["reply.traffic"] = "reply.traffic"
+    conversation: int
+    traffic: TrafficFacts
 
 
 class SignalEvent(Record):
@@ -93,6 +102,7 @@ Event = Annotated[
     StateEvent
     | MessageEvent
     | DeltaEvent
+    | TrafficEvent
     | SignalEvent
     | StudyEvent
     | StudyEndedEvent

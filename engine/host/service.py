@@ -22,6 +22,7 @@ from .memory_service import MemoryService
 from .model_service import ModelService
 from .night_service import NightService
 from .portability_service import PortabilityService
+from .provider_service import ProviderService
 from .quality_service import QualityService
 from .rooms import Handler, Rooms, Tell
 from .slot_service import SlotService, settle_after_crash
@@ -43,6 +44,7 @@ class Service:
         self._nights = NightService(rooms, self._studies)
         self._quality = QualityService(rooms, slots)
         self._exchange, memory = ExchangeService(rooms), MemoryService(rooms)
+        providers = ProviderService(rooms)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
@@ -52,6 +54,11 @@ class Service:
             "models.cancel": self._models.cancel,
             "models.use": self._models.use,
             "models.remove": self._models.remove,
+            "providers.list": providers.list_all,
+            "providers.add": providers.add,
+            "providers.remove": providers.remove,
+            "providers.use": providers.use,
+            "providers.test": providers.test,
             "slots.list": slots.list_all,
             "slots.create": slots.create,
             "slots.update": slots.update,

@@ -66,7 +66,7 @@ class ScriptedChat:
         self.asked = []
         self.forgotten = []
 
-    async def reply(self, conversation, turns, *, system, adapter, sampling, on_text, cancelled):
+    async def reply(self, conversation, turns, *, system, adapter, sampling, on_text, cancelled, through=None):
         self.asked.append(SimpleNamespace(turns=list(turns), system=system, adapter=adapter, sampling=sampling))
         said = ""
         for place, word in enumerate(self.answer.split(" ")):
