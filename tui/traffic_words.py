@@ -12,7 +12,7 @@ def traffic_words(traffic: TrafficFacts, room: int) -> str:
         f"⇄ {one_line(traffic.provider, 24)} {traffic.tokens_per_second:.1f} tok/s",
         f"{_bytes(traffic.bytes_per_token)}/tok",
         *([] if traffic.agreement is None else [f"{traffic.agreement:.0%} agreed"]),
-        f"{traffic.saved} round trips saved",
+        f"{traffic.saved} trips saved",
     ]
     said = parts[0]
     for part in parts[1:]:
