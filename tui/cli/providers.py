@@ -32,7 +32,7 @@ NAMING = """In config.toml:
     cls=ListingGroup,
     epilog=examples(
         "nightschool providers",
-        "nightschool providers add home https://gpu.home:8765 --token - --kl-budget 1e-4 --use < gpu.key",
+        "cat gpu.key | nightschool providers add home https://gpu.home:8765 --token - --kl-budget 1e-4 --use",
         "nightschool providers test home",
         "nightschool providers use local",
     )
@@ -57,7 +57,7 @@ def list_all(context: click.Context, *, as_json: bool) -> None:
 @providers.command(
     epilog=examples(
         "nightschool providers add home https://gpu.home:8765 --key-file ~/gpu.key",
-        "nightschool providers add home https://gpu.home:8765 --token - < gpu.key",
+        "cat gpu.key | nightschool providers add home https://gpu.home:8765 --token -",
         "nightschool providers add desk http://127.0.0.1:8765 --kl-budget 1e-4 --use",
     )
 )
