@@ -17,10 +17,20 @@ from ..schemas import messages as ask
 from ..schemas import records as rec
 from ..schemas.cards import BaseCard, Probe
 from ..schemas.errors import Busy, EngineLost, NightSchoolError, NotFound, NothingToLearn
-from ..schemas.events import DeltaEvent, Event, MessageEvent, SignalEvent, StateEvent, StudyEndedEvent, StudyEvent
+from ..schemas.events import (
+    DeltaEvent,
+    Event,
+    MessageEvent,
+    SignalEvent,
+    StateEvent,
+    StudyEndedEvent,
+    StudyEvent,
+    TrafficEvent,
+)
 from .scripted_bases import ScriptedBases
 from .scripted_exchange import ScriptedExchange
 from .scripted_merges import ScriptedMerges
+from .scripted_providers import ScriptedProviders
 from .scripted_report import scripted_report
 
 R = TypeVar("R")
@@ -39,13 +49,14 @@ SLOTS = (
 )
 
 
-class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges):
+class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges, ScriptedProviders):
     """Stands in for the engine client; what it answers is set by its attributes."""
 
     def __init__(self, *, pause: float = 0.0, wake: float = 0.0) -> None:
         ScriptedBases.__init__(self)
         ScriptedExchange.__init__(self)
         ScriptedMerges.__init__(self)
+        ScriptedProviders.__init__(self)
         self.pause = pause
         """Seconds between two pieces of a reply, and between two steps of a study or a pull."""
         self.wake = wake
@@ -313,11 +324,11 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges):
         return await self._answer(self._conversation(request.conversation), tell)
 
     async def _answer(self, row: rec.Conversation, tell: Tell) -> rec.Message:
-        said, finish = await self._say(row.id, tell)
+        said, finish = await self._say(row.id, row.slot, tell)
         version = self._slot(row.slot).current
         return self.add_message(row.id, rec.Role.ASSISTANT, said, version=version, finish=finish, tokens=len(said) // 4)
 
-    async def _say(self, conversation: int, tell: Tell) -> tuple[str, rec.Finish]:
+    async def _say(self, conversation: int, slot: str, tell: Tell) -> tuple[str, rec.Finish]:
         """Tell the reply in pieces; return how far it came, and why no further."""
         self._answering.add(conversation)
         self._cancelled.discard(conversation)
@@ -326,6 +337,8 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges):
             piece = self.reply[place : place + 4]
             said += piece
             tell(DeltaEvent(conversation=conversation, text=piece))
+            if (cost := self.traffic(slot, place // 4 + 1)) is not None:
+                tell(TrafficEvent(conversation=conversation, traffic=cost))
             await asyncio.sleep(self.pause)
             while not self.hold.is_set() and conversation not in self._cancelled:
                 await asyncio.sleep(0.005)
@@ -341,7 +354,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges):
 
     async def _chat_answer(self, request: ask.AnswerTurns, tell: Tell) -> rec.Answered:
         version = self._slot(request.slot).current if request.slot else 0
-        said, finish = await self._say(request.conversation, tell)
+        said, finish = await self._say(request.conversation, request.slot or "", tell)
         read = sum(len(turn.text) for turn in request.turns) // 4
         return rec.Answered(text=said, finish=finish, tokens=len(said) // 4, prompt_tokens=read, version=version)
 

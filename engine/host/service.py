@@ -23,6 +23,7 @@ from .memory_service import MemoryService
 from .model_service import ModelService
 from .night_service import NightService
 from .portability_service import PortabilityService
+from .provider_service import ProviderService
 from .quality_service import QualityService
 from .rooms import Handler, Rooms, Tell
 from .slot_service import SlotService, settle_after_crash
@@ -46,6 +47,7 @@ class Service:
         answers = AnswerService(rooms)
         self._exchange, memory = ExchangeService(rooms), MemoryService(rooms)
         compare = CompareService(rooms)
+        providers = ProviderService(rooms)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
@@ -55,6 +57,11 @@ class Service:
             "models.cancel": self._models.cancel,
             "models.use": self._models.use,
             "models.remove": self._models.remove,
+            "providers.list": providers.list_all,
+            "providers.add": providers.add,
+            "providers.remove": providers.remove,
+            "providers.use": providers.use,
+            "providers.test": providers.test,
             "slots.list": slots.list_all,
             "slots.create": slots.create,
             "slots.update": slots.update,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...engine.base.numbers import Numbers
+from ...engine.threads import share_cores
 from ..safe_text import one_line
 from .options import ListingGroup, examples, json_option, the_serve_extra
 from .output import StatusLine, document, table, when
@@ -80,6 +81,7 @@ def _serve(
     log_steps: bool,
     **rest: Any,
 ) -> int:
+    share_cores()  # whoever asks may compute on this machine, too
     with the_serve_extra("Serving"):
         from ...engine.wire.server.journal import Journal
         from ...engine.wire.server.run import Options, serve

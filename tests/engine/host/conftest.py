@@ -13,6 +13,7 @@ import pytest
 from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.chat.chat import Reply
 from nightschool.engine.chat.prompt import Turn
+from nightschool.engine.chat.traffic import Traffic
 from nightschool.engine.host.client import EngineClient
 from nightschool.engine.host.model_thread import Model
 from nightschool.engine.host.plugins import PluginHost
@@ -66,8 +67,9 @@ class ScriptedChat:
         self.error_after = 0
         self.asked = []
         self.forgotten = []
+        self.traffic = Traffic()
 
-    async def reply(self, conversation, turns, *, system, adapter, sampling, on_text, cancelled):
+    async def reply(self, conversation, turns, *, system, adapter, sampling, on_text, cancelled, through=None):
         self.asked.append(SimpleNamespace(turns=list(turns), system=system, adapter=adapter, sampling=sampling))
         said = ""
         for place, word in enumerate(self.answer.split(" ")):
@@ -79,8 +81,8 @@ class ScriptedChat:
             while not self.gate.is_set() and not cancelled():
                 await asyncio.sleep(0.001)
             if cancelled():
-                return Reply(said, Finish.CANCELLED, place + 1)
-        return Reply(said, Finish.STOP, len(self.answer.split(" ")), asked=20, held=8)
+                return Reply(said, Finish.CANCELLED, place + 1, traffic=self.traffic)
+        return Reply(said, Finish.STOP, len(self.answer.split(" ")), asked=20, held=8, traffic=self.traffic)
 
     def forget(self, conversation):
         self.forgotten.append(conversation)
