@@ -155,9 +155,11 @@ class RemoveModel(Request[int]):
 
 
 class ListSlots(Request[list[Slot]]):
-    """All slots, in the order they were made."""
+    """The slots in use, in the order they were made; with the archived ones, or the deleted ones, where asked for."""
 
     method = "slots.list"
+    archived: bool = False
+    deleted: bool = False
 
 
 class CreateSlot(Request[Slot]):
@@ -184,6 +186,37 @@ class UpdateSlot(Request[Slot]):
     temperature: float | None = None
     base: str | None = None
     blend: dict[str, float] | None = None
+
+
+class RenameSlot(Request[Slot]):
+    """Give a slot another title, another name (its folder and handle), or both; None leaves one as it is."""
+
+    method = "slots.rename"
+    slot: str
+    title: str | None = None
+    name: str | None = None
+
+
+class ArchiveSlot(Request[Slot]):
+    """Put a slot out of sight, where it keeps everything and is not studied at night; ``archived`` False: back."""
+
+    method = "slots.archive"
+    slot: str
+    archived: bool = True
+
+
+class DeleteSlot(Request[Slot]):
+    """Delete a slot with its conversations and lessons; ``slots.undelete`` brings all of it back, for 30 days."""
+
+    method = "slots.delete"
+    slot: str
+
+
+class UndeleteSlot(Request[Slot]):
+    """Bring a deleted slot back as it was."""
+
+    method = "slots.undelete"
+    slot: str
 
 
 class BlendSlots(Request[Study]):

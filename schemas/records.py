@@ -358,6 +358,8 @@ class Slot(Record):
     blend: dict[str, float] = Field(
         default_factory=dict, description="Slots it speaks with, each with a weight, in place of its own; empty: alone."
     )
+    archived: float | None = Field(default=None, description="Since when it is out of sight and not studied at night.")
+    deleted: float | None = Field(default=None, description="When it was deleted; it can come back for 30 days.")
     current: int = 0
     waiting: int = Field(default=0, description="Approved lessons that the next study would take.")
 

@@ -96,6 +96,11 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("x", "alone", "Alone", "Let the slot speak with its own adapter alone."),
         Key("escape", "back", "Back", "Back to the chat; the next message is spoken so."),
     ),
+    "away": (
+        Key("b,enter", "bring_back", "Bring back", "Let the highlighted slot be in use again."),
+        Key("d,delete", "discard", "Delete", "Delete the highlighted archived slot."),
+        Key("escape", "back", "Back", "Back to the chat."),
+    ),
     "help": (Key("escape,f1,q", "back", "Back", "Close the help."),),
 }
 
@@ -114,6 +119,7 @@ PARTS = {
     "search": "On the search screen",
     "form": "In a form",
     "blend": "On the blend screen",
+    "away": "On the screen of slots out of sight",
     "help": "On the help screen",
 }
 

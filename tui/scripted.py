@@ -21,6 +21,7 @@ from .scripted_bases import ScriptedBases
 from .scripted_exchange import ScriptedExchange
 from .scripted_merges import ScriptedMerges
 from .scripted_report import scripted_report
+from .scripted_slots import ScriptedSlots
 
 R = TypeVar("R")
 Tell = Callable[[Event], None]
@@ -38,7 +39,7 @@ SLOTS = (
 )
 
 
-class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges):
+class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges, ScriptedSlots):
     """Stands in for the engine client; what it answers is set by its attributes."""
 
     def __init__(self, *, pause: float = 0.0, wake: float = 0.0) -> None:
@@ -170,9 +171,6 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges):
 
     async def _engine_status(self, request: ask.GetStatus, tell: Tell) -> ask.EngineStatus:
         return self.state
-
-    async def _slots_list(self, request: ask.ListSlots, tell: Tell) -> list[rec.Slot]:
-        return [self._slot(name) for name in self.slots]
 
     def _slot(self, name: str) -> rec.Slot:
         if name not in self.slots:

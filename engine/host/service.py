@@ -24,6 +24,7 @@ from .night_service import NightService
 from .portability_service import PortabilityService
 from .quality_service import QualityService
 from .rooms import Handler, Rooms, Tell
+from .slot_life_service import SlotLifeService, tidy_slots
 from .slot_service import SlotService, settle_after_crash
 from .study_service import StudyService
 
@@ -39,6 +40,7 @@ class Service:
         self._rooms = rooms
         chat, corrections = ChatService(rooms), CorrectionService(rooms)
         conversations, slots = ConversationService(rooms), SlotService(rooms)
+        life = SlotLifeService(rooms)
         lessons, self._studies, self._models = LessonService(rooms), StudyService(rooms), ModelService(rooms)
         self._nights = NightService(rooms, self._studies)
         self._quality = QualityService(rooms, slots)
@@ -55,6 +57,10 @@ class Service:
             "slots.list": slots.list_all,
             "slots.create": slots.create,
             "slots.update": slots.update,
+            "slots.rename": life.rename,
+            "slots.archive": life.archive,
+            "slots.delete": life.delete,
+            "slots.undelete": life.undelete,
             "slots.blend": self._studies.blend,
             "slots.check": slots.check,
             "slots.compare": CompareService(rooms).compare,
@@ -129,6 +135,7 @@ class Service:
 
     def recover(self) -> None:
         """Put right what an engine that was killed left half done."""
+        tidy_slots(self._rooms)
         settle_after_crash(self._rooms)
         end_expired(self._rooms)
         self._nights.recover()

@@ -41,7 +41,7 @@ def check_store(store: SlotStore, tell: Callable[[float], None] = lambda share: 
     """
     findings: list[StoreFinding] = []
     files: list[_File] = []
-    for slot in store.list():
+    for slot in store.list(deleted=True):
         files += _files(store, slot.name, findings)
         findings += _pointer(store, slot.name)
     whole: dict[str, Path] = {}

@@ -1,5 +1,7 @@
 """Slots and their generations from the command line, over the scripted engine."""
 
+import click
+
 from nightschool.schemas import messages as ask
 from nightschool.schemas import records as rec
 
@@ -17,6 +19,62 @@ def test_slots_are_made_changed_and_listed(document, call):
     assert code == 2 and "'much' is no weight" in err
     assert "owner/name" in call("slots")[1]
     assert "cooking" in call("slots")[1]
+
+
+def test_a_slot_is_renamed(document, call, engine):
+    assert document("slots", "rename", "Science", "Field notes")["title"] == "Field notes"
+    made = document("slots", "rename", "field notes", "--name", "notes")
+    assert (made["name"], made["title"]) == ("notes", "Field notes")
+    assert "notes" in engine.slots and "science" not in engine.slots
+    assert call("slots", "rename", "notes")[0] == 2
+    assert call("slots", "rename", "notes", "--name", "creative")[0] == 2
+
+
+def test_a_slot_goes_out_of_sight_and_back(document, call):
+    assert document("slots", "archive", "science")["archived"] is not None
+    assert "science" not in [row["name"] for row in document("slots")]
+    assert document("slots", "list", "--archived")[0]["name"] == "science"
+    assert "archived 2" in call("slots", "list", "--archived")[1]
+    assert document("versions", "science")[0]["number"] == 0  # it is still found by its name
+    assert document("slots", "unarchive", "science")["archived"] is None
+    assert document("slots")[0]["name"] == "science"
+
+
+def test_a_command_that_names_no_slot_takes_the_first_in_use(call, engine):
+    call("slots", "archive", "science")
+    call("ask", "Hello")
+    assert [row.slot for row in engine.conversations.values()] == ["creative"]
+
+
+def test_a_slot_is_deleted_only_with_leave_and_comes_back(document, call, engine, monkeypatch):
+    engine.add_conversation("science", "Moon")
+    code, _, err = call("slots", "delete", "science")
+    assert code == 2 and "--yes" in err
+    made = document("slots", "delete", "Science", "--yes")
+    assert made["deleted"] is not None
+    assert document("slots", "delete", "science") == made  # there is nothing to ask any more
+    assert "deleted, kept until 2" in call("slots", "list", "--deleted")[1]
+    assert "science" not in [row["name"] for row in document("slots", "list", "--archived")]
+    code, _, err = call("ask", "--slot", "science", "Hello")
+    assert code == 3 and "nightschool slots undelete science" in err
+    assert document("slots", "undelete", "science")["deleted"] is None
+    assert document("slots")[0]["name"] == "science"
+
+
+def test_a_deletion_says_what_goes_and_no_is_no(call, engine, monkeypatch):
+    engine.add_conversation("science", "Moon")
+    asked = []
+
+    def refuse(question, **_):
+        asked.append(question)
+        raise click.Abort
+
+    monkeypatch.setattr("nightschool.tui.cli.desk.sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("nightschool.tui.cli.desk.sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("nightschool.tui.cli.desk.click.confirm", refuse)
+    assert call("slots", "delete", "science")[0] != 0
+    assert asked == ["Delete Science with 1 conversation and 0 lessons? It can be brought back for 30 days."]
+    assert engine.slots["science"].deleted is None
 
 
 def test_slots_are_blended_into_a_new_generation(document, call, engine):

@@ -27,6 +27,7 @@ OWNERS = {
     "search": ("screens.search", "SearchScreen"),
     "form": ("screens.slot_form", "SlotForm"),
     "blend": ("screens.blend", "BlendScreen"),
+    "away": ("screens.away", "AwayScreen"),
     "help": ("screens.help", "HelpScreen"),
 }
 

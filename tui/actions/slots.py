@@ -1,10 +1,14 @@
-"""Slots: choose, make, change."""
+"""Slots: choose, make, change, put away, bring back."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ...schemas.messages import ArchiveSlot, DeleteSlot, Request, UndeleteSlot
 from ...schemas.records import Slot
+from ..safe_text import one_line
+from ..session import Undo
 
 if TYPE_CHECKING:
     from ..screens.chat import ChatScreen
@@ -38,6 +42,58 @@ def blend(screen: ChatScreen) -> None:
 
     if screen.session.slot is not None:
         screen.app.push_screen(BlendScreen(screen.link, screen.session.slot, screen.session.slots), left)
+
+
+async def archive(screen: ChatScreen) -> None:
+    """Put the selected slot out of sight."""
+    slot = screen.session.slot
+    if slot is not None:
+        undo = ArchiveSlot(slot=slot.name, archived=False)
+        await _put_away(screen, slot, ArchiveSlot(slot=slot.name), undo, "Archived")
+
+
+def delete(screen: ChatScreen) -> None:
+    """Delete the selected slot, if the user agrees."""
+    from ..screens.ask import ConfirmScreen
+    from ..screens.away import delete_question
+
+    slot = screen.session.slot
+    if slot is None:
+        return
+
+    def answered(agreed: bool | None) -> None:
+        if agreed:
+            gone, back = DeleteSlot(slot=slot.name), UndeleteSlot(slot=slot.name)
+            screen.begin(_put_away(screen, slot, gone, back, "Deleted"))
+
+    screen.app.push_screen(ConfirmScreen(*delete_question(slot)), answered)
+
+
+def away(screen: ChatScreen) -> None:
+    """Open the slots that are out of sight."""
+    from ..screens.away import AwayScreen
+
+    def left(_: None) -> None:
+        screen.begin(_refresh(screen))
+
+    screen.app.push_screen(AwayScreen(screen.link), left)
+
+
+async def _put_away(screen: ChatScreen, slot: Slot, gone: Request[Slot], back: Request[Slot], what: str) -> None:
+    """Take a slot out of the list and go to the first that is left; it can be taken back."""
+    with screen.errors_told():
+        await screen.link.call(gone)
+        screen.session.undos.append(Undo(f"{what.lower()} slot", partial(_bring_back, screen, back)))
+        screen.tell(f"{what} {one_line(slot.title, 40)}; ctrl+u brings it back.")
+        screen.session.slot_name = ""
+        await screen.refresh_slots()
+        await screen.choose_slot(screen.session.slot_name)
+
+
+async def _bring_back(screen: ChatScreen, request: Request[Slot]) -> None:
+    slot = await screen.link.call(request)
+    await screen.refresh_slots()
+    await screen.choose_slot(slot.name)
 
 
 async def _refresh(screen: ChatScreen) -> None:

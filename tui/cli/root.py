@@ -28,7 +28,10 @@ COMMANDS = {
     "memory": ("memory", "List, add, re-word and forget what is known of you."),
     "report": ("learning", "Read the report of a study; without a number, of the latest."),
     "nightly": ("nightly", "Study by itself each night."),
-    "slots": ("slots", "List, make, change, fork, blend, compare, check, export and import slots."),
+    "slots": (
+        "slots",
+        "List, make, change, rename, archive, delete, fork, blend, compare, check, export, import slots.",
+    ),
     "versions": ("slots", "List the generations of a slot, or of all."),
     "quality": ("slots", "Say how good each generation of a slot was, the oldest first."),
     "rollback": ("slots", "Go back to an older generation of a slot."),

@@ -25,6 +25,7 @@ from ...schemas.messages import (
 )
 from ...schemas.records import AdapterForm, GenerationQuality, MergeOptions, Slot, Version, VersionDiff, VersionKind
 from ..merge_words import merge_words
+from . import slot_life
 from .desk import Desk, named_weights, talks, talks_alone
 from .learning import carry_out
 from .options import ListingGroup, Weights, examples, sampling_of, sampling_options
@@ -42,15 +43,21 @@ HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "SPEAKS WITH", "DESC
     ),
 )
 def slots() -> None:
-    """List, make, change, fork, blend, compare, check, export and import slots."""
+    """List, make, change, rename, archive, delete, fork, blend, compare, check, export, import slots."""
 
 
-@slots.command("list", epilog=examples("nightschool slots list --json"))
+for command in (slot_life.rename, slot_life.archive, slot_life.unarchive, slot_life.delete, slot_life.undelete):
+    slots.add_command(command)
+
+
+@slots.command("list", epilog=examples("nightschool slots list --json", "nightschool slots list --archived --deleted"))
+@click.option("--archived", is_flag=True, help="The archived ones too.")
+@click.option("--deleted", is_flag=True, help="The deleted ones too, which can still be brought back.")
 @talks
-async def list_slots(desk: Desk) -> None:
+async def list_slots(desk: Desk, *, archived: bool, deleted: bool) -> None:
     """List the slots, in the order they were made."""
-    rows = await desk.ask(ListSlots())
-    desk.give(rows, _lines(rows))
+    rows = await desk.ask(ListSlots(archived=archived, deleted=deleted))
+    desk.give(rows, _lines(rows, states=archived or deleted))
 
 
 @slots.command(epilog=examples('nightschool slots create "Cooking" --system-prompt "You cook with what is there."'))
@@ -271,8 +278,11 @@ def _weights(given: str | None, count: int) -> list[float]:
     return found
 
 
-def _lines(rows: list[Slot]) -> list[str]:
-    return table([HEADS, *(_slot_row(row) for row in rows)])
+def _lines(rows: list[Slot], *, states: bool = False) -> list[str]:
+    lines = [HEADS, *(_slot_row(row) for row in rows)]
+    if states:
+        lines = [(*line, word) for line, word in zip(lines, ("STATE", *map(slot_life.state, rows)), strict=True)]
+    return table(lines)
 
 
 def _slot_row(row: Slot) -> tuple[object, ...]:
