@@ -24,6 +24,7 @@ from .exchange import ExportForm, ExportResult, ImportPreview, ImportReading, Im
 from .models import KnownBase, KnownBases
 from .records import (
     AdapterForm,
+    Collected,
     Compared,
     Conversation,
     ExportedAdapter,
@@ -285,6 +286,27 @@ class ListVersions(Request[list[Version]]):
 
     method = "versions.list"
     slot: str
+
+
+class PinVersion(Request[Version]):
+    """Keep the files of a generation, however many are kept; ``pinned`` False: no longer."""
+
+    method = "versions.pin"
+    slot: str
+    number: int
+    pinned: bool = True
+
+
+class CollectGarbage(Request[Collected]):
+    """Remove what nothing needs: deleted slots whose time is over, what was never finished, what studies left.
+
+    ``keep``: of each slot only so many of the newest generations keep their files; None: as the settings say, which is
+    all of them where they do not. The current one, what a rollback goes back to and what is pinned stay always.
+    """
+
+    method = "slots.gc"
+    keep: int | None = Field(default=None, ge=1)
+    dry_run: bool = False
 
 
 class Rollback(Request[Version]):

@@ -276,6 +276,13 @@ COMMANDS: tuple[Command, ...] = (
         "Slots",
         slots.away,
     ),
+    Command(
+        "slot.clean",
+        "Clean up",
+        "Remove from the disk what nothing needs; says first what that is.",
+        "Slots",
+        slots.clean_up,
+    ),
     Command("models", "Models", "Choose, fetch or remove the model that answers.", "App", view.models, "alt+m"),
     Command("help", "Help", "Every key and what it does.", "App", view.show_help, "f1", footer=True),
     Command("palette", "Palette", "Find a command by name.", "App", view.palette, "ctrl+p"),

@@ -63,6 +63,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
             "Roll back",
             "Make the selected generation the current one; from the current one, the one before it.",
         ),
+        Key("p", "pin", "Pin", "Keep the selected generation whatever a clean-up removes, or no longer."),
         Key("escape", "back", "Back", "Back to the chat."),
     ),
     "quality": (Key("escape", "back", "Back", "Back to the chat."),),

@@ -46,6 +46,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges, ScriptedSl
         ScriptedBases.__init__(self)
         ScriptedExchange.__init__(self)
         ScriptedMerges.__init__(self)
+        ScriptedSlots.__init__(self)
         self.pause = pause
         """Seconds between two pieces of a reply, and between two steps of a study or a pull."""
         self.wake = wake

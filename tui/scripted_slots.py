@@ -22,6 +22,10 @@ class ScriptedSlots:
     versions: dict[str, list[rec.Version]]
     _slot: Callable[[str], rec.Slot]
 
+    def __init__(self) -> None:
+        self.garbage: list[rec.Garbage] = []
+        """What nothing needs."""
+
     async def _slots_list(self, request: ask.ListSlots, tell: Tell) -> list[rec.Slot]:
         return [
             self._slot(name)
@@ -57,6 +61,19 @@ class ScriptedSlots:
 
     async def _slots_undelete(self, request: ask.UndeleteSlot, tell: Tell) -> rec.Slot:
         return self._mark(request.slot, deleted=None)
+
+    async def _versions_pin(self, request: ask.PinVersion, tell: Tell) -> rec.Version:
+        rows = self.versions[request.slot]
+        if request.number >= len(rows):
+            raise NotFound(f"Slot {request.slot} has no generation {request.number}.")
+        rows[request.number] = rows[request.number].model_copy(update={"pinned": request.pinned})
+        return rows[request.number]
+
+    async def _slots_gc(self, request: ask.CollectGarbage, tell: Tell) -> rec.Collected:
+        found = self.garbage
+        if not request.dry_run:
+            self.garbage = []
+        return rec.Collected(bytes=sum(row.bytes for row in found), dry_run=request.dry_run, removed=found)
 
     def _mark(self, name: str, **fields: float | None) -> rec.Slot:
         self.slots[name] = self._slot(name).model_copy(update=fields)

@@ -17,6 +17,7 @@ from .conversation_service import ConversationService
 from .correction_service import CorrectionService
 from .exchange_service import ExchangeService
 from .expiry import end_expired
+from .garbage_service import GarbageService
 from .lesson_service import LessonService
 from .memory_service import MemoryService
 from .model_service import ModelService
@@ -40,7 +41,7 @@ class Service:
         self._rooms = rooms
         chat, corrections = ChatService(rooms), CorrectionService(rooms)
         conversations, slots = ConversationService(rooms), SlotService(rooms)
-        life = SlotLifeService(rooms)
+        life, garbage = SlotLifeService(rooms), GarbageService(rooms)
         lessons, self._studies, self._models = LessonService(rooms), StudyService(rooms), ModelService(rooms)
         self._nights = NightService(rooms, self._studies)
         self._quality = QualityService(rooms, slots)
@@ -61,6 +62,7 @@ class Service:
             "slots.archive": life.archive,
             "slots.delete": life.delete,
             "slots.undelete": life.undelete,
+            "slots.gc": garbage.collect,
             "slots.blend": self._studies.blend,
             "slots.check": slots.check,
             "slots.compare": CompareService(rooms).compare,
@@ -69,6 +71,7 @@ class Service:
             "slots.import": self._studies.bring,
             "versions.list": slots.versions,
             "versions.rollback": slots.rollback,
+            "versions.pin": garbage.pin,
             "versions.diff": slots.diff,
             "versions.quality": self._quality.quality,
             "conversations.list": conversations.list_all,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator
 
@@ -81,6 +82,13 @@ class SlotLifeService:
         return self._rooms.slot(request.slot)
 
 
+def removable_slots(rooms: Rooms) -> list[tuple[str, int]]:
+    """Return what ``tidy_slots`` would remove."""
+    folders = {name: rooms.store.folder / name for name in lifecycle.expired(rooms.store, time.time())}
+    folders |= {name: lifecycle.gone_folder(rooms.store, name) for name in lifecycle.gone(rooms.store)}
+    return [(name, lifecycle.size(folder)) for name, folder in folders.items()]
+
+
 def tidy_slots(rooms: Rooms) -> list[tuple[str, int]]:
     """End what was begun and cut off, and remove the deleted slots whose time is over; return them and their bytes.
 
@@ -97,6 +105,8 @@ def tidy_slots(rooms: Rooms) -> list[tuple[str, int]]:
     removed = []
     for name in lifecycle.gone(rooms.store):
         with _told(rooms):
+            for study in rooms.records.studies(name):  # their folders hold what it was to learn
+                shutil.rmtree(rooms.home.studies / str(study.id), ignore_errors=True)
             rooms.records.remove_slot(name)
             removed.append((name, lifecycle.finish_removal(rooms.store, name)))
     return removed

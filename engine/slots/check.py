@@ -63,6 +63,8 @@ def _files(store: SlotStore, slot: str, findings: list[StoreFinding]) -> Iterato
     folder = store.folder / slot / "versions"
     for number in generations.numbers(folder):
         home = folder / generations.folder_name(number)
+        if (home / generations.REMOVED).exists():
+            continue
         try:
             facts = generations.facts(home)
         except Damaged as error:

@@ -16,12 +16,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...schemas.errors import Damaged, NotFound
 from ...schemas.records import Version
-from ..files import sync_folder
+from ..files import sync_folder, write_atomic
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 ROUTER = "router.safetensors"
 FACTS = "version.json"
+REMOVED = "removed"
+"""Beside the facts of a generation whose other files were removed."""
 _NAMES = (WEIGHTS, CONFIG, ROUTER, FACTS)
 _PART = ".new-"
 _NUMBER = re.compile(r"[0-9]{6,9}")
@@ -145,11 +147,35 @@ def new_folder(parent: Path, name: str) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what writers left that were killed. The caller holds the lock, so none of them still lives."""
-    for entry in folder.iterdir():
-        if entry.name.startswith(_PART):
+    for entry in leftovers(folder):
+        if entry.is_dir():
             shutil.rmtree(entry)
-        elif entry.name.startswith(".") and entry.name.endswith(".part"):  # of ``write_atomic``
+        else:
             entry.unlink()
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return what writers left that were killed, or are at work."""
+    return [
+        entry
+        for entry in folder.iterdir()
+        if entry.name.startswith(_PART) or (entry.name.startswith(".") and entry.name.endswith(".part"))
+    ]
+
+
+def adapter_files(folder: Path) -> list[Path]:
+    """Return the files of a generation that are there, without its facts."""
+    return [folder / name for name in _NAMES if name != FACTS and (folder / name).is_file()]
+
+
+def remove_files(folder: Path) -> None:
+    """Remove the files of a generation but its facts; a mark that is written first says so. May be done again."""
+    if not (folder / REMOVED).exists():
+        write_atomic(folder / REMOVED, "")
+    remove_leftovers(folder)
+    for file in adapter_files(folder):
+        file.unlink()
+    sync_folder(folder)
 
 
 def _take(source: Path, target: Path, *, link: bool) -> FileFacts:

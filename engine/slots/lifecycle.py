@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from pathlib import Path
 
 from ...schemas.errors import NotFound, UsageError
 from ...schemas.records import Slot
@@ -153,7 +154,7 @@ def begin_removal(store: SlotStore, name: str) -> None:
     if store.any_slot(name).deleted is None:
         raise NotFound(f"Slot {name} is not deleted; delete it first: `nightschool slots delete {name}`.")
     with store.all_locked(), storage_errors(store.folder):
-        (store.folder / name).rename(store.folder / f"{GONE}{name}")
+        (store.folder / name).rename(gone_folder(store, name))
         sync_folder(store.folder)
 
 
@@ -163,18 +164,29 @@ def finish_removal(store: SlotStore, name: str) -> int:
     Raises:
         StorageError: If they cannot be removed; the next start goes on.
     """
-    folder = store.folder / f"{GONE}{name}"
+    folder = gone_folder(store, name)
     with storage_errors(folder):
-        size = sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
+        freed = size(folder)
         shutil.rmtree(folder)
         sync_folder(store.folder)
-    return size
+    return freed
 
 
 def gone(store: SlotStore) -> list[str]:
     """Return the slots that were taken out and whose files are still there."""
     with storage_errors(store.folder):
         return sorted(entry.name.removeprefix(GONE) for entry in store.folder.glob(f"{GONE}*"))
+
+
+def gone_folder(store: SlotStore, name: str) -> Path:
+    """Return where the files of a slot lie that was taken out."""
+    return store.folder / f"{GONE}{name}"
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of the files in a folder; those that share a content count once."""
+    entries = (file.lstat() for file in folder.rglob("*") if file.is_file())
+    return sum({(entry.st_dev, entry.st_ino): entry.st_size for entry in entries}.values())
 
 
 def _leave_one(store: SlotStore, name: str, what: str) -> None:

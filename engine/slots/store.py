@@ -6,6 +6,7 @@
     slots/<name>/versions/000001/version.json                written once, never changed, read-only
     slots/<name>/versions/000001/adapter_model.safetensors   (both absent where the plain base is restored)
     slots/<name>/versions/000001/adapter_config.json
+    slots/<name>/versions/000001/removed                     there where the two were removed (``gc.py``)
 
 Order of writes for a new generation: its folder is filled under a name that begins with a dot, each file is synced, the
 folder is renamed to its number, and only then ``current`` is replaced. A process killed at any moment therefore leaves
@@ -63,6 +64,7 @@ class SlotFile(BaseModel):
     archived: float | None = None
     deleted: float | None = None
     formerly: str | None = None
+    pinned: list[int] = Field(default_factory=list)
 
 
 class SlotStore:
@@ -277,12 +279,17 @@ class SlotStore:
         """Return the PEFT folder of a generation (None: the current one), or None where the plain base answers.
 
         Raises:
-            NotFound: If the slot or the generation does not exist.
+            NotFound: If the slot or the generation does not exist, or its files were removed.
             Damaged: If the adapter is not the one that was stored.
         """
         version = self.current(name) if number is None else self.version(name, number)
         if version.adapter_sha256 is None:
             return None
+        if version.removed:
+            raise NotFound(
+                f"The files of generation {version.number} of slot {name} were removed by `slots gc`; choose another "
+                "generation, or restore them from a backup."
+            )
         folder = self._versions_folder(name) / generations.folder_name(version.number)
         with storage_errors(folder):
             # Hashing takes a while for a large adapter and the files never change: once for each state of the files.
@@ -361,7 +368,11 @@ class SlotStore:
         found = self._read(self._versions_folder(name), number)
         if found is None:
             raise NotFound(f"Slot {name} has no generation {number}; list its versions to see which there are.")
-        return found.model_copy(update={"slot": name, "current": number == current})
+        removed = (self._versions_folder(name) / generations.folder_name(number) / generations.REMOVED).exists()
+        pinned = number in self.settings(name).pinned
+        return found.model_copy(
+            update={"slot": name, "current": number == current, "pinned": pinned, "removed": removed}
+        )
 
     def _read(self, folder: Path, number: int) -> Version | None:
         """Return a generation's facts; those that were read before are read again only if their file has changed."""

@@ -3,7 +3,7 @@
 from textual.widgets import OptionList
 
 from nightschool.schemas.errors import UsageError
-from nightschool.schemas.records import Role
+from nightschool.schemas.records import Garbage, Role
 from nightschool.tui.commands import command
 
 
@@ -92,3 +92,28 @@ async def test_a_message_of_an_archived_slot_is_found_and_opened(opened, engine,
         await pilot.press("ctrl+t")
         await until(lambda: app.session.slot_name != "gaming")
         await until(lambda: "gaming" not in shown(app))
+
+
+async def test_a_generation_is_pinned_by_key(opened, engine, until):
+    engine._add_version("science", kind="study")
+    async with opened() as (app, pilot):
+        await pilot.press("f4")
+        screen = await opened_screen(app, until, "VersionsScreen")
+        await until(lambda: len(rows(screen)) == 2)
+        await pilot.press("p")
+        await until(lambda: engine.versions["science"][1].pinned and "pinned" in rows(screen)[0])
+        await pilot.press("p")
+        await until(lambda: not engine.versions["science"][1].pinned and "pinned" not in rows(screen)[0])
+
+
+async def test_a_clean_up_says_what_goes_before_it_goes(opened, engine, until):
+    engine.garbage = [Garbage(text="What study 3 left", bytes=2_500_000)]
+    async with opened() as (app, pilot):
+        app.chat.begin(command("slot.clean").run(app.chat))
+        screen = await opened_screen(app, until, "ConfirmScreen")
+        assert (screen.question, screen.subject) == ("Remove 2.5 MB?", "What study 3 left")
+        await pilot.press("ctrl+s")
+        await until(lambda: engine.garbage == [])
+        await until(lambda: any("2.5 MB came free" in note.message for note in app._notifications))
+        app.chat.begin(command("slot.clean").run(app.chat))
+        await until(lambda: any("nothing to remove" in note.message for note in app._notifications))

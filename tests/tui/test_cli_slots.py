@@ -61,6 +61,27 @@ def test_a_slot_is_deleted_only_with_leave_and_comes_back(document, call, engine
     assert document("slots")[0]["name"] == "science"
 
 
+def test_a_generation_is_pinned_and_unpinned(document, call):
+    call("ask", "Always rhyme.")
+    call("study")
+    assert document("versions", "pin", "Science", "1")["pinned"] is True
+    assert "pinned" in call("versions", "science")[1]
+    assert document("versions", "unpin", "science", "1")["pinned"] is False
+    assert call("versions", "pin", "science", "0")[0] == 2
+    assert call("versions", "pin", "science", "9")[0] == 3
+
+
+def test_what_nothing_needs_is_named_and_removed(document, call, engine):
+    engine.garbage = [rec.Garbage(text="What study 3 left", bytes=2_500_000)]
+    out = call("slots", "gc", "--dry-run", "--keep", "2")[1]
+    assert out == "What study 3 left (2.5 MB).\n2.5 MB would come free.\n"
+    asked = engine.asked[-1]
+    assert (asked.keep, asked.dry_run) == (2, True)
+    assert document("slots", "gc")["bytes"] == 2_500_000
+    assert call("slots", "gc")[1] == "0.0 MB came free.\n"
+    assert call("slots", "gc", "--keep", "0")[0] == 2
+
+
 def test_a_deletion_says_what_goes_and_no_is_no(call, engine, monkeypatch):
     engine.add_conversation("science", "Moon")
     asked = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...schemas.messages import ArchiveSlot, DeleteSlot, Request, UndeleteSlot
+from ...schemas.messages import ArchiveSlot, CollectGarbage, DeleteSlot, Request, UndeleteSlot
 from ...schemas.records import Slot
 from ..safe_text import one_line
 from ..session import Undo
@@ -77,6 +77,35 @@ def away(screen: ChatScreen) -> None:
         screen.begin(_refresh(screen))
 
     screen.app.push_screen(AwayScreen(screen.link), left)
+
+
+async def clean_up(screen: ChatScreen) -> None:
+    """Say what nothing needs, and remove it if the user agrees."""
+    from ..screens.ask import ConfirmScreen
+
+    with screen.errors_told():
+        found = await screen.link.call(CollectGarbage(dry_run=True))
+        if not found.removed:
+            screen.tell("There is nothing to remove: everything that is kept is needed.")
+            return
+
+        def answered(agreed: bool | None) -> None:
+            if agreed:
+                screen.begin(_remove(screen))
+
+        texts = [one_line(row.text, 100) for row in found.removed[:12]]
+        rest = len(found.removed) - len(texts)
+        subject = "\n".join([*texts, *([f"and {rest} more"] if rest else [])])
+        screen.app.push_screen(ConfirmScreen(f"Remove {_size(found.bytes)}?", subject, "Remove"), answered)
+
+
+async def _remove(screen: ChatScreen) -> None:
+    with screen.errors_told():
+        screen.tell(f"{_size((await screen.link.call(CollectGarbage())).bytes)} came free.")
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
 
 
 async def _put_away(screen: ChatScreen, slot: Slot, gone: Request[Slot], back: Request[Slot], what: str) -> None:
