@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...schemas.errors import Damaged, NotFound
 from ...schemas.records import Version
-from ..files import sync_folder, write_atomic
+from ..files import storage_errors, sync_folder, write_atomic
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
@@ -108,7 +108,8 @@ def stamp(folder: Path) -> tuple[tuple[int, int, int], ...]:
 
 def numbers(folder: Path) -> list[int]:
     """Return the numbers of the generations in a ``versions`` folder, ascending; unfinished ones are not among them."""
-    return sorted(int(entry.name) for entry in folder.iterdir() if _NUMBER.fullmatch(entry.name))
+    with storage_errors(folder):
+        return sorted(int(entry.name) for entry in folder.iterdir() if _NUMBER.fullmatch(entry.name))
 
 
 def folder_name(number: int) -> str:
@@ -204,11 +205,13 @@ def facts(folder: Path) -> VersionFile:
 
     Raises:
         Damaged: If its file does not read back.
+        StorageError: If the disk does not give it.
     """
     file = folder / FACTS
-    try:
-        return VersionFile.model_validate_json(file.read_bytes())
-    except (FileNotFoundError, ValidationError) as error:
-        raise Damaged(
-            f"{file} does not read back; restore {folder} from a backup, or roll back to another generation."
-        ) from error
+    with storage_errors(file):
+        try:
+            return VersionFile.model_validate_json(file.read_bytes())
+        except (FileNotFoundError, ValidationError) as error:
+            raise Damaged(
+                f"{file} does not read back; restore {folder} from a backup, or roll back to another generation."
+            ) from error
