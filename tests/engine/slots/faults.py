@@ -26,11 +26,13 @@ def killed_at(step: int, action: Callable[[], object]) -> bool:
     return os.WIFSIGNALED(_forked(action, kill, reads=False))
 
 
-def failed_at(step: int, action: Callable[[], object], code: int, *, for_good: bool) -> bool:
+def failed_at(
+    step: int, action: Callable[[], object], code: int, *, for_good: bool = False, reads: bool = False
+) -> bool:
     """Run ``action`` in a fork whose given step on the disk fails with ``code``; False: it got there without.
 
-    A read is a step too, but not where it is ``for_good``, when all after it fail as well. Whatever is raised must be
-    one of our errors. An action may also get through although the step failed, where it could do without.
+    ``for_good``: all after it fail as well; ``reads``: those are steps too. Whatever is raised must be one of our
+    errors. An action may also get through although the step failed, where it could do without.
     """
     reached = os.memfd_create("reached")
 
@@ -39,7 +41,7 @@ def failed_at(step: int, action: Callable[[], object], code: int, *, for_good: b
             os.pwrite(reached, b"x", 0)
             raise OSError(code, os.strerror(code))
 
-    status = _forked(action, fail, reads=not for_good)
+    status = _forked(action, fail, reads=reads)
     assert os.WIFEXITED(status) and os.WEXITSTATUS(status) in (PASSED, REFUSED), "the error was not one of ours"
     found = os.fstat(reached).st_size > 0
     os.close(reached)

@@ -123,9 +123,9 @@ def seen(rooms: Any, *, talks: bool) -> dict[str, Any]:
             content = None if folder is None else (folder / "adapter_model.safetensors").read_text()
             lines.append((version.number, version.current, version.removed, version.pinned, content))
         found[slot.name] = (settings, lines)
-    return (
-        {"": sorted((row.slot, row.title) for row in rooms.records.list_conversations()), **found} if talks else found
-    )
+    if talks:
+        found[""] = sorted((row.slot, row.title) for row in rooms.records.list_conversations())
+    return found
 
 
 def faults(profile: Profile, tmp_path: Path, change: Callable[[Any], object]) -> Iterator[Profile]:
@@ -137,7 +137,7 @@ def faults(profile: Profile, tmp_path: Path, change: Callable[[Any], object]) ->
 
     kinds: list[Callable[[int, Callable[[], object]], bool]] = [
         killed_at,
-        lambda step, action: failed_at(step, action, errno.ENOSPC, for_good=False),
+        lambda step, action: failed_at(step, action, errno.ENOSPC),
         lambda step, action: failed_at(step, action, errno.EIO, for_good=True),
     ]
     for kind, inject in enumerate(kinds):
@@ -185,6 +185,24 @@ def test_after_any_fault_a_slot_is_as_it_was_or_as_it_shall_be(profile: Profile,
             collect(rooms.store, None, dry_run=False)
             no_leftovers(rooms)
     assert met > 12
+
+
+def test_a_read_that_fails_is_one_of_our_errors_and_changes_nothing(profile: Profile, tmp_path: Path) -> None:
+    with profile as rooms:
+        before = seen(rooms, talks=False)
+
+    def act() -> None:
+        with profile as rooms:
+            collect(rooms.store, 2, dry_run=True)
+            CHANGES["pin"](rooms)
+
+    for step in range(1, 1000):
+        if not failed_at(step, act, errno.EIO, reads=True):
+            assert step > 10
+            break
+        with profile as rooms:
+            pin(rooms.store, "science", 1, pinned=False)
+            assert seen(rooms, talks=False) == before
 
 
 def test_after_any_fault_of_a_clean_up_what_is_kept_is_whole(profile: Profile, tmp_path: Path) -> None:
