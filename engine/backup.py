@@ -36,7 +36,9 @@ _CHUNK = 1 << 20
 _PART, _ASIDE = ".restore-", "before-restore-"
 _DATABASE, _CONFIG, _SLOTS = "night.db", "config.toml", "slots"
 _SIDE_FILES = (f"{_DATABASE}-wal", f"{_DATABASE}-shm")
-_NAME = re.compile(r"night\.db|config\.toml|slots/[a-z0-9][a-z0-9-]{0,39}(?:/[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}){1,3}")
+_NAME = re.compile(
+    r"night\.db|config\.toml|slots/first_slots|slots/[a-z0-9][a-z0-9-]{0,39}(?:/[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}){1,3}"
+)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Tell = Callable[[float], None]
@@ -217,7 +219,7 @@ def _copy_database(path: Path, target: Path) -> None:
 
 
 def _summary(file: Path, manifest: _Manifest) -> BackupSummary:
-    slots = {key.split("/")[1] for key in manifest.files if key.startswith(f"{_SLOTS}/")}
+    slots = {key.split("/")[1] for key in manifest.files if key.endswith("/slot.json")}
     versions = sum(key.endswith("/version.json") for key in manifest.files)
     return BackupSummary(
         file=str(file), bytes=file.stat().st_size, created=manifest.created, slots=len(slots), generations=versions

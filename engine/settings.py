@@ -57,6 +57,7 @@ class Settings(BaseModel):
         trainer: What makes adapters in a study; a name that a plugin supplies.
         router: What tells where the lessons of a slot apply, fitted in a study and asked in chats; empty: nothing.
         weekly_rebuild: Whether a slot is trained anew from all its lessons once a week, and the better version counts.
+        keep_generations: Of how many of its newest generations a slot keeps the files at `slots gc`; None: of all.
         memory: Whether the model is told what users said of themselves, and new facts are noted.
         device: What computes: ``cpu``, ``mps``, ``cuda``, or with a number ``cuda:1``; empty: the best that has room.
         provider: Where a chat's lower blocks compute: names of servers, the preferred one first, and ``local`` for this
@@ -71,6 +72,7 @@ class Settings(BaseModel):
     trainer: str = DEFAULT_TRAINER
     router: str = ""
     weekly_rebuild: bool = True
+    keep_generations: int | None = Field(default=None, ge=1)
     memory: bool = True
     device: str = ""
     provider: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from .providers import Examined, KnownProvider, KnownProviders
 from .records import (
     AdapterForm,
     Answered,
+    Collected,
     Compared,
     Conversation,
     ExportedAdapter,
@@ -209,9 +210,11 @@ class ExamineProvider(Request[Examined]):
 
 
 class ListSlots(Request[list[Slot]]):
-    """All slots, in the order they were made."""
+    """The slots in use, in the order they were made; with the archived ones, or the deleted ones, where asked for."""
 
     method = "slots.list"
+    archived: bool = False
+    deleted: bool = False
 
 
 class CreateSlot(Request[Slot]):
@@ -240,6 +243,37 @@ class UpdateSlot(Request[Slot]):
     base: str | None = None
     blend: dict[str, float] | None = None
     provider: str | None = None
+
+
+class RenameSlot(Request[Slot]):
+    """Give a slot another title, another name (its folder and handle), or both; None leaves one as it is."""
+
+    method = "slots.rename"
+    slot: str
+    title: str | None = None
+    name: str | None = None
+
+
+class ArchiveSlot(Request[Slot]):
+    """Put a slot out of sight, where it keeps everything and is not studied at night; ``archived`` False: back."""
+
+    method = "slots.archive"
+    slot: str
+    archived: bool = True
+
+
+class DeleteSlot(Request[Slot]):
+    """Delete a slot with its conversations and lessons; ``slots.undelete`` brings all of it back, for 30 days."""
+
+    method = "slots.delete"
+    slot: str
+
+
+class UndeleteSlot(Request[Slot]):
+    """Bring a deleted slot back as it was."""
+
+    method = "slots.undelete"
+    slot: str
 
 
 class BlendSlots(Request[Study]):
@@ -308,6 +342,27 @@ class ListVersions(Request[list[Version]]):
 
     method = "versions.list"
     slot: str
+
+
+class PinVersion(Request[Version]):
+    """Keep the files of a generation, however many are kept; ``pinned`` False: no longer."""
+
+    method = "versions.pin"
+    slot: str
+    number: int
+    pinned: bool = True
+
+
+class CollectGarbage(Request[Collected]):
+    """Remove what nothing needs: deleted slots whose time is over, what was never finished, what studies left.
+
+    ``keep``: of each slot only so many of the newest generations keep their files; None: as the settings say, which is
+    all of them where they do not. The current one, what a rollback goes back to and what is pinned stay always.
+    """
+
+    method = "slots.gc"
+    keep: int | None = Field(default=None, ge=1)
+    dry_run: bool = False
 
 
 class Rollback(Request[Version]):

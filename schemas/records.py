@@ -361,6 +361,8 @@ class Slot(Record):
     provider: str = Field(
         default="", description="Where its lower blocks compute: a server's name or local; empty: as the profile does."
     )
+    archived: float | None = Field(default=None, description="Since when it is out of sight and not studied at night.")
+    deleted: float | None = Field(default=None, description="When it was deleted; it can come back for 30 days.")
     current: int = 0
     waiting: int = Field(default=0, description="Approved lessons that the next study would take.")
 
@@ -420,6 +422,8 @@ class Version(Record):
     report: StudyReport | None = None
     merge: MergeFacts | None = Field(default=None, description="For a merge: of what, and how.")
     current: bool = False
+    pinned: bool = Field(default=False, description="Its files stay, however many generations are kept.")
+    removed: bool = Field(default=False, description="Its files were removed; what is said here stays.")
 
 
 class GateChange(Record):
@@ -530,6 +534,23 @@ class StoreCheck(Record):
     files: int
     bytes: int = Field(description="Of the files that are whole.")
     findings: list[StoreFinding] = Field(default_factory=list)
+
+
+class Garbage(Record):
+    """Something that nothing needs; ``slot`` None: it belongs to none, ``number`` None: to no generation."""
+
+    slot: str | None = None
+    number: int | None = None
+    bytes: int = Field(default=0, description="That come free with it.")
+    text: str
+
+
+class Collected(Record):
+    """What was removed because nothing needs it, or would be."""
+
+    bytes: int
+    dry_run: bool
+    removed: list[Garbage] = Field(default_factory=list)
 
 
 class GenerationUse(Record):

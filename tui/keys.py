@@ -64,6 +64,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
             "Roll back",
             "Make the selected generation the current one; from the current one, the one before it.",
         ),
+        Key("p", "pin", "Pin", "Keep the selected generation whatever a clean-up removes, or no longer."),
         Key("escape", "back", "Back", "Back to the chat."),
     ),
     "quality": (Key("escape", "back", "Back", "Back to the chat."),),
@@ -109,6 +110,11 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("enter", "", "Ask", "Ask both; tab goes to the slots."),
         Key("escape", "back", "Back", "Stop them, once more back to the chat."),
     ),
+    "away": (
+        Key("b,enter", "bring_back", "Bring back", "Let the highlighted slot be in use again."),
+        Key("d,delete", "discard", "Delete", "Delete the highlighted archived slot."),
+        Key("escape", "back", "Back", "Back to the chat."),
+    ),
     "help": (Key("escape,f1,q", "back", "Back", "Close the help."),),
 }
 
@@ -129,6 +135,7 @@ PARTS = {
     "form": "In a form",
     "blend": "On the blend screen",
     "compare": "On the comparison screen",
+    "away": "On the screen of slots out of sight",
     "help": "On the help screen",
 }
 

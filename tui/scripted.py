@@ -32,6 +32,7 @@ from .scripted_exchange import ScriptedExchange
 from .scripted_merges import ScriptedMerges
 from .scripted_providers import ScriptedProviders
 from .scripted_report import scripted_report
+from .scripted_slots import ScriptedSlots
 
 R = TypeVar("R")
 Tell = Callable[[Event], None]
@@ -49,7 +50,7 @@ SLOTS = (
 )
 
 
-class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges, ScriptedProviders):
+class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges, ScriptedProviders, ScriptedSlots):
     """Stands in for the engine client; what it answers is set by its attributes."""
 
     def __init__(self, *, pause: float = 0.0, wake: float = 0.0) -> None:
@@ -57,6 +58,7 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges, ScriptedPr
         ScriptedExchange.__init__(self)
         ScriptedMerges.__init__(self)
         ScriptedProviders.__init__(self)
+        ScriptedSlots.__init__(self)
         self.pause = pause
         """Seconds between two pieces of a reply, and between two steps of a study or a pull."""
         self.wake = wake
@@ -182,9 +184,6 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges, ScriptedPr
 
     async def _engine_status(self, request: ask.GetStatus, tell: Tell) -> ask.EngineStatus:
         return self.state
-
-    async def _slots_list(self, request: ask.ListSlots, tell: Tell) -> list[rec.Slot]:
-        return [self._slot(name) for name in self.slots]
 
     def _slot(self, name: str) -> rec.Slot:
         if name not in self.slots:

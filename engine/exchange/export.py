@@ -50,7 +50,8 @@ def export(
     if choice.lessons and choice.form is not ExportForm.NIGHTSCHOOL:
         raise UsageError("Only Night School's own form has a place for lessons; choose that, or leave them out.")
     chosen = [records.conversation(number) for number in dict.fromkeys(choice.numbers)]
-    rows = chosen or [row for row in _all(records, choice.slot) if row.messages]
+    here = {slot.name for slot in store.list()}
+    rows = chosen or [row for row in _all(records, choice.slot) if row.messages and row.slot in here]
     lessons = 0
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as stream:
         if choice.form is ExportForm.NIGHTSCHOOL:
@@ -77,11 +78,11 @@ def _surroundings(
     rows: Sequence[Conversation], choice: Choice, records: Records, store: SlotStore
 ) -> Iterator[tuple[str, Record]]:
     """Give the slots that the conversations are of, and their lessons where these are wanted."""
-    named = {row.slot for row in rows}
+    named, here = {row.slot for row in rows}, {slot.name for slot in store.list()}
     lessons = []
     if choice.lessons:
         among = {choice.slot} if choice.slot is not None else named if choice.numbers else None
-        lessons = [one for one in reversed(records.lessons()) if among is None or one.slot in among]
+        lessons = [one for one in reversed(records.lessons()) if one.slot in (here if among is None else among)]
     named |= {lesson.slot for lesson in lessons}
     yield from (("slot", slot) for slot in store.list() if slot.name in named)
     yield from (("lesson", lesson) for lesson in lessons)

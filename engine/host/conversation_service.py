@@ -25,7 +25,9 @@ class ConversationService:
 
     async def list_all(self, request: ListConversations, tell: Tell) -> list[Conversation]:
         """List conversations, the latest first."""
-        return self._records.list_conversations(request.slot, request.limit, request.offset)
+        return self._records.list_conversations(
+            request.slot, request.limit, request.offset, without=self._rooms.hidden()
+        )
 
     async def create(self, request: CreateConversation, tell: Tell) -> Conversation:
         """Begin a conversation in a slot that exists."""
@@ -56,4 +58,4 @@ class ConversationService:
 
     async def search(self, request: SearchConversations, tell: Tell) -> list[SearchHit]:
         """Search all messages."""
-        return self._records.search(request.query, request.limit)
+        return self._records.search(request.query, request.limit, without=self._rooms.hidden())

@@ -31,7 +31,9 @@ class LessonService:
     async def list_all(self, request: ListLessons, tell: Tell) -> list[Lesson]:
         """List lessons, the latest first."""
         end_expired(self._rooms)
-        return self._rooms.records.lessons(request.slot, request.states)
+        hidden = self._rooms.hidden()
+        found = self._rooms.records.lessons(request.slot, request.states)
+        return [lesson for lesson in found if lesson.slot not in hidden]
 
     async def update(self, request: UpdateLesson, tell: Tell) -> Lesson:
         """Re-word a lesson, then put it in another state.

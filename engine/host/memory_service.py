@@ -19,7 +19,8 @@ class MemoryService:
 
     async def list_all(self, request: ListNotes, tell: Tell) -> list[MemoryNote]:
         """List the notes, the oldest first."""
-        return self._rooms.records.notes(request.slot)
+        hidden = self._rooms.hidden()
+        return [note for note in self._rooms.records.notes(request.slot) if note.slot not in hidden]
 
     async def add(self, request: AddNote, tell: Tell) -> MemoryNote:
         """Keep a note, for one slot or for all."""

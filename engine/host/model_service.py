@@ -37,7 +37,7 @@ class ModelService:
         home, memory = self._rooms.home, psutil.virtual_memory()
         found = await asyncio.to_thread(installed.installed, home)
         partial = {name: size for name, (_, size) in (await asyncio.to_thread(leftovers, home)).items()}
-        use = Use(read_settings(home).base, await self._loaded(), self._learned())
+        use = Use(read_settings(home).base, await self._loaded(), self._learned(deleted=False))
         device = await asyncio.to_thread((await self._rooms.model.model()).room) if self._rooms.model.ready else 0
         return list_bases(found, partial, use, Machine(memory.total, memory.available, device))
 
@@ -126,10 +126,10 @@ class ModelService:
         """Return the folder of the base that answers, None while none does."""
         return (await self._rooms.model.model()).base.folder if self._rooms.model.ready else None
 
-    def _learned(self) -> dict[str, list[str]]:
+    def _learned(self, *, deleted: bool) -> dict[str, list[str]]:
         """Return the slots by the fingerprint of the base that their current generation was learned on."""
         learned: dict[str, list[str]] = {}
-        for slot in self._rooms.store.list():
+        for slot in self._rooms.store.list(deleted=deleted):
             try:
                 version = self._rooms.store.current(slot.name)
             except Damaged:
@@ -141,7 +141,7 @@ class ModelService:
     def _refuse_needed(self, found: Installed, spec: str) -> None:
         if found.answers_to(self._rooms.model.spec):
             raise ModelInUse(f"The profile starts with {spec}; use another model first, or remove it with --force.")
-        slots = self._learned().get(found.card.fingerprint, []) if found.card else []
+        slots = self._learned(deleted=True).get(found.card.fingerprint, []) if found.card else []
         if slots:
             raise ModelInUse(
                 f"What {', '.join(slots)} learned works with {spec} alone; roll back to 0 first, or remove it with "
@@ -153,7 +153,7 @@ class ModelService:
 
     def _warn(self, fingerprint: str, name: str) -> None:
         """Say which slots will not answer with another base."""
-        slots = [slot for base, slots in self._learned().items() if base != fingerprint for slot in slots]
+        slots = [slot for base, slots in self._learned(deleted=False).items() if base != fingerprint for slot in slots]
         if slots:
             text = f"{', '.join(slots)} learned on another model; with {name}, roll back to 0 before you ask there."
             self._rooms.broadcast(NoticeEvent(level="warning", text=text))

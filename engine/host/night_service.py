@@ -116,7 +116,7 @@ class NightService:
         """
         studies, due = self._studies, self._due(least, notes)
         nothing = not notes
-        for slot in [slot.name for slot in self._rooms.store.list()]:
+        for slot in self._in_use():
             for wanted, begin in (
                 (lambda slot: bool(studies.ended(slot)), partial(studies.forget_ended, slot)),
                 (due.__contains__, partial(studies.start, StartStudy(slot=slot), tell)),
@@ -134,13 +134,17 @@ class NightService:
     def _due(self, least: int, notes: list[str]) -> list[str]:
         """Return the slots with enough to learn; ``notes`` gets why others are left out."""
         due = []
-        counts = {slot.name: len(self._studies.waiting(slot.name)) for slot in self._rooms.store.list()}
+        counts = {name: len(self._studies.waiting(name)) for name in self._in_use()}
         for name, count in counts.items():
             if count >= least:
                 due.append(name)
             elif count:
                 notes.append(f"{name}: {count} of the {least} lessons that a study is worth are there; they wait.")
         return due
+
+    def _in_use(self) -> list[str]:
+        """Return the slots that are not archived."""
+        return [slot.name for slot in self._rooms.store.list() if slot.archived is None]
 
     # -- in an engine that somebody uses ------------------------------------------------------------------------------
 

@@ -110,6 +110,10 @@ class Rooms:
         """
         return self.store.slot(name).model_copy(update={"waiting": self.records.waiting().get(name, 0)})
 
+    def hidden(self) -> frozenset[str]:
+        """Return the slots that were deleted: nothing of them is shown until they come back."""
+        return frozenset(slot.name for slot in self.store.list(deleted=True) if slot.deleted is not None)
+
     def voice(self, slot: str, base: BaseCard) -> tuple[Version, Path | None]:
         """Return the generation in effect and the folder of its adapter, None for the plain base.
 

@@ -18,6 +18,7 @@ from .conversation_service import ConversationService
 from .correction_service import CorrectionService
 from .exchange_service import ExchangeService
 from .expiry import end_expired
+from .garbage_service import GarbageService
 from .lesson_service import LessonService
 from .memory_service import MemoryService
 from .model_service import ModelService
@@ -26,6 +27,7 @@ from .portability_service import PortabilityService
 from .provider_service import ProviderService
 from .quality_service import QualityService
 from .rooms import Handler, Rooms, Tell
+from .slot_life_service import SlotLifeService, tidy_slots
 from .slot_service import SlotService, settle_after_crash
 from .study_service import StudyService
 
@@ -41,6 +43,7 @@ class Service:
         self._rooms = rooms
         chat, corrections = ChatService(rooms), CorrectionService(rooms)
         conversations, slots = ConversationService(rooms), SlotService(rooms)
+        life, garbage = SlotLifeService(rooms), GarbageService(rooms)
         lessons, self._studies, self._models = LessonService(rooms), StudyService(rooms), ModelService(rooms)
         self._nights = NightService(rooms, self._studies)
         self._quality = QualityService(rooms, slots)
@@ -65,6 +68,11 @@ class Service:
             "slots.list": slots.list_all,
             "slots.create": slots.create,
             "slots.update": slots.update,
+            "slots.rename": life.rename,
+            "slots.archive": life.archive,
+            "slots.delete": life.delete,
+            "slots.undelete": life.undelete,
+            "slots.gc": garbage.collect,
             "slots.blend": self._studies.blend,
             "slots.check": slots.check,
             "slots.compare": compare.compare,
@@ -74,6 +82,7 @@ class Service:
             "slots.import": self._studies.bring,
             "versions.list": slots.versions,
             "versions.rollback": slots.rollback,
+            "versions.pin": garbage.pin,
             "versions.diff": slots.diff,
             "versions.quality": self._quality.quality,
             "conversations.list": conversations.list_all,
@@ -144,6 +153,7 @@ class Service:
 
     def recover(self) -> None:
         """Put right what an engine that was killed left half done."""
+        tidy_slots(self._rooms)
         settle_after_crash(self._rooms)
         end_expired(self._rooms)
         self._nights.recover()

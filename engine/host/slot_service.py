@@ -44,7 +44,11 @@ class SlotService:
     async def list_all(self, request: ListSlots, tell: Tell) -> list[Slot]:
         """List the slots, with the number of lessons that wait in each."""
         waiting = self._rooms.records.waiting()
-        return [slot.model_copy(update={"waiting": waiting.get(slot.name, 0)}) for slot in self._rooms.store.list()]
+        return [
+            slot.model_copy(update={"waiting": waiting.get(slot.name, 0)})
+            for slot in self._rooms.store.list(deleted=request.deleted)
+            if request.archived or slot.archived is None or slot.deleted is not None
+        ]
 
     async def create(self, request: CreateSlot, tell: Tell) -> Slot:
         """Add a slot."""

@@ -102,7 +102,8 @@ class StudyService:
 
     async def list_all(self, request: ListStudies, tell: Tell) -> list[Study]:
         """List studies, the latest first."""
-        return self._rooms.records.studies(request.slot)
+        hidden = self._rooms.hidden()
+        return [study for study in self._rooms.records.studies(request.slot) if study.slot not in hidden]
 
     @property
     def studying(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+from collections.abc import Collection
 
 from ...schemas.errors import NotFound, UsageError
 from ...schemas.records import Conversation, Finish, Message, Role
@@ -27,9 +28,13 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 # -- conversations ----------------------------------------------------------------------------------------------------
 
 
-def list_conversations(db: Database, slot: str | None, limit: int, offset: int) -> list[Conversation]:
-    """Return conversations that are not deleted, the latest first."""
+def list_conversations(
+    db: Database, slot: str | None, limit: int, offset: int, without: Collection[str]
+) -> list[Conversation]:
+    """Return conversations that are not deleted, of one slot or all but some, the latest first."""
     of_slot, values = ("", ()) if slot is None else ("AND c.slot = ? ", (slot,))
+    if without:
+        of_slot, values = f"{of_slot}AND c.slot NOT IN ({', '.join('?' * len(without))}) ", (*values, *without)
     found = db.rows(
         f"{_CONVERSATIONS} WHERE c.deleted IS NULL {of_slot}ORDER BY c.updated DESC, c.id DESC LIMIT ? OFFSET ?",
         *values,

@@ -34,7 +34,7 @@ from ...schemas.records import (
     StudyReport,
     StudyState,
 )
-from . import conversations, lessons, nights, notes, origins, quality, search, studies
+from . import conversations, lessons, nights, notes, origins, quality, search, slots, studies
 from .database import Database
 from .origins import Kept, Said, Unread
 
@@ -74,9 +74,11 @@ class Records:
 
     # -- conversations ------------------------------------------------------------------------------------------------
 
-    def list_conversations(self, slot: str | None = None, limit: int = 100, offset: int = 0) -> list[Conversation]:
-        """Return conversations that are not deleted, of one slot or all, the latest first."""
-        return conversations.list_conversations(self._db, slot, limit, offset)
+    def list_conversations(
+        self, slot: str | None = None, limit: int = 100, offset: int = 0, *, without: Collection[str] = ()
+    ) -> list[Conversation]:
+        """Return conversations that are not deleted, of one slot or all but some, the latest first."""
+        return conversations.list_conversations(self._db, slot, limit, offset, without)
 
     def conversation(self, conversation: int) -> Conversation:
         """Return one conversation that is not deleted."""
@@ -102,9 +104,21 @@ class Records:
         """Bring a deleted conversation back."""
         return conversations.restore_conversation(self._db, conversation)
 
-    def search(self, query: str, limit: int = 50, slot: str | None = None) -> list[SearchHit]:
-        """Return messages in which every word of the query begins a word, the latest first."""
-        return search.search(self._db, query, limit=limit, slot=slot)
+    def search(
+        self, query: str, limit: int = 50, slot: str | None = None, *, without: Collection[str] = ()
+    ) -> list[SearchHit]:
+        """Return messages in which every word of the query begins a word, of one slot or all but some, latest first."""
+        return search.search(self._db, query, limit=limit, slot=slot, without=without)
+
+    # -- slots, whose files are elsewhere -----------------------------------------------------------------------------
+
+    def rename_slot(self, old: str, new: str) -> None:
+        """Put everything that is of one slot under another name; doing it again changes nothing."""
+        slots.rename_slot(self._db, old, new)
+
+    def remove_slot(self, name: str) -> None:
+        """Remove everything that is of one slot, for good; doing it again changes nothing."""
+        slots.remove_slot(self._db, name)
 
     # -- conversations from and for elsewhere -------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """The tables, as the migrations make them.
 
 Lists and reports inside a row are JSON, checked by the records of ``schemas/records.py`` when they are read. Nothing is
-removed: a deleted conversation, a replaced reply and an undone signal are marked, so that each can be brought back.
+removed but notes, and what a slot leaves that was deleted long ago (``slots.py``): a deleted conversation, a replaced
+reply and an undone signal are marked, so that each can be brought back.
 
 ``message_words`` holds the searchable wording of each message that is shown (control characters as spaces, because
 SQLite's own text functions stop at NUL); ``search.py`` alone writes it.

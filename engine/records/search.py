@@ -6,6 +6,7 @@ What the user types is never read as query syntax: each word is quoted.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from ...schemas.errors import UsageError
 from ...schemas.records import SearchHit
@@ -25,7 +26,9 @@ _UNSPACED = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U
 _SEAM = "\u200b"  # zero-width space
 
 
-def search(db: Database, query: str, *, limit: int = 50, slot: str | None = None) -> list[SearchHit]:
+def search(
+    db: Database, query: str, *, limit: int = 50, slot: str | None = None, without: Collection[str] = ()
+) -> list[SearchHit]:
     """Return messages of undeleted conversations in which every word of ``query`` begins a word.
 
     Raises:
@@ -34,18 +37,21 @@ def search(db: Database, query: str, *, limit: int = 50, slot: str | None = None
     expression = match_expression(query)
     if not expression:
         return []
+    others = ", ".join("?" * len(without))
     found = db.rows(
-        """
+        f"""
         SELECT c.id AS conversation, m.id AS message, c.title, c.slot, m.role,
                snippet(message_words, 0, char(0xE000), char(0xE001), '…', ?) AS excerpt
         FROM message_words JOIN messages m ON m.id = message_words.rowid JOIN conversations c ON c.id = m.conversation
         WHERE message_words MATCH ? AND c.deleted IS NULL AND (? IS NULL OR c.slot = ?)
+              AND c.slot NOT IN ({others})
         ORDER BY message_words.rowid DESC LIMIT ?
-        """,
+        """,  # noqa: S608 (marks alone)
         EXCERPT_TOKENS,
         expression,
         slot,
         slot,
+        *without,
         limit,
     )
     return [

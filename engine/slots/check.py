@@ -41,7 +41,7 @@ def check_store(store: SlotStore, tell: Callable[[float], None] = lambda share: 
     """
     findings: list[StoreFinding] = []
     files: list[_File] = []
-    for slot in store.list():
+    for slot in store.list(deleted=True):
         files += _files(store, slot.name, findings)
         findings += _pointer(store, slot.name)
     whole: dict[str, Path] = {}
@@ -63,6 +63,8 @@ def _files(store: SlotStore, slot: str, findings: list[StoreFinding]) -> Iterato
     folder = store.folder / slot / "versions"
     for number in generations.numbers(folder):
         home = folder / generations.folder_name(number)
+        if (home / generations.REMOVED).exists():
+            continue
         try:
             facts = generations.facts(home)
         except Damaged as error:

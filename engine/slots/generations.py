@@ -16,12 +16,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...schemas.errors import Damaged, NotFound
 from ...schemas.records import Version
-from ..files import sync_folder
+from ..files import storage_errors, sync_folder, write_atomic
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 ROUTER = "router.safetensors"
 FACTS = "version.json"
+REMOVED = "removed"
+"""Beside the facts of a generation whose other files were removed."""
 _NAMES = (WEIGHTS, CONFIG, ROUTER, FACTS)
 _PART = ".new-"
 _NUMBER = re.compile(r"[0-9]{6,9}")
@@ -106,7 +108,8 @@ def stamp(folder: Path) -> tuple[tuple[int, int, int], ...]:
 
 def numbers(folder: Path) -> list[int]:
     """Return the numbers of the generations in a ``versions`` folder, ascending; unfinished ones are not among them."""
-    return sorted(int(entry.name) for entry in folder.iterdir() if _NUMBER.fullmatch(entry.name))
+    with storage_errors(folder):
+        return sorted(int(entry.name) for entry in folder.iterdir() if _NUMBER.fullmatch(entry.name))
 
 
 def folder_name(number: int) -> str:
@@ -145,11 +148,35 @@ def new_folder(parent: Path, name: str) -> Iterator[Path]:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what writers left that were killed. The caller holds the lock, so none of them still lives."""
-    for entry in folder.iterdir():
-        if entry.name.startswith(_PART):
+    for entry in leftovers(folder):
+        if entry.is_dir():
             shutil.rmtree(entry)
-        elif entry.name.startswith(".") and entry.name.endswith(".part"):  # of ``write_atomic``
+        else:
             entry.unlink()
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return what writers left that were killed, or are at work."""
+    return [
+        entry
+        for entry in folder.iterdir()
+        if entry.name.startswith(_PART) or (entry.name.startswith(".") and entry.name.endswith(".part"))
+    ]
+
+
+def adapter_files(folder: Path) -> list[Path]:
+    """Return the files of a generation that are there, without its facts."""
+    return [folder / name for name in _NAMES if name != FACTS and (folder / name).is_file()]
+
+
+def remove_files(folder: Path) -> None:
+    """Remove the files of a generation but its facts; a mark that is written first says so. May be done again."""
+    if not (folder / REMOVED).exists():
+        write_atomic(folder / REMOVED, "")
+    remove_leftovers(folder)
+    for file in adapter_files(folder):
+        file.unlink()
+    sync_folder(folder)
 
 
 def _take(source: Path, target: Path, *, link: bool) -> FileFacts:
@@ -178,11 +205,13 @@ def facts(folder: Path) -> VersionFile:
 
     Raises:
         Damaged: If its file does not read back.
+        StorageError: If the disk does not give it.
     """
     file = folder / FACTS
-    try:
-        return VersionFile.model_validate_json(file.read_bytes())
-    except (FileNotFoundError, ValidationError) as error:
-        raise Damaged(
-            f"{file} does not read back; restore {folder} from a backup, or roll back to another generation."
-        ) from error
+    with storage_errors(file):
+        try:
+            return VersionFile.model_validate_json(file.read_bytes())
+        except (FileNotFoundError, ValidationError) as error:
+            raise Damaged(
+                f"{file} does not read back; restore {folder} from a backup, or roll back to another generation."
+            ) from error

@@ -1,10 +1,12 @@
 """Slots and their generations as plain files; the database is never the only place where a version lives.
 
+    slots/first_slots                                        there once the first slots were made
     slots/<name>/slot.json                                   settings, replaced as a whole when they change
     slots/<name>/current                                     number of the generation in effect; absent: 0, the base
     slots/<name>/versions/000001/version.json                written once, never changed, read-only
     slots/<name>/versions/000001/adapter_model.safetensors   (both absent where the plain base is restored)
     slots/<name>/versions/000001/adapter_config.json
+    slots/<name>/versions/000001/removed                     there where the two were removed (``gc.py``)
 
 Order of writes for a new generation: its folder is filled under a name that begins with a dot, each file is synced, the
 folder is renamed to its number, and only then ``current`` is replaced. A process killed at any moment therefore leaves
@@ -34,6 +36,9 @@ from .blend import check_weights
 
 LOCK_SECONDS = 10.0
 LONGEST_NAME = 40
+FIRST_MADE = "first_slots"
+GONE = ".gone-"
+"""What the name of a slot's folder begins with while the slot is removed for good."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _FIRST_SLOTS = (
     ("science", "Science", "Questions about nature, measurement and how things work."),
@@ -57,6 +62,10 @@ class SlotFile(BaseModel):
     blend: dict[str, float] = Field(default_factory=dict)
     provider: str = ""
     created: float
+    archived: float | None = None
+    deleted: float | None = None
+    formerly: str | None = None
+    pinned: list[int] = Field(default_factory=list)
 
 
 class SlotStore:
@@ -71,24 +80,40 @@ class SlotStore:
     # -- slots --------------------------------------------------------------------------------------------------------
 
     def ensure_defaults(self) -> None:
-        """Create those of the four first slots that do not exist; what exists is left alone."""
+        """Create the four first slots, once: those that were deleted since stay away, unless no slot is left at all."""
+        made = self.folder / FIRST_MADE
+        if made.exists() and any(True for _ in self._names()):
+            return
         for name, title, description in _FIRST_SLOTS:
             if not self._slot_file(name).exists():
                 self.create(title, name=name, description=description)
+        write_atomic(made, "")
 
-    def list(self) -> list[Slot]:
-        """Return all slots, in the order they were made."""
-        found = [(self._settings(name), name) for name in self._names()]
-        return [self._slot(name, settings) for settings, name in sorted(found, key=lambda item: item[0].created)]
+    def list(self, *, deleted: bool = False) -> list[Slot]:
+        """Return all slots, archived ones too, in the order they were made; ``deleted``: also those."""
+        found = [(self.settings(name), name) for name in self._names()]
+        return [
+            self._slot(name, settings)
+            for settings, name in sorted(found, key=lambda item: item[0].created)
+            if deleted or settings.deleted is None
+        ]
 
     def slot(self, name: str) -> Slot:
         """Return one slot; ``waiting`` is 0 here, the database knows the lessons.
 
         Raises:
-            NotFound: If there is none of this name.
+            NotFound: If there is none of this name, or it was deleted.
             Damaged: If its files do not read back.
         """
         return self._slot(name, self._settings(name))
+
+    def any_slot(self, name: str) -> Slot:
+        """Return one slot, a deleted one too.
+
+        Raises:
+            As ``slot``.
+        """
+        return self._slot(name, self.settings(name))
 
     def create(self, title: str, name: str = "", description: str = "", system_prompt: str = "") -> Slot:
         """Add a slot; where ``name`` is empty it is derived from the title.
@@ -99,10 +124,9 @@ class SlotStore:
         title = _one_line(title)
         name = name or _name_from(title)
         _check_name(name)
-        with storage_errors(self.folder), self._locked(self.folder):
-            if (self.folder / name).exists():
-                raise UsageError(f"There is already a slot named {name}; choose another name.")
-            latest = max((self._settings(other).created for other in self._names()), default=0.0)
+        with storage_errors(self.folder), self.all_locked():
+            self.check_free(name)
+            latest = max((self.settings(other).created for other in self._names()), default=0.0)
             settings = SlotFile(
                 title=title,
                 description=description.strip(),
@@ -145,16 +169,44 @@ class SlotStore:
         if temperature is not None and not 0.0 <= temperature <= 5.0:
             raise UsageError(f"A temperature lies between 0 and 5, not at {temperature}; give another.")
         self._settings(name)
-        with self._locked(self.folder / name):
-            settings = self._settings(name).model_copy(update={k: v for k, v in changes.items() if v is not None})
-            write_atomic(self._slot_file(name), _dumped(settings.model_dump()))
+        self.revise(name, **{key: value for key, value in changes.items() if value is not None})
         return self.slot(name)
+
+    def revise(self, name: str, **fields: Any) -> None:
+        """Write settings of a slot as they are given, of a deleted one too; nothing is written where nothing changes.
+
+        Raises:
+            NotFound: If there is no slot of this name.
+            StorageError: If it cannot be written; the settings are as they were.
+        """
+        with self.locked(name):
+            before = self.settings(name)
+            settings = before.model_copy(update=fields)
+            if settings != before:
+                write_atomic(self._slot_file(name), _dumped(settings.model_dump()))
+
+    def check_free(self, name: str) -> None:
+        """Refuse a name that cannot be given to a slot.
+
+        Raises:
+            UsageError: If it is no name, or is taken.
+        """
+        _check_name(name)
+        if not ((self.folder / name).exists() or (self.folder / f"{GONE}{name}").exists()):
+            if all(self.settings(other).formerly != name for other in self._names()):
+                return
+        elif (self.folder / name / "slot.json").is_file() and self.settings(name).deleted is not None:
+            raise UsageError(
+                f"A slot named {name} was deleted and can still come back (`nightschool slots undelete {name}`); "
+                "choose another name."
+            )
+        raise UsageError(f"There is already a slot named {name}; choose another name.")
 
     # -- versions -----------------------------------------------------------------------------------------------------
 
     def versions(self, name: str) -> builtins.list[Version]:
         """Return all generations of a slot, the newest first; generation 0, the base, is the last."""
-        self._settings(name)
+        self.settings(name)
         current = self._current_number(name)
         numbers = generations.numbers(self._versions_folder(name))
         return [self._version(name, number, current) for number in [*reversed(numbers), 0]]
@@ -166,12 +218,12 @@ class SlotStore:
             NotFound: If the slot or the generation does not exist.
             Damaged: If its file does not read back.
         """
-        self._settings(name)
+        self.settings(name)
         return self._version(name, number, self._current_number(name))
 
     def current(self, name: str) -> Version:
         """Return the generation in effect."""
-        self._settings(name)
+        self.settings(name)
         number = self._current_number(name)
         try:
             return self._version(name, number, number)
@@ -230,12 +282,17 @@ class SlotStore:
         """Return the PEFT folder of a generation (None: the current one), or None where the plain base answers.
 
         Raises:
-            NotFound: If the slot or the generation does not exist.
+            NotFound: If the slot or the generation does not exist, or its files were removed.
             Damaged: If the adapter is not the one that was stored.
         """
         version = self.current(name) if number is None else self.version(name, number)
         if version.adapter_sha256 is None:
             return None
+        if version.removed:
+            raise NotFound(
+                f"The files of generation {version.number} of slot {name} were removed by `slots gc`; choose another "
+                "generation, or restore them from a backup."
+            )
         folder = self._versions_folder(name) / generations.folder_name(version.number)
         with storage_errors(folder):
             # Hashing takes a while for a large adapter and the files never change: once for each state of the files.
@@ -308,13 +365,17 @@ class SlotStore:
 
     def _version(self, name: str, number: int, current: int) -> Version:
         if number == 0:
-            created = self._settings(name).created
+            created = self.settings(name).created
             base = Version(slot=name, number=0, kind=VersionKind.BASE, parent=None, base="", created=created)
             return base.model_copy(update={"current": current == 0})
         found = self._read(self._versions_folder(name), number)
         if found is None:
             raise NotFound(f"Slot {name} has no generation {number}; list its versions to see which there are.")
-        return found.model_copy(update={"slot": name, "current": number == current})
+        removed = (self._versions_folder(name) / generations.folder_name(number) / generations.REMOVED).exists()
+        pinned = number in self.settings(name).pinned
+        return found.model_copy(
+            update={"slot": name, "current": number == current, "pinned": pinned, "removed": removed}
+        )
 
     def _read(self, folder: Path, number: int) -> Version | None:
         """Return a generation's facts; those that were read before are read again only if their file has changed."""
@@ -344,6 +405,19 @@ class SlotStore:
         return int(text)
 
     def _settings(self, name: str) -> SlotFile:
+        """Return the settings of a slot that was not deleted."""
+        found = self.settings(name)
+        if found.deleted is not None:
+            raise NotFound(f"Slot {name} was deleted; `nightschool slots undelete {name}` brings it back.")
+        return found
+
+    def settings(self, name: str) -> SlotFile:
+        """Return what the file of a slot says, of a deleted one too.
+
+        Raises:
+            NotFound: If there is no slot of this name.
+            Damaged: If it does not read back.
+        """
         file = self._slot_file(name)
         with storage_errors(file):
             try:
@@ -366,6 +440,8 @@ class SlotStore:
             base=settings.base,
             blend=settings.blend,
             provider=settings.provider,
+            archived=settings.archived,
+            deleted=settings.deleted,
             current=self._current_number(name),
         )
 
@@ -394,8 +470,18 @@ class SlotStore:
             NotFound: If there is no slot of this name.
             Locked: If another one writes it.
         """
-        self._settings(name)
+        self.settings(name)
         with self._locked(self.folder / name):
+            yield
+
+    @contextmanager
+    def all_locked(self) -> Iterator[None]:
+        """Hold the lock of the whole store, for whoever makes, moves or removes slots.
+
+        Raises:
+            Locked: If another one does.
+        """
+        with self._locked(self.folder):
             yield
 
     @contextmanager

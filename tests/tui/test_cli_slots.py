@@ -1,5 +1,7 @@
 """Slots and their generations from the command line, over the scripted engine."""
 
+import click
+
 from nightschool.schemas import messages as ask
 from nightschool.schemas import records as rec
 
@@ -17,6 +19,83 @@ def test_slots_are_made_changed_and_listed(document, call):
     assert code == 2 and "'much' is no weight" in err
     assert "owner/name" in call("slots")[1]
     assert "cooking" in call("slots")[1]
+
+
+def test_a_slot_is_renamed(document, call, engine):
+    assert document("slots", "rename", "Science", "Field notes")["title"] == "Field notes"
+    made = document("slots", "rename", "field notes", "--name", "notes")
+    assert (made["name"], made["title"]) == ("notes", "Field notes")
+    assert "notes" in engine.slots and "science" not in engine.slots
+    assert call("slots", "rename", "notes")[0] == 2
+    assert call("slots", "rename", "notes", "--name", "creative")[0] == 2
+
+
+def test_a_slot_goes_out_of_sight_and_back(document, call):
+    assert document("slots", "archive", "science")["archived"] is not None
+    assert "science" not in [row["name"] for row in document("slots")]
+    assert document("slots", "list", "--archived")[0]["name"] == "science"
+    assert "archived 2" in call("slots", "list", "--archived")[1]
+    assert document("versions", "science")[0]["number"] == 0  # it is still found by its name
+    assert document("slots", "unarchive", "science")["archived"] is None
+    assert document("slots")[0]["name"] == "science"
+
+
+def test_a_command_that_names_no_slot_takes_the_first_in_use(call, engine):
+    call("slots", "archive", "science")
+    call("ask", "Hello")
+    assert [row.slot for row in engine.conversations.values()] == ["creative"]
+
+
+def test_a_slot_is_deleted_only_with_leave_and_comes_back(document, call, engine, monkeypatch):
+    engine.add_conversation("science", "Moon")
+    code, _, err = call("slots", "delete", "science")
+    assert code == 2 and "--yes" in err
+    made = document("slots", "delete", "Science", "--yes")
+    assert made["deleted"] is not None
+    assert document("slots", "delete", "science") == made  # there is nothing to ask any more
+    assert "deleted, kept until 2" in call("slots", "list", "--deleted")[1]
+    assert "science" not in [row["name"] for row in document("slots", "list", "--archived")]
+    code, _, err = call("ask", "--slot", "science", "Hello")
+    assert code == 3 and "nightschool slots undelete science" in err
+    assert document("slots", "undelete", "science")["deleted"] is None
+    assert document("slots")[0]["name"] == "science"
+
+
+def test_a_generation_is_pinned_and_unpinned(document, call):
+    call("ask", "Always rhyme.")
+    call("study")
+    assert document("versions", "pin", "Science", "1")["pinned"] is True
+    assert "pinned" in call("versions", "science")[1]
+    assert document("versions", "unpin", "science", "1")["pinned"] is False
+    assert call("versions", "pin", "science", "0")[0] == 2
+    assert call("versions", "pin", "science", "9")[0] == 3
+
+
+def test_what_nothing_needs_is_named_and_removed(document, call, engine):
+    engine.garbage = [rec.Garbage(text="What study 3 left", bytes=2_500_000)]
+    out = call("slots", "gc", "--dry-run", "--keep", "2")[1]
+    assert out == "What study 3 left (2.5 MB).\n2.5 MB would come free.\n"
+    asked = engine.asked[-1]
+    assert (asked.keep, asked.dry_run) == (2, True)
+    assert document("slots", "gc")["bytes"] == 2_500_000
+    assert call("slots", "gc")[1] == "0.0 MB came free.\n"
+    assert call("slots", "gc", "--keep", "0")[0] == 2
+
+
+def test_a_deletion_says_what_goes_and_no_is_no(call, engine, monkeypatch):
+    engine.add_conversation("science", "Moon")
+    asked = []
+
+    def refuse(question, **_):
+        asked.append(question)
+        raise click.Abort
+
+    monkeypatch.setattr("nightschool.tui.cli.desk.sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("nightschool.tui.cli.desk.sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("nightschool.tui.cli.desk.click.confirm", refuse)
+    assert call("slots", "delete", "science")[0] != 0
+    assert asked == ["Delete Science with 1 conversation and 0 lessons? It can be brought back for 30 days."]
+    assert engine.slots["science"].deleted is None
 
 
 def test_slots_are_blended_into_a_new_generation(document, call, engine):

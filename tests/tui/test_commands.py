@@ -29,6 +29,7 @@ OWNERS = {
     "form": ("screens.slot_form", "SlotForm"),
     "blend": ("screens.blend", "BlendScreen"),
     "compare": ("screens.compare", "CompareScreen"),
+    "away": ("screens.away", "AwayScreen"),
     "help": ("screens.help", "HelpScreen"),
 }
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ...schemas.errors import NotFound
+from ...schemas.errors import NotFound, UsageError
 from ...schemas.events import Event, NoticeEvent, StateEvent, StudyEvent
 from ...schemas.messages import GetStatus, ListSlots, Request
 from ...schemas.records import Slot
@@ -56,19 +56,28 @@ class Desk:
         if (await self.ask(GetStatus())).state == "waking":
             await settled.wait()
 
-    async def slot(self, named: str | None) -> Slot:
-        """Return the slot of this name or title; where none is named, that of the options, else the first.
+    async def slot(self, named: str | None, *, deleted: bool = False) -> Slot:
+        """Return the slot of this name or title; where none is named, that of the options, else the first in use.
+
+        Args:
+            named: Name or title, in any case.
+            deleted: Whether it may be a deleted one, where no other is meant.
 
         Raises:
             NotFound: If there is none.
         """
-        slots = await self.ask(ListSlots())
+        every = await self.ask(ListSlots(archived=True, deleted=True))
+        slots = [slot for slot in every if slot.deleted is None]
         wanted = named or self.profile.slot
         if wanted is None and slots:
-            return slots[0]
-        for slot in slots:
+            return next((slot for slot in slots if slot.archived is None), slots[0])
+        for slot in sorted(every, key=lambda slot: slot.deleted is not None):
             if wanted is not None and wanted.casefold() in (slot.name.casefold(), slot.title.casefold()):
-                return slot
+                if slot.deleted is None or deleted:
+                    return slot
+                raise NotFound(
+                    f"Slot {slot.name} was deleted; `nightschool slots undelete {slot.name}` brings it back."
+                )
         names = ", ".join(slot.name for slot in slots) or "none"
         raise NotFound(f"There is no slot {wanted!r}; there is {names}; make one with `nightschool slots create`.")
 
@@ -128,6 +137,19 @@ async def named_weights(desk: Desk, weights: dict[str, float]) -> dict[str, floa
         NotFound: If there is no such slot.
     """
     return {(await desk.slot(slot)).name: weight for slot, weight in weights.items()}
+
+
+def ask_first(desk: Desk, question: str, otherwise: str) -> None:
+    """Ask on a terminal whether something shall be done that is not easily undone.
+
+    Raises:
+        UsageError: If nobody can be asked; ``otherwise`` says what to give instead.
+        click.Abort: If the user does not agree.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"Nobody can be asked here; {otherwise}.")
+    desk.status.clear()
+    click.confirm(question, abort=True, err=True)
 
 
 Body = Callable[..., Awaitable[int | None]]

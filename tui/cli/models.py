@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from functools import partial
 
 import click
 
-from ...schemas.errors import UsageError
 from ...schemas.events import Event, PullEvent
 from ...schemas.messages import ListModels, PullModel, RemoveModel, UseModel
 from ...schemas.models import KnownBase
 from ..model_words import download, fits, licence, parameters, size, standing, suggestion
 from ..safe_text import one_line
-from .desk import Desk, talks_alone
+from .desk import Desk, ask_first, talks_alone
 from .options import ListingGroup, examples
 from .output import table
 
@@ -111,10 +109,7 @@ async def use(desk: Desk, model: str) -> None:
 async def remove(desk: Desk, model: str, *, force: bool, yes: bool) -> None:
     """Remove a model, or what a broken pull left of it, from the disk."""
     if not yes:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise UsageError("Nobody can be asked here; give --yes to remove the model.")
-        desk.status.clear()
-        click.confirm(f"Remove {one_line(model)} from this machine?", abort=True, err=True)
+        ask_first(desk, f"Remove {one_line(model)} from this machine?", "give --yes to remove the model")
     freed = await desk.ask(RemoveModel(spec=model, force=force))
     desk.give({"removed": model, "bytes": freed}, [f"Removed; {size(freed)} came free."])
 

@@ -109,10 +109,22 @@ def the_serve_extra(what: str) -> Iterator[None]:
 
 
 class ListingGroup(click.Group):
-    """A group that lists when no command is named: ``nightschool slots`` is ``nightschool slots list``."""
+    """A group that lists when no command is named: ``nightschool slots`` is ``nightschool slots list``.
+
+    With ``takes_names`` what is not one of its commands is what to list: ``nightschool versions science``.
+    """
+
+    takes_names = False
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put ``list`` before options that are not the group's own."""
-        if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
-            args = ["list", *args]
+        help_asked = bool(args) and args[0] in ("-h", "--help")
+        if not args or (args[0].startswith("-") or (self.takes_names and args[0] not in self.commands)):
+            args = args if help_asked else ["list", *args]
         return super().parse_args(ctx, args)
+
+
+class NamingGroup(ListingGroup):
+    """A group that lists what is named."""
+
+    takes_names = True

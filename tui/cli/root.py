@@ -28,10 +28,13 @@ COMMANDS = {
     "memory": ("memory", "List, add, re-word, forget and teach what is known of you."),
     "report": ("learning", "Read the report of a study; without a number, of the latest."),
     "nightly": ("nightly", "Study by itself each night."),
-    "slots": ("slots", "List, make, change, fork, blend, compare, check, export and import slots."),
-    "versions": ("slots", "List the generations of a slot, or of all."),
-    "quality": ("slots", "Say how good each generation of a slot was, the oldest first."),
-    "rollback": ("slots", "Go back to an older generation of a slot."),
+    "slots": (
+        "slots",
+        "List, make, change, rename, archive, delete, fork, blend, compare, check, clean, export, import slots.",
+    ),
+    "versions": ("versions", "List the generations of a slot, or of all; pin one."),
+    "quality": ("versions", "Say how good each generation of a slot was, the oldest first."),
+    "rollback": ("versions", "Go back to an older generation of a slot."),
     "conversations": (
         "conversations",
         "List, show, search, import, export, rename, delete and restore conversations.",

@@ -11,24 +11,22 @@ from ...schemas.errors import Damaged, UsageError
 from ...schemas.messages import (
     BlendSlots,
     CheckSlots,
+    CollectGarbage,
     CompareSlots,
     CreateSlot,
     DiffVersions,
     ExportSlot,
     ForkSlot,
-    GetQuality,
     ImportAdapter,
     ListSlots,
-    ListVersions,
-    Rollback,
     UpdateSlot,
 )
-from ...schemas.records import AdapterForm, GenerationQuality, MergeOptions, Slot, Version, VersionDiff, VersionKind
-from ..merge_words import merge_words
+from ...schemas.records import AdapterForm, MergeOptions, Slot, VersionDiff
+from . import slot_life
 from .desk import Desk, named_weights, talks, talks_alone
 from .learning import carry_out
 from .options import ListingGroup, Weights, examples, sampling_of, sampling_options
-from .output import table, when
+from .output import table
 
 HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "SPEAKS WITH", "DESCRIPTION")
 
@@ -42,15 +40,21 @@ HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "SPEAKS WITH", "DESC
     ),
 )
 def slots() -> None:
-    """List, make, change, fork, blend, compare, check, export and import slots."""
+    """List, make, change, rename, archive, delete, fork, blend, compare, check, clean, export, import slots."""
 
 
-@slots.command("list", epilog=examples("nightschool slots list --json"))
+for command in (slot_life.rename, slot_life.archive, slot_life.unarchive, slot_life.delete, slot_life.undelete):
+    slots.add_command(command)
+
+
+@slots.command("list", epilog=examples("nightschool slots list --json", "nightschool slots list --archived --deleted"))
+@click.option("--archived", is_flag=True, help="The archived ones too.")
+@click.option("--deleted", is_flag=True, help="The deleted ones too, which can still be brought back.")
 @talks
-async def list_slots(desk: Desk) -> None:
+async def list_slots(desk: Desk, *, archived: bool, deleted: bool) -> None:
     """List the slots, in the order they were made."""
-    rows = await desk.ask(ListSlots())
-    desk.give(rows, _lines(rows))
+    rows = await desk.ask(ListSlots(archived=archived, deleted=deleted))
+    desk.give(rows, _lines(rows, states=archived or deleted))
 
 
 @slots.command(epilog=examples('nightschool slots create "Cooking" --system-prompt "You cook with what is there."'))
@@ -253,6 +257,25 @@ async def bring(desk: Desk, folder: str, into: str) -> int:
     return await carry_out(desk, ImportAdapter(folder=given, into=(await desk.slot(into)).name))
 
 
+@slots.command(
+    epilog=examples("nightschool slots gc --dry-run", "nightschool slots gc --keep 5", "nightschool slots gc --json")
+)
+@click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Keep the files of the newest N of each slot.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@talks_alone
+async def gc(desk: Desk, keep: int | None, *, dry_run: bool) -> None:
+    """Remove what nothing needs, and say how much came free.
+
+    That is what was never finished, what studies left that have ended, and deleted slots after their 30 days. Old
+    generations keep their files unless --keep is given, or keep_generations in config.toml; the current one, what a
+    rollback goes back to and what is pinned (`nightschool versions pin`) keep them always, and reports stay.
+    """
+    found = await desk.ask(CollectGarbage(keep=keep, dry_run=dry_run))
+    lines = [f"{row.text} ({row.bytes / 1e6:.1f} MB)." for row in found.removed]
+    total = f"{found.bytes / 1e6:.1f} MB"
+    desk.give(found, [*lines, f"{total} would come free." if dry_run else f"{total} came free."])
+
+
 @slots.command(epilog=examples("nightschool slots check", "nightschool slots check --json"))
 @talks_alone
 async def check(desk: Desk) -> int:
@@ -278,71 +301,13 @@ def _weights(given: str | None, count: int) -> list[float]:
     return found
 
 
-def _lines(rows: list[Slot]) -> list[str]:
-    return table([HEADS, *(_slot_row(row) for row in rows)])
+def _lines(rows: list[Slot], *, states: bool = False) -> list[str]:
+    lines = [HEADS, *(_slot_row(row) for row in rows)]
+    if states:
+        lines = [(*line, word) for line, word in zip(lines, ("STATE", *map(slot_life.state, rows)), strict=True)]
+    return table(lines)
 
 
 def _slot_row(row: Slot) -> tuple[object, ...]:
     blend = " + ".join(f"{slot} {weight:g}" for slot, weight in row.blend.items())
     return (row.name, row.title, row.current, row.waiting, row.base or "any", blend or "itself", row.description)
-
-
-@click.command(epilog=examples("nightschool versions", "nightschool versions science --json"))
-@click.argument("slot", required=False)
-@talks
-async def versions(desk: Desk, slot: str | None) -> None:
-    """List the generations of a slot, or of all.
-
-    The newest is the first; * marks the one that answers.
-    """
-    named = await desk.slot_filter(slot)
-    names = [named] if named is not None else [row.name for row in await desk.ask(ListSlots())]
-    rows = [row for name in names for row in await desk.ask(ListVersions(slot=name))]
-    desk.give(rows, _version_lines(rows))
-
-
-@click.command(epilog=examples("nightschool quality science", "nightschool quality science --json"))
-@click.argument("slot", required=False)
-@talks
-async def quality(desk: Desk, slot: str | None) -> None:
-    """Say how good each generation of a slot was, the oldest first.
-
-    PER 100 is how many of a hundred replies were edited, corrected or rejected. STICKS is the share of unseen prompts
-    on which its lessons were followed when it was studied, KL how far the rest of its replies had moved from the base.
-    """
-    rows = await desk.ask(GetQuality(slot=(await desk.slot(slot)).name))
-    heads = ("GENERATION", "MADE", "HOW", "LESSONS", "REPLIES", "CORRECTED", "PER 100", "STICKS", "KL")
-    desk.give(rows, table([heads, *map(_quality_row, rows)]))
-
-
-def _quality_row(row: GenerationQuality) -> tuple[object, ...]:
-    rate = f"{100 * row.corrected / row.replies:.0f}" if row.replies else "-"
-    stick = "-" if row.stick is None else f"{row.stick:.0%}"
-    drift = "-" if row.kept_kl is None else f"{row.kept_kl:.3f}"
-    return (row.version, when(row.created), row.kind.value, row.lessons, row.replies, row.corrected, rate, stick, drift)
-
-
-@click.command(epilog=examples("nightschool rollback science", "nightschool rollback science --to 0"))
-@click.argument("slot")
-@click.option("--to", type=click.IntRange(min=0), metavar="N", help="The generation; without it the one before.")
-@talks
-async def rollback(desk: Desk, slot: str, to: int | None) -> None:
-    """Go back to an older generation of a slot.
-
-    Nothing is lost: going back is a new generation that equals the old one.
-    """
-    made = await desk.ask(Rollback(slot=(await desk.slot(slot)).name, to=to))
-    desk.give(made, _version_lines([made]))
-
-
-def _version_lines(rows: list[Version]) -> list[str]:
-    heads = ("", "SLOT", "GENERATION", "MADE", "HOW", "LESSONS", "SIZE")
-    return table([heads, *(_version_row(row) for row in rows)])
-
-
-def _version_row(row: Version) -> tuple[object, ...]:
-    how = f"rollback to {row.restores}" if row.kind is VersionKind.ROLLBACK else row.kind.value
-    if row.merge is not None:
-        how = merge_words(row.merge)
-    size = f"{row.adapter_bytes / 1e6:.1f} MB" if row.adapter_sha256 else "-"
-    return ("*" if row.current else "", row.slot, row.number, when(row.created), how, len(row.lessons), size)

@@ -29,7 +29,7 @@ from ...schemas.messages import (
     ListSlots,
     UndoSignal,
 )
-from ...schemas.records import Conversation, Lesson, Message, SearchHit, Signal, Study, StudyState
+from ...schemas.records import Conversation, Lesson, Message, SearchHit, Signal, Slot, Study, StudyState
 from ..actions import conversations, replies
 from ..commands import command, command_bindings
 from ..model_words import suggestion
@@ -264,12 +264,15 @@ class ChatScreen(Screen[None]):
     # -- lists --------------------------------------------------------------------------------------------------------
 
     async def refresh_slots(self) -> None:
-        """Ask for the slots again."""
-        self.session.slots = await self.link.call(ListSlots())
+        """Ask for the slots again; an archived one is among them only while it is open."""
+        self._keep_in_sight(await self.link.call(ListSlots(archived=True)))
         if self.session.slot is None and self.session.slots:
             self.session.slot_name = self.session.slots[0].name
         self.draw_library()
         self.changed()
+
+    def _keep_in_sight(self, rows: list[Slot]) -> None:
+        self.session.slots = [row for row in rows if row.archived is None or row.name == self.session.slot_name]
 
     async def refresh_library(self) -> None:
         """Ask for the conversations of the slot again."""
@@ -309,6 +312,7 @@ class ChatScreen(Screen[None]):
         """Go to a slot and begin a new conversation there."""
         self.session.slot_name = name
         self.session.conversation = None
+        self._keep_in_sight(self.session.slots)
         await self.refresh_library()
         self.draw_library()
         await self.show_welcome()
@@ -361,6 +365,7 @@ class ChatScreen(Screen[None]):
             if row is not None:
                 self.session.slot_name = hit.slot
                 self.session.conversations = rows[:100]
+                await self.refresh_slots()
                 await self.open_conversation(row, hit.message)
 
     async def refresh_learning(self) -> None:

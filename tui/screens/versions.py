@@ -14,7 +14,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from ...schemas.errors import NightSchoolError
-from ...schemas.messages import ListVersions, Rollback
+from ...schemas.messages import ListVersions, PinVersion, Rollback
 from ...schemas.records import Slot, Version, VersionKind
 from ..keys import bindings_of
 from ..merge_words import merge_words
@@ -43,7 +43,7 @@ class VersionsScreen(ModalScreen[None]):
         with Vertical(classes="dialog", id="versions") as box:
             box.border_title = Content(f"Generations of {one_line(self.slot.title, 40)}")
             box.border_subtitle = (
-                "r roll back: from the current one to the one before, else to the selected one · esc back"
+                "r roll back: from the current one to the one before, else to the selected one · p pin · esc back"
             )
             yield OptionList(markup=False)
             with VerticalScroll(id="version"):
@@ -54,7 +54,7 @@ class VersionsScreen(ModalScreen[None]):
         self.query_one(OptionList).focus()
         work_on(self, self._refresh())
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, place: int = 0) -> None:
         try:
             self.versions = await self.link.call(ListVersions(slot=self.slot.name))
         except NightSchoolError as error:
@@ -62,7 +62,7 @@ class VersionsScreen(ModalScreen[None]):
         rows = self.query_one(OptionList)
         rows.clear_options()
         rows.add_options([Option(_row(version)) for version in self.versions])
-        rows.highlighted = 0 if self.versions else None
+        rows.highlighted = min(place, len(self.versions) - 1) if self.versions else None
 
     @property
     def version(self) -> Version | None:
@@ -85,6 +85,19 @@ class VersionsScreen(ModalScreen[None]):
         """Make a new generation that equals the highlighted one; from the current one, the one before it."""
         if self.version is not None:
             work_on(self, self._roll_back(None if self.version.current else self.version.number))
+
+    def action_pin(self) -> None:
+        """Keep the highlighted generation whatever a clean-up removes, or no longer."""
+        if self.version is not None:
+            work_on(self, self._pin(self.version))
+
+    async def _pin(self, version: Version) -> None:
+        try:
+            request = PinVersion(slot=self.slot.name, number=version.number, pinned=not version.pinned)
+            await self.link.call(request)
+        except NightSchoolError as error:
+            self.app.notify(safe(str(error)), severity="error", markup=False)
+        await self._refresh(self.query_one(OptionList).highlighted or 0)
 
     async def _roll_back(self, to: int | None) -> None:
         try:
@@ -125,6 +138,8 @@ def _row(version: Version) -> Content:
         (f"generation {version.number:<3}", "bold" if version.current else ""),
         f"  {what:<26}",
         (f"  {when}", "$foreground-muted"),
+        ("  pinned" if version.pinned else "", "$accent"),
+        ("  files removed" if version.removed else "", "$warning"),
     )
 
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import filelock
@@ -17,6 +16,8 @@ from nightschool.engine.slots import generations, store
 from nightschool.engine.slots.store import SlotStore
 from nightschool.schemas.errors import Damaged, DiskFull, Locked, NotFound, StorageError, UsageError
 from nightschool.schemas.records import StudyReport, Version, VersionKind
+
+from .faults import killed_at
 
 
 @pytest.fixture
@@ -392,30 +393,6 @@ def test_a_slot_survives_sigkill_at_any_moment(slots: SlotStore, tmp_path: Path)
         assert fresh.slot("science").title in ("Science", "Science!")
     assert study(slots, tmp_path, "a").number == len(numbers)
     assert not list(slots.folder.rglob(".new-*"))
-
-
-STEPS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.chmod"}
-
-
-def killed_at(step: int, action: Callable[[], object]) -> bool:
-    """Run ``action`` in a fork that is killed before its given step on the disk; False: it got through."""
-    child = os.fork()
-    if child == 0:
-        passed = 0
-
-        def count(event: str, arguments: object) -> None:
-            nonlocal passed
-            passed += event in STEPS
-            if event in STEPS and passed == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
-        try:
-            action()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
 
 
 @pytest.mark.parametrize("change", ["study", "rollback", "update"])
