@@ -13,9 +13,11 @@ from ...schemas.messages import AnswerTurns, KeepAnswer, NoteWords, Sampling
 from ...schemas.records import Answered, Finish, Message, Role
 from ..chat.prompt import Turn, check_all_fits
 from ..chat.stops import Stops
+from ..settings import read_settings
 from ..slots.blend import Voice
 from . import teaching
 from .chat_service import sentence, turns_of, wait_for_model
+from .elsewhere import names_of
 from .memory_service import remembering
 from .model_thread import Model
 from .rooms import Rooms, Tell
@@ -26,12 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Speaker:
-    """Who answers: with which words before everything, which generation and voice, and how tokens are chosen."""
+    """Who answers: with which words before everything, which generation and voice, how tokens are chosen, and where.
+
+    ``provider``: as the slot says it; empty: where the profile does.
+    """
 
     system: str
     version: int
     voice: Voice
     sampling: Sampling
+    provider: str = ""
 
 
 class AnswerService:
@@ -112,6 +118,8 @@ class AnswerService:
         on_text: Callable[[str], None],
         cancelled: Callable[[], bool],
     ) -> Reply:
+        settings = read_settings(self._rooms.home)
+
         async def work(model: Model) -> Reply:
             room = max(1, min(speaker.sampling.max_tokens, model.base.card.context // 4))
             check_all_fits(model.base, turns, speaker.system, room)
@@ -123,6 +131,7 @@ class AnswerService:
                 sampling=speaker.sampling,
                 on_text=on_text,
                 cancelled=cancelled,
+                through=await model.through(names_of(speaker.provider, settings), settings),
             )
 
         try:
@@ -141,7 +150,7 @@ class AnswerService:
         if sampling.temperature is None:
             sampling = sampling.model_copy(update={"temperature": slot.temperature})
         system = "\n\n".join(filter(None, (slot.system_prompt, request.system)))
-        return _Speaker(system, version.number, voice, sampling)
+        return _Speaker(system, version.number, voice, sampling, slot.provider)
 
 
 def _answered(reply: Reply, stops: Stops, version: int) -> Answered:

@@ -70,7 +70,8 @@ class ScriptedChat:
         self.traffic = Traffic()
 
     async def reply(self, conversation, turns, *, system, adapter, sampling, on_text, cancelled, through=None):
-        self.asked.append(SimpleNamespace(turns=list(turns), system=system, adapter=adapter, sampling=sampling))
+        asked = {"turns": list(turns), "system": system, "adapter": adapter, "sampling": sampling}
+        self.asked.append(SimpleNamespace(**asked, through=through))
         said = ""
         for place, word in enumerate(self.answer.split(" ")):
             if self.error is not None and place == self.error_after:

@@ -35,6 +35,19 @@ async def test_given_turns_are_answered_with_the_voice_of_a_slot_and_nothing_is_
     assert await desk.ask(ask.ListLessons()) == []
 
 
+async def test_it_computes_where_the_slot_does(desk, monkeypatch):
+    async def through(self, names, settings):
+        return names
+
+    monkeypatch.setattr(type(desk.model.loaded), "through", through)
+    desk.home.config.write_text('provider = "desk"\n[servers.desk]\nurl = "http://127.0.0.1:1"\n')
+    await desk.ask(ask.UpdateSlot(name="science", provider="local"))
+    await desk.ask(answer("Hello"))
+    await desk.ask(answer("Hello", slot="gaming"))
+    await desk.ask(answer("Hello", slot=""))
+    assert [asked.through for asked in desk.chat.asked] == [("local",), ("desk",), ("desk",)]
+
+
 async def test_the_plain_base_has_nothing_of_a_slot(desk):
     await desk.ask(ask.UpdateSlot(name="science", system_prompt="Be brief."))
     await desk.ask(ask.AddNote(text="I am allergic to nuts."))
