@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import http.client
+import itertools
 import json
 import re
 import statistics
@@ -39,7 +40,7 @@ from nightschool.bench.timed import tell
 from nightschool.engine.base.library import LoadedBase, load, prepare
 from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.paths import Home
-from nightschool.engine.threads import use_all_cores
+from nightschool.engine.threads import share_cores, use_all_cores
 from nightschool.engine.wire import routes
 from nightschool.engine.wire.bodies import encode_request
 from nightschool.engine.wire.client import Client
@@ -67,6 +68,7 @@ class Server:
 def main() -> int:
     """Measure and print one line for each figure."""
     options = _options()
+    share_cores()  # as the engine does: threads of the local side that spin on would be counted to the other side
     with fresh_home() as home:
         base = load(prepare(options.model, home, lambda stage, fraction: None))
         with _server(home, options) as server:
@@ -109,16 +111,24 @@ async def _overhead(server: Server, base: LoadedBase, options: argparse.Namespac
     times: dict[str, list[float]] = {"here": [], "there": [], "bare": []}
     for number in range(options.steps + 10):
         token = 100 + number % 50
-        for name, session in (("here", here), ("there", there)):
+        for name in _turned(list(times), number):  # who comes right after another must not always be the same
+            if name == "bare":
+                times[name].append(bare.step([token]))
+                continue
             began = time.perf_counter()
-            await session.extend(PROMPT + number, [token])
+            await (here if name == "here" else there).extend(PROMPT + number, [token])
             times[name].append(time.perf_counter() - began)
-        times["bare"].append(bare.step([token]))
     await there.close()
     await elsewhere.close()
     local, remote, prepared = (1000 * statistics.median(found[10:]) for found in times.values())
     facts = {"local_ms": round(local, 2), "remote_ms": round(remote, 2), "bare": round(prepared - local, 3)}
     tell({"name": "overhead_ms", "value": remote - local, **facts}, options.json)
+
+
+def _turned(names: list[str], number: int) -> list[str]:
+    """Return the names in another order each time: all orders in six times."""
+    orders = list(itertools.permutations(names))
+    return list(orders[number % len(orders)])
 
 
 def _budget(server: Server, base: LoadedBase, options: argparse.Namespace) -> None:

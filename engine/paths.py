@@ -54,6 +54,11 @@ class Home:
         return self.root / "serve-keys.json"
 
     @property
+    def provider_keys(self) -> Path:
+        """One file with the key of each server elsewhere that was given one; for the user's eyes alone."""
+        return self.root / "provider-keys"
+
+    @property
     def night_due(self) -> Path:
         """There while a night waits for the engine that has the profile open."""
         return self.root / "night.due"

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ..schemas.errors import Damaged
+from ..schemas.errors import Damaged, Locked, NotFound, UsageError
+from .config_text import Value, with_table, with_value, without_table
 from .files import storage_errors, write_atomic
 from .paths import Home
 
 DEFAULT_TRAINER = "tail_lora"
 
-_TABLE = re.compile(r"^\s*\[", re.MULTILINE)
-_BASE = re.compile(r"^[ \t]*(base|\"base\"|'base')[ \t]*=.*\n?", re.MULTILINE)
-
 LOCAL = "local"
 """The name of this machine among the providers."""
 
+LOCK_SECONDS = 10.0
+_SERVER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DEVICE = re.compile(r"(cpu|mps|cuda(:[0-9]{1,3})?)?")
 
 
@@ -33,6 +34,8 @@ class ServerSettings(BaseModel):
         codec: How states are written; ``describe`` of the server says which it has.
         zstd: Whether batches may come compressed.
         plain_http: Whether ``http://`` is allowed beyond this machine.
+        kl_budget: Nats that writing states may cost, measured on this machine: of the codecs within it the one of the
+            fewest bits is used in place of ``codec``; None: ``codec``, whatever it costs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +45,7 @@ class ServerSettings(BaseModel):
     codec: str = "bf16"
     zstd: bool = True
     plain_http: bool = False
+    kl_budget: float | None = Field(default=None, ge=0.0)
 
 
 class Settings(BaseModel):
@@ -112,16 +116,111 @@ def choose_base(home: Home, base: str) -> None:
         Damaged: If the file does not read, or says what it says in a way that cannot be changed here.
         StorageError: If it cannot be written.
     """
-    before = read_settings(home)
+    with _changing(home) as change:
+        change(lambda text: with_value(text, "base", base), {"base": base})
+
+
+def choose_provider(home: Home, names: Sequence[str]) -> None:
+    """Let chats of the profile compute their lower blocks there from now on; none: here.
+
+    Raises:
+        NotFound: If one of them is not described.
+        Damaged, StorageError: As of :func:`choose_base`.
+    """
+    chosen = () if tuple(names) == (LOCAL,) else tuple(names)
+    with _changing(home) as change:
+        servers = read_settings(home).servers
+        for name in chosen:
+            if name != LOCAL and name not in servers:
+                raise _unknown(name)
+        value: Value = chosen[0] if len(chosen) == 1 else chosen
+        change(lambda text: with_value(text, "provider", value), {"provider": chosen})
+
+
+def add_server(home: Home, name: str, server: ServerSettings) -> None:
+    """Describe a server at the end of the file.
+
+    Raises:
+        UsageError, Damaged: As of :func:`check_new`.
+        StorageError: If it cannot be written.
+    """
+    with _changing(home) as change:
+        check_new(home, name)
+        said = [(key, value) for key, value in server.model_dump(exclude_defaults=True).items() if value is not None]
+        changed = {"servers": {**read_settings(home).servers, name: server}}
+        change(lambda text: with_table(text, f"servers.{name}", said), changed)
+
+
+def check_new(home: Home, name: str) -> None:
+    """Refuse a name that no new server can have.
+
+    Raises:
+        UsageError: If there is one of this name, or it is no name.
+        Damaged: If the file does not read.
+    """
+    if not _SERVER.fullmatch(name) or name == LOCAL:
+        raise UsageError(
+            f"{name!r} cannot be the name of a provider; take up to 64 letters, digits, dashes and underscores, and "
+            f"not {LOCAL!r}, which is this machine."
+        )
+    if name in read_settings(home).servers:
+        raise UsageError(f"There is a provider {name} already; remove it first, or choose another name.")
+
+
+def remove_server(home: Home, name: str) -> None:
+    """Take the description of a server out of the file.
+
+    Raises:
+        NotFound: If there is none of this name.
+        UsageError: If the profile computes there.
+        Damaged, StorageError: As of :func:`choose_base`.
+    """
+    with _changing(home) as change:
+        settings = read_settings(home)
+        if name not in settings.servers:
+            raise _unknown(name)
+        if name in settings.provider:
+            raise UsageError(f"The profile computes at {name}; run `nightschool providers use {LOCAL}` first.")
+        left = {other: server for other, server in settings.servers.items() if other != name}
+        change(lambda text: without_table(text, f"servers.{name}"), {"servers": left})
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(f"There is no provider {name}; `nightschool providers add {name} URL` makes one.")
+
+
+Change = Callable[[Callable[[str], str], Mapping[str, object]], None]
+
+
+@contextmanager
+def _changing(home: Home) -> Iterator[Change]:
+    """Give what changes the file, for one process at a time: how its text changes, and which settings differ then."""
+    from filelock import FileLock, Timeout
+
     with storage_errors(home.config):
         home.root.mkdir(parents=True, exist_ok=True)
-        text = _read(home)
-    table = _TABLE.search(text)
-    head, rest = (text[: table.start()], text[table.start() :]) if table else (text, "")
-    line = f"base = {_quoted(base)}\n" if base else ""
-    changed = line + _BASE.sub("", head) + rest
-    if _parse(home, changed) != before.model_copy(update={"base": base}):
-        raise Damaged(f"{home.config} cannot be changed without harm; write `base = ...` into it by hand.")
+        lock = FileLock(f"{home.config}.lock", timeout=LOCK_SECONDS, preserve_lock_file=True)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise Locked(f"{home.config} is being changed by another program; try again.") from error
+    try:
+        yield lambda edit, differing: _change(home, edit, differing)
+    finally:
+        lock.release()
+
+
+def _change(home: Home, edit: Callable[[str], str], differing: Mapping[str, object]) -> None:
+    before = read_settings(home)
+    with storage_errors(home.config):
+        changed = edit(_read(home))
+    try:
+        after = _parse(home, changed)
+    except Damaged:
+        after = None
+    if after != before.model_copy(update=differing):
+        what = " and ".join(differing)
+        raise Damaged(f"{home.config} cannot be changed without harm; write its {what} by hand.")
     write_atomic(home.config, changed)
 
 
@@ -143,8 +242,3 @@ def _read(home: Home) -> str:
         return ""
     except UnicodeDecodeError as error:
         raise Damaged(f"{home.config} is not text; correct it or remove it.") from error
-
-
-def _quoted(text: str) -> str:
-    """Return a TOML string: one of JSON with everything escaped that TOML does not allow."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from .messages import EngineStatus
+from .providers import TrafficFacts
 from .records import Lesson, Message, Record, Signal, Study
 
 
@@ -38,6 +39,14 @@ class ComparedEvent(Record):
     kind: Literal["compare.delta"] = "compare.delta"
     place: int
     text: str
+
+
+class TrafficEvent(Record):
+    """What the reply costs on the way to a provider elsewhere, now and then and once at its end."""
+
+    kind: Literal["reply.traffic"] = "reply.traffic"
+    conversation: int
+    traffic: TrafficFacts
 
 
 class SignalEvent(Record):
@@ -102,6 +111,7 @@ Event = Annotated[
     | MessageEvent
     | DeltaEvent
     | ComparedEvent
+    | TrafficEvent
     | SignalEvent
     | StudyEvent
     | StudyEndedEvent

@@ -25,13 +25,13 @@ SessionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
 class Asked(BaseModel):
     """What a client sends."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Answered(BaseModel):
     """What a server sends."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 # -- describe ---------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from .cards import BaseCard
 from .exchange import ExportForm, ExportResult, ImportPreview, ImportReading, ImportResult
 from .models import KnownBase, KnownBases
+from .providers import Examined, KnownProvider, KnownProviders
 from .records import (
     AdapterForm,
     Compared,
@@ -151,6 +152,57 @@ class RemoveModel(Request[int]):
     force: bool = False
 
 
+# -- servers that compute elsewhere: answered without a base, but for ``providers.test`` ------------------------------
+
+
+class ListProviders(Request[KnownProviders]):
+    """The servers that the profile names, and where it computes."""
+
+    method = "providers.list"
+
+
+class AddProvider(Request[KnownProvider]):
+    """Name a server. Nothing is asked of it.
+
+    ``token`` is its key, which is kept in a file that nobody else can read; ``key_file`` a file that has it already.
+    """
+
+    method = "providers.add"
+    name: str
+    url: str
+    token: str = Field(default="", repr=False)
+    key_file: str = ""
+    codec: str = "bf16"
+    zstd: bool = True
+    plain_http: bool = False
+    kl_budget: float | None = Field(default=None, ge=0.0)
+
+
+class RemoveProvider(Request[None]):
+    """Forget a server, and its key if it is kept here; refused while the profile or a slot computes there."""
+
+    method = "providers.remove"
+    name: str
+
+
+class UseProviders(Request[KnownProviders]):
+    """Let chats compute there from the next reply on: servers, the preferred one first, or ``local``."""
+
+    method = "providers.use"
+    names: list[str]
+
+
+class ExamineProvider(Request[Examined]):
+    """Say how far a server is, whether it computes the base that is loaded, and what its codecs cost.
+
+    ``server`` is a name or an address that needs no key; ``cut`` None: the usual one.
+    """
+
+    method = "providers.test"
+    server: str
+    cut: int | None = Field(default=None, ge=0)
+
+
 # -- slots and versions -----------------------------------------------------------------------------------------------
 
 
@@ -173,7 +225,8 @@ class CreateSlot(Request[Slot]):
 class UpdateSlot(Request[Slot]):
     """Change a slot's settings; None leaves a field as it is.
 
-    An empty ``base`` lets it answer with any, an empty ``blend`` with its own adapter alone.
+    An empty ``base`` lets it answer with any, an empty ``blend`` with its own adapter alone; an empty ``provider`` has
+    its lower blocks computed where those of the profile are.
     """
 
     method = "slots.update"
@@ -184,6 +237,7 @@ class UpdateSlot(Request[Slot]):
     temperature: float | None = None
     base: str | None = None
     blend: dict[str, float] | None = None
+    provider: str | None = None
 
 
 class BlendSlots(Request[Study]):

@@ -358,6 +358,9 @@ class Slot(Record):
     blend: dict[str, float] = Field(
         default_factory=dict, description="Slots it speaks with, each with a weight, in place of its own; empty: alone."
     )
+    provider: str = Field(
+        default="", description="Where its lower blocks compute: a server's name or local; empty: as the profile does."
+    )
     current: int = 0
     waiting: int = Field(default=0, description="Approved lessons that the next study would take.")
 

@@ -263,6 +263,13 @@ COMMANDS: tuple[Command, ...] = (
         slots.compare,
     ),
     Command("models", "Models", "Choose, fetch or remove the model that answers.", "App", view.models, "alt+m"),
+    Command(
+        "providers",
+        "Providers",
+        "Choose, add, test or remove servers that compute the lower blocks elsewhere.",
+        "App",
+        view.providers,
+    ),
     Command("help", "Help", "Every key and what it does.", "App", view.show_help, "f1", footer=True),
     Command("palette", "Palette", "Find a command by name.", "App", view.palette, "ctrl+p"),
     Command("sidebar", "Sidebar", "Show or hide the left side.", "App", view.toggle_sidebar, "ctrl+l"),

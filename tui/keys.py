@@ -75,6 +75,14 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("c", "cancel", "Cancel", "Stop the download."),
         Key("escape", "back", "Back", "Back to the chat; a download goes on."),
     ),
+    "providers": (
+        Key("a", "add", "Add", "Name a server that computes elsewhere."),
+        Key("t", "measure", "Test", "Say how far it is, whether it is the base, and what its codecs cost."),
+        Key("u", "use", "Use", "Compute there from the next reply on."),
+        Key("s", "slot", "This slot", "Let this slot alone compute there; once more, as the profile does."),
+        Key("d,delete", "drop", "Remove", "Forget the highlighted server and its key."),
+        Key("escape", "back", "Back", "Back to the chat."),
+    ),
     "import": (
         Key("enter", "", "Look", "Say what the file would bring; nothing is stored."),
         Key("ctrl+t", "slot", "Slot", "Let another slot take the conversations."),
@@ -115,6 +123,7 @@ PARTS = {
     "versions": "On the versions screen",
     "quality": "On the quality screen",
     "models": "On the models screen",
+    "providers": "On the providers screen",
     "import": "On the import screen",
     "search": "On the search screen",
     "form": "In a form",

@@ -17,10 +17,20 @@ from ..schemas import messages as ask
 from ..schemas import records as rec
 from ..schemas.cards import BaseCard, Probe
 from ..schemas.errors import Busy, EngineLost, NightSchoolError, NotFound, NothingToLearn
-from ..schemas.events import DeltaEvent, Event, MessageEvent, SignalEvent, StateEvent, StudyEndedEvent, StudyEvent
+from ..schemas.events import (
+    DeltaEvent,
+    Event,
+    MessageEvent,
+    SignalEvent,
+    StateEvent,
+    StudyEndedEvent,
+    StudyEvent,
+    TrafficEvent,
+)
 from .scripted_bases import ScriptedBases
 from .scripted_exchange import ScriptedExchange
 from .scripted_merges import ScriptedMerges
+from .scripted_providers import ScriptedProviders
 from .scripted_report import scripted_report
 
 R = TypeVar("R")
@@ -39,13 +49,14 @@ SLOTS = (
 )
 
 
-class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges):
+class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges, ScriptedProviders):
     """Stands in for the engine client; what it answers is set by its attributes."""
 
     def __init__(self, *, pause: float = 0.0, wake: float = 0.0) -> None:
         ScriptedBases.__init__(self)
         ScriptedExchange.__init__(self)
         ScriptedMerges.__init__(self)
+        ScriptedProviders.__init__(self)
         self.pause = pause
         """Seconds between two pieces of a reply, and between two steps of a study or a pull."""
         self.wake = wake
@@ -320,6 +331,8 @@ class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges):
             piece = self.reply[place : place + 4]
             said += piece
             tell(DeltaEvent(conversation=row.id, text=piece))
+            if (cost := self.traffic(row.slot, place // 4 + 1)) is not None:
+                tell(TrafficEvent(conversation=row.id, traffic=cost))
             await asyncio.sleep(self.pause)
             while not self.hold.is_set() and row.id not in self._cancelled:
                 await asyncio.sleep(0.005)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from ..schemas.events import ImportEvent, PullEvent, StudyEvent
+from ..schemas.events import ImportEvent, PullEvent, StudyEvent, TrafficEvent
 from ..schemas.messages import EngineStatus
 from ..schemas.records import Conversation, Lesson, Signal, Slot
 
@@ -51,6 +51,8 @@ class Session:
     """How far an import is; None while nothing is imported."""
     offer: str = ""
     """What a bigger model would give on this machine, in words; empty: nothing is to be said."""
+    traffic: TrafficEvent | None = None
+    """What the reply that is written, or was last, costs on the way to a provider elsewhere; None: it computes here."""
     curve: list[StudyEvent] = field(default_factory=list)
     """What the running study told with a loss, in order."""
 

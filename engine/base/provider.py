@@ -131,6 +131,16 @@ class Distant(Protocol):
         ...
 
 
+@runtime_checkable
+class Counting(Protocol):
+    """A provider may count the bytes that go to it and come back."""
+
+    @property
+    def moved(self) -> int:
+        """How many went either way so far."""
+        ...
+
+
 class Provider(Protocol):
     """Supplies states of one base, wherever its trunk runs."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .provider import Provider
 
 if TYPE_CHECKING:
+    from ...schemas.providers import Examined
+    from ..settings import ServerSettings
     from .library import LoadedBase
 
 
@@ -19,7 +21,12 @@ class ProviderKind:
     Attributes:
         name: What the configuration calls it, e.g. ``local``.
         open: From a loaded base (which the caller's tail shares) to a provider of its states.
+        named: The same at servers that the settings name, the preferred one first, for a slot that computes elsewhere
+            than the profile; None: this kind knows no servers.
+        examine: Measures a server against a base at a cut (None: the usual one); None as of ``named``.
     """
 
     name: str
     open: Callable[[LoadedBase], Provider]
+    named: Callable[[LoadedBase, Sequence[str]], Provider] | None = None
+    examine: Callable[[LoadedBase, ServerSettings, int | None], Awaitable[Examined]] | None = None

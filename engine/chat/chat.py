@@ -23,7 +23,7 @@ from ..base.halves import Tail, is_lean, open_tail
 from ..base.lean.stream import LeanCache
 from ..base.library import LoadedBase
 from ..base.numbers import Numbers
-from ..base.provider import Keepable, Provider
+from ..base.provider import Counting, Keepable, Provider
 from ..slots.blend import Voice, folders_of, voice_name, without
 from ..slots.voices import Voices
 from .detokenize import Detokenizer
@@ -39,7 +39,7 @@ from .traffic import Traffic
 if TYPE_CHECKING:
     from ..study.contracts import Router
 
-__all__ = ["Chat", "Reply", "Turn"]
+__all__ = ["Chat", "Reply", "Through", "Turn"]
 
 _KEPT = 4  # conversations whose caches stay in memory
 _NEAR = {Numbers.FP32: 1e-3}
@@ -55,6 +55,20 @@ class Reply:
     finish: Finish
     tokens: int
     traffic: Traffic = field(default_factory=Traffic, compare=False)  # how it came, not what it says
+
+
+@dataclass(frozen=True)
+class Through:
+    """Where states come from: a provider, its name, and what was learned of how far it shall run ahead."""
+
+    name: str
+    provider: Provider
+    pace: Pace = field(default_factory=Pace)
+
+    @property
+    def moved(self) -> int:
+        """Bytes that went either way so far; 0 where nobody counts them."""
+        return self.provider.moved if isinstance(self.provider, Counting) else 0
 
 
 @dataclass(frozen=True)
@@ -92,7 +106,7 @@ class Chat:
             clock: Seconds, of a simulated network maybe.
         """
         self._base = base
-        self._provider = provider
+        self._through = self._usual = Through("", provider, pace or Pace())
         self._cut = cut
         self._tail: Tail = open_tail(base, cut)
         self._voices = Voices(self._tail)
@@ -104,7 +118,6 @@ class Chat:
         # A stock cache may not be able to forget, and a wrong guess must be forgotten. In fp32 two tokens at once cost
         # twice as much as one on a CPU, so a guess could only lose.
         self._drafting = is_lean(base) and base.numbers is not Numbers.FP32
-        self._pace = pace or Pace()
         self._clock = clock
         self._near = _NEAR.get(base.numbers, _NEAR_IN_16_BITS)
         self.traffic = Traffic()  # of the reply that is being written, or was last
@@ -125,6 +138,7 @@ class Chat:
         sampling: Sampling,
         on_text: Callable[[str], None],
         cancelled: Callable[[], bool],
+        through: Through | None = None,
     ) -> Reply:
         """Answer the last turn.
 
@@ -136,12 +150,14 @@ class Chat:
             sampling: Temperature None counts as 0.
             on_text: Called with each piece of text, whole characters only.
             cancelled: Asked before each token.
+            through: Where states come from; None: from the provider that the chat was made with. A conversation that
+                was read through another goes on: its states stay, the new provider reads its tokens.
 
         Raises:
             PromptTooLong: If the last message does not fit the context.
             Damaged, BaseMismatch: If the adapter cannot be used.
         """
-        self.traffic = Traffic()
+        self.traffic, self._through = Traffic(), through or self._usual
         room = max(1, min(sampling.max_tokens, self._base.card.context // 4))
         text = fit(self._base, turns, system, room)
         routings = self._routings_of(adapter)
@@ -192,10 +208,10 @@ class Chat:
         rows = NextRows(
             reading,
             Wanted(sampling, sampler.seed),
-            pace=self._pace,
+            pace=self._through.pace,
             traffic=self.traffic,
             drafting=self._drafting,
-            reopen=lambda: self._provider.open(self._cut),
+            reopen=lambda: self._through.provider.open(self._cut),
             clock=self._clock,
         )
         finish, count, said = Finish.LENGTH, 0, len(reading.tokens) + len(prompt)
@@ -203,6 +219,7 @@ class Chat:
             known = asked.states[-len(prompt) :] if asked.states is not None else None
             hidden = await rows.begin(prompt, min(sampling.max_tokens, self._base.card.context - said), known)
             reading.text = asked.text
+            self.traffic.read, moved, began = self.traffic.round_trips, self._through.moved, self._clock()
             right = 0  # how many of the guessed tokens came true
             while count < sampling.max_tokens and said < self._base.card.context:
                 if cancelled():
@@ -225,6 +242,7 @@ class Chat:
                 room = min(sampling.max_tokens - count - 1, self._base.card.context - said)
                 hidden = await rows.after(token, right, room)
                 right = 0
+                self.traffic.moved, self.traffic.seconds = self._through.moved - moved, self._clock() - began
             reading.cut_back(said)
         finally:
             await rows.close()
@@ -272,9 +290,12 @@ class Chat:
     # -- caches -------------------------------------------------------------------------------------------------------
 
     async def _reading(self, conversation: int) -> Reading:
-        reading = self._readings.get(conversation)
+        reading, through = self._readings.get(conversation), self._through
+        if reading is not None and reading.through != through.name:
+            await reading.move(through.provider.open(self._cut), through.name)
         if reading is None:
-            reading = self._taken(conversation) or Reading(self._provider.open(self._cut), self._tail)
+            reading = self._taken(conversation) or Reading(through.provider.open(self._cut), self._tail)
+            reading.through = through.name
             self._readings[conversation] = reading
             while len(self._readings) > _KEPT:
                 await self._put_away(*self._readings.popitem(last=False))
@@ -293,7 +314,7 @@ class Chat:
 
     def _taken(self, conversation: int) -> Reading | None:
         """Return the reading of a conversation that was put away."""
-        reading = Reading(self._provider.open(self._cut), self._tail)
+        reading = Reading(self._through.provider.open(self._cut), self._tail)
         session, cache = reading.session, reading.cache
         if self._shelf is None or not isinstance(session, Keepable) or not isinstance(cache, LeanCache):
             return None

@@ -17,7 +17,7 @@ from ...schemas.messages import Sampling
 from ..base.provider import Distant, Frame, Guess, Session, Streaming, end_stream
 from .drafts import Drafts
 from .pace import Pace
-from .reading import Reading
+from .reading import Reading, let_go
 from .traffic import Traffic
 
 _FAR = 16  # guesses of our own at most, where each call costs a round trip
@@ -226,15 +226,7 @@ class NextRows:
                 raise
         self._traffic.failures += 1
         self._traffic.round_trips += 1
-        await _let_go(reading.session)
+        await let_go(reading.session)
         reading.session = self._reopen()
         states = await reading.session.extend(0, reading.tokens + tokens)
         return reading.take(tokens, states.rows[len(reading.tokens) :])
-
-
-async def _let_go(session: Session) -> None:
-    """Close a session that failed; that it cannot be told so is no second failure."""
-    try:
-        await session.close()
-    except RemoteError:
-        return

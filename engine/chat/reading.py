@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ...schemas.errors import RemoteError
 from ..base.cache import crop
 from ..base.halves import Cache, Tail
-from ..base.provider import Session
+from ..base.provider import Keepable, Session
 
 CHUNK = 512  # tokens of a long prompt between two looks at whether it is still wanted
 
@@ -22,6 +23,7 @@ class Reading:
         voice: Name of the voice that ``cache`` was computed with; empty: the plain base.
         text: What ``tokens`` says; empty if not known.
         several: Whether guesses were read together with what they follow; such rows may be rounded otherwise.
+        through: Name of the provider of ``session``.
         taken: Tokens that were read so far, those that were cut off again included.
     """
 
@@ -34,6 +36,7 @@ class Reading:
         self.cache: Cache = tail.new_cache()
         self.text = ""
         self.several = False
+        self.through = ""
         self.taken = 0
         self._tail = tail
 
@@ -49,6 +52,19 @@ class Reading:
         self.states.append(states)
         self.taken += len(tokens)
         return hidden
+
+    async def move(self, session: Session, through: str) -> None:
+        """Go on at another provider of the same base, which reads the tokens; the states that are here stay.
+
+        Raises:
+            RemoteError: If it cannot be asked; nothing has changed.
+        """
+        if isinstance(session, Keepable):
+            session.restore(list(self.tokens), {})
+        elif self.tokens:
+            await session.extend(0, list(self.tokens))
+        before, self.session, self.through = self.session, session, through
+        await let_go(before)
 
     def cut_back(self, length: int) -> None:
         """Forget the last tokens; the provider hears of it with the next ones."""
@@ -72,3 +88,11 @@ class Reading:
             self.states = [rows]
             for start in range(0, len(rows), CHUNK):
                 self._tail.extend(rows[None, start : start + CHUNK], self.cache)
+
+
+async def let_go(session: Session) -> None:
+    """Close a session that is not needed any more; that it cannot be told so is no failure."""
+    try:
+        await session.close()
+    except RemoteError:
+        return

@@ -7,17 +7,24 @@ import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ...schemas.errors import ChatError, NightSchoolError, UsageError
-from ...schemas.events import DeltaEvent, MessageEvent, NoticeEvent, SignalEvent
+from ...schemas.events import DeltaEvent, Event, MessageEvent, NoticeEvent, SignalEvent
 from ...schemas.messages import CancelReply, Regenerate, Sampling, SendMessage
 from ...schemas.records import Finish, Message, Role, SignalKind, Slot
 from ..chat.prompt import Turn, fit
+from ..settings import LOCAL, read_settings
 from ..slots.blend import Voice
 from . import teaching
+from .costs import Costs
+from .elsewhere import names_of
 from .memory_service import remembering
 from .model_thread import Model
 from .rooms import Answering, Rooms, Tell
+
+if TYPE_CHECKING:
+    from ..chat.chat import Reply
 
 _log = logging.getLogger(__name__)
 
@@ -175,23 +182,37 @@ class ChatService:
         """Have the model answer; an error on the way ends the reply with what was said so far."""
         loop = asyncio.get_running_loop()
         pieces: list[str] = []
+        settings = read_settings(self._rooms.home)
+        names = names_of(question.slot.provider, settings)
 
-        def on_text(piece: str) -> None:
-            pieces.append(piece)
-            loop.call_soon_threadsafe(tell, DeltaEvent(conversation=question.conversation, text=piece))
+        def say(event: Event) -> None:
+            loop.call_soon_threadsafe(tell, event)
+
+        async def answer(model: Model) -> Reply:
+            costs = Costs(question.conversation, ", ".join(names), say)
+
+            def on_text(piece: str) -> None:
+                pieces.append(piece)
+                say(DeltaEvent(conversation=question.conversation, text=piece))
+                if names != (LOCAL,):
+                    costs.now_and_then(model.chat.traffic)
+
+            reply = await model.chat.reply(
+                question.conversation,
+                question.turns,
+                system=question.slot.system_prompt,
+                adapter=question.adapter,
+                sampling=question.sampling,
+                on_text=on_text,
+                cancelled=answering.stopped.is_set,
+                through=await model.through(names, settings),
+            )
+            if names != (LOCAL,):
+                costs.tell(reply.traffic)
+            return reply
 
         try:
-            reply = await self._rooms.model.do(
-                lambda model: model.chat.reply(
-                    question.conversation,
-                    question.turns,
-                    system=question.slot.system_prompt,
-                    adapter=question.adapter,
-                    sampling=question.sampling,
-                    on_text=on_text,
-                    cancelled=answering.stopped.is_set,
-                )
-            )
+            reply = await self._rooms.model.do(answer)
         except Exception as error:  # noqa: BLE001 (whatever a model raises must not lose what was said)
             told = _sentence(error)
             if pieces:

@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...schemas.errors import BaseMismatch, EngineError, ModelError, NightSchoolError
 from ...schemas.messages import EngineStatus
+from ...schemas.providers import Examined
 from ..base.device import CPU, Device, Placement, place, telling_when_full
 from ..base.installed import sizes
 from ..base.memory import on_a_device, studying_on_a_device
 from ..base.numbers import Numbers
 from ..base.size import default_cut
 from ..paths import Home
-from ..settings import read_settings
+from ..settings import LOCAL, ServerSettings, Settings, read_settings
+from .elsewhere import REMOTE, Elsewhere, names_of
 from .plugins import PluginHost
 
 if TYPE_CHECKING:
@@ -32,14 +34,12 @@ if TYPE_CHECKING:
     from ..base.provider import Provider
     from ..base.speed import Speed
     from ..base.supply import ProviderKind
-    from ..chat.chat import Chat
+    from ..chat.chat import Chat, Through
     from ..study.contracts import Router
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-PROVIDER, REMOTE = "local", "remote"
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Model:
     Attributes:
         speed: Of the device that computes.
         placement: Which that is, and why where that must be told.
+        elsewhere: The other ways to its lower blocks.
     """
 
     base: LoadedBase
@@ -57,6 +58,7 @@ class Model:
     cut: int
     speed: Speed
     placement: Placement = field(default_factory=lambda: Placement(Device(CPU)))
+    elsewhere: Elsewhere | None = None
 
     async def check(self) -> float:
         """Run the card's probe and return the measured distance in nats.
@@ -68,6 +70,23 @@ class Model:
         from ..base.halves import open_tail
 
         return await check_probe(self.base.card, self.provider, open_tail(self.base, self.cut))
+
+    async def through(self, names: tuple[str, ...], settings: Settings) -> Through | None:
+        """Return the way to the lower blocks over these servers, or ``local``; None: there is but one.
+
+        Raises:
+            NightSchoolError: As of :meth:`Elsewhere.through`.
+        """
+        return None if self.elsewhere is None else await self.elsewhere.through(names, settings)
+
+    async def examine(self, server: ServerSettings, cut: int | None) -> Examined:
+        """Measure a server against this base.
+
+        Raises:
+            NightSchoolError: As of :meth:`Elsewhere.examine`.
+        """
+        ways = self.elsewhere or Elsewhere(self.base, self.cut, ())
+        return await ways.examine(server, cut)
 
     def room(self) -> int:
         """Return the bytes that another base might take of the device in place of this one; 0 on the CPU."""
@@ -189,6 +208,7 @@ class ModelThread:
         self._stage("Waking up", None)
         from ..base.library import load, prepare
         from ..base.speed import find_speed
+        from ..chat.chat import Through
         from ..threads import use_all_cores
 
         folder = prepare(self.spec, self._home, self._stage)
@@ -197,7 +217,8 @@ class ModelThread:
         base = load(folder)
         placed = place(read_settings(self._home).device, on_a_device(*sizes(folder)), base.card.name)
         kinds: list[ProviderKind] = self._plugins.collect("nightschool_providers")
-        wanted = REMOTE if read_settings(self._home).provider else PROVIDER
+        settings = read_settings(self._home)
+        wanted = REMOTE if settings.provider else LOCAL
         kind = next((kind for kind in kinds if kind.name == wanted), None)
         if kind is None:
             raise ModelError(f"No plugin supplies the provider {wanted!r}; reinstall Night School.")
@@ -206,7 +227,11 @@ class ModelThread:
             speed = find_speed(self._home.models, placed.device)
             shelf = self._home.cache / "conversations"
             routers = self._routers()
-            return replace(await quickest(base.on(placed.device.name), kind, speed, shelf, routers), placement=placed)
+            model = await quickest(base.on(placed.device.name), kind, speed, shelf, routers)
+        elsewhere = Elsewhere(model.base, model.cut, kinds)
+        names = names_of("", settings)
+        elsewhere.hold(names, settings, Through(", ".join(names), model.provider))
+        return replace(model, placement=placed, elsewhere=elsewhere)
 
     def _routers(self) -> list[Router]:
         """Return what may tell where a slot's lessons apply: the one that the settings name, if any."""

@@ -22,6 +22,7 @@ from .memory_service import MemoryService
 from .model_service import ModelService
 from .night_service import NightService
 from .portability_service import PortabilityService
+from .provider_service import ProviderService
 from .quality_service import QualityService
 from .rooms import Handler, Rooms, Tell
 from .slot_service import SlotService, settle_after_crash
@@ -44,6 +45,7 @@ class Service:
         self._quality = QualityService(rooms, slots)
         self._exchange, memory = ExchangeService(rooms), MemoryService(rooms)
         compare = CompareService(rooms)
+        providers = ProviderService(rooms)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
@@ -53,6 +55,11 @@ class Service:
             "models.cancel": self._models.cancel,
             "models.use": self._models.use,
             "models.remove": self._models.remove,
+            "providers.list": providers.list_all,
+            "providers.add": providers.add,
+            "providers.remove": providers.remove,
+            "providers.use": providers.use,
+            "providers.test": providers.test,
             "slots.list": slots.list_all,
             "slots.create": slots.create,
             "slots.update": slots.update,

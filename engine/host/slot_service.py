@@ -28,6 +28,7 @@ from ...schemas.records import (
     VersionKind,
 )
 from ..slots.check import check_store
+from ..wire.named import check_named
 from .blending import own_lesson
 from .rooms import Rooms, Tell
 
@@ -54,7 +55,10 @@ class SlotService:
 
         Raises:
             ModelNotFound: If it names a base that is not on this machine.
+            NotFound: If it names a provider that the settings do not describe.
         """
+        if request.provider:
+            check_named(self._rooms.home, [request.provider])
         self._rooms.store.update(
             request.name,
             title=request.title,
@@ -63,6 +67,7 @@ class SlotService:
             temperature=request.temperature,
             base=request.base and self._rooms.base_named(request.base).spec,
             blend=request.blend,
+            provider=request.provider,
         )
         return self._rooms.slot(request.name)
 
@@ -78,7 +83,13 @@ class SlotService:
         parent, version = store.slot(request.slot), store.current(request.slot)
         folder = store.adapter_folder(parent.name)
         made = store.create(request.title, request.name, parent.description, parent.system_prompt)
-        store.update(made.name, temperature=parent.temperature, base=parent.base, blend=parent.blend)
+        store.update(
+            made.name,
+            temperature=parent.temperature,
+            base=parent.base,
+            blend=parent.blend,
+            provider=parent.provider,
+        )
         if folder is not None:
             learned = [lesson for lesson in rooms.records.lessons(parent.name) if lesson.id in version.lessons]
             with rooms.records.transaction():

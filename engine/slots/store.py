@@ -55,6 +55,7 @@ class SlotFile(BaseModel):
     temperature: float = 0.0
     base: str = ""
     blend: dict[str, float] = Field(default_factory=dict)
+    provider: str = ""
     created: float
 
 
@@ -123,6 +124,7 @@ class SlotStore:
         temperature: float | None = None,
         base: str | None = None,
         blend: Mapping[str, float] | None = None,
+        provider: str | None = None,
     ) -> Slot:
         """Change a slot's settings; None leaves a field as it is, an empty ``blend`` lets the slot speak alone.
 
@@ -131,6 +133,7 @@ class SlotStore:
             UsageError: If the title would be empty, the temperature is not within 0 and 5, or no blend has the weights.
         """
         changes: dict[str, Any] = {"description": description, "system_prompt": system_prompt, "base": base}
+        changes["provider"] = provider
         if blend is not None:
             for other in blend:
                 self._settings(other)
@@ -362,6 +365,7 @@ class SlotStore:
             temperature=settings.temperature,
             base=settings.base,
             blend=settings.blend,
+            provider=settings.provider,
             current=self._current_number(name),
         )
 

@@ -82,6 +82,8 @@ class Client:
             self._headers["Authorization"] = f"Bearer {_checked_key(key)}"
         self._waiting = waiting or Waiting()
         self._transport = transport
+        self.moved = 0
+        """Bytes of bodies that went either way so far."""
         self._http: httpx2.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -140,7 +142,7 @@ class Client:
         reader, ended = Reader(rows.expect), False
         path = routes.STREAM.format(session=session)
         async with self._asking("POST", path, body, CONTENT_TYPE) as response:
-            async for piece in response.aiter_raw():
+            async for piece in self._pieces(response):
                 for frame in reader.feed(piece):
                     if ended:
                         raise BadFrame("The server goes on after the end; do not use it.")
@@ -188,6 +190,7 @@ class Client:
     ) -> AsyncIterator[httpx2.Response]:
         """Send a request and give an answer that is 2xx and whose body is still to be read."""
         headers = {"Content-Type": kind} if kind else {}
+        self.moved += len(body or b"")
         try:
             async with (
                 asyncio.timeout(self._waiting.whole),
@@ -208,7 +211,7 @@ class Client:
         """Take the rows of an answer, each sequence from ``first`` to its length, and return its END."""
         rows = _Rows(first, lengths, asked)
         reader, end = Reader(rows.expect), None
-        async for piece in response.aiter_raw():
+        async for piece in self._pieces(response):
             for frame in reader.feed(piece):
                 if end is not None:
                     raise BadFrame("The server goes on after the end; do not use it.")
@@ -222,6 +225,11 @@ class Client:
             raise Unreachable(f"{self.address} stopped in the middle of an answer; ask again.")
         reader.close()
         return end
+
+    async def _pieces(self, response: httpx2.Response) -> AsyncIterator[bytes]:
+        async for piece in response.aiter_raw():
+            self.moved += len(piece)
+            yield piece
 
     def _connected(self) -> httpx2.AsyncClient:
         """Return the connections of this loop; those of a loop that ended are lost with it."""

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _AT_ONCE = 8  # guesses that are handed on together
 
 
-@dataclass(frozen=True)
+@dataclass
 class Line:
-    """What all sessions of one provider share."""
+    """What all sessions of one provider share. How rows are written may be settled when it is first asked."""
 
     card: BaseCard
     client: Client

@@ -7,9 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
-
 from ...schemas.hsp import Description
+from ...schemas.providers import CodecFound, Examined
 from ..base.provider import Provider, Session
 from .client import Client
 from .codecs import codec_named
@@ -25,37 +24,6 @@ _STEPS = 16
 
 Connect = Callable[[str], Provider]
 """From the name of a codec to a provider that asks the server in it."""
-
-
-class CodecFound(BaseModel):
-    """What a codec cost on the states of the probe: beside ``f32``, through this machine's tail."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    bytes_a_token: int
-    kl: float
-    same_top: float
-
-
-class Examined(BaseModel):
-    """What was found.
-
-    Attributes:
-        distance: Of the probe, nats; None: there was no base here to compare with.
-        round_trip_ms: Of the smallest request, median.
-        step_ms: Of one token through the trunk and back, median.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    url: str
-    description: Description
-    round_trip_ms: float
-    cut: int | None = None
-    distance: float | None = None
-    step_ms: float | None = None
-    codecs: tuple[CodecFound, ...] = ()
 
 
 async def look(client: Client) -> Examined:
@@ -85,16 +53,41 @@ async def prove(found: Examined, base: LoadedBase, cut: int, connect: Connect) -
     from ..base.card import check_probe
     from ..base.halves import open_tail
 
-    tail = open_tail(base, cut)
-    names = [codec.name for codec in found.description.codecs]
-    widest = next(name for name in ("f32", "f16s", "bf16", *names) if name in names)
+    widest = _widest(found.description)
     with torch.inference_mode():
-        distance = await check_probe(base.card, connect(widest), tail)
-        plain = await _logs(connect(widest), base, cut, tail)
-        codecs = [_compared(name, base, plain, await _logs(connect(name), base, cut, tail)) for name in names]
+        distance = await check_probe(base.card, connect(widest), open_tail(base, cut))
+        codecs = await measure_codecs(base, found.description, cut, connect)
         step_ms = await _step_ms(connect(widest).open(cut), base.card.probe.tokens)
-    more = {"cut": cut, "distance": distance, "step_ms": step_ms, "codecs": tuple(codecs)}
+    more = {"cut": cut, "distance": distance, "step_ms": step_ms, "codecs": codecs}
     return found.model_copy(update=more)
+
+
+async def measure_codecs(
+    base: LoadedBase, description: Description, cut: int, connect: Connect
+) -> tuple[CodecFound, ...]:
+    """Return what each codec of a server costs on the states of the probe, beside the widest, through the tail here.
+
+    Raises:
+        RemoteError: If the server cannot be asked.
+        UsageError: If it does not offer the cut.
+    """
+    import torch
+
+    from ..base.halves import open_tail
+
+    tail = open_tail(base, cut)
+    with torch.inference_mode():
+        plain = await _logs(connect(_widest(description)), base, cut, tail)
+        found = [
+            _compared(codec.name, base, plain, await _logs(connect(codec.name), base, cut, tail))
+            for codec in description.codecs
+        ]
+    return tuple(found)
+
+
+def _widest(description: Description) -> str:
+    names = [codec.name for codec in description.codecs]
+    return next(name for name in ("f32", "f16s", "bf16", *names) if name in names)
 
 
 async def _logs(provider: Provider, base: LoadedBase, cut: int, tail: Tail) -> Tensor:
@@ -105,6 +98,7 @@ async def _logs(provider: Provider, base: LoadedBase, cut: int, tail: Tail) -> T
 def _compared(name: str, base: LoadedBase, plain: Tensor, logs: Tensor) -> CodecFound:
     return CodecFound(
         name=name,
+        bits=codec_named(name).bits,
         bytes_a_token=codec_named(name).size(1, base.card.width),
         kl=max(0.0, (plain.exp() * (plain - logs)).sum(dim=-1).mean().item()),
         same_top=(plain.argmax(dim=-1) == logs.argmax(dim=-1)).float().mean().item(),

@@ -13,16 +13,19 @@ from ...engine.base.size import default_cut
 from ...engine.base.supply import ProviderKind
 from ...engine.host.hooks import hookimpl
 from ...engine.paths import find_home
-from ...engine.settings import LOCAL, read_settings
+from ...engine.settings import LOCAL, ServerSettings, read_settings
+from ...engine.wire.budget import cheapest, measured
 from ...engine.wire.client import Asked, Client
 from ...engine.wire.coming import Line
-from ...engine.wire.named import client_of
+from ...engine.wire.examine import look, prove
+from ...engine.wire.named import check_named, client_of
 from ...engine.wire.patience import Patience
 from ...engine.wire.rows import Writing
 from ...engine.wire.session import Lease, RemoteSession, check_tokens, translated
 from ...schemas.cards import BaseCard
 from ...schemas.errors import BaseMismatch, RemoteError, UsageError
 from ...schemas.hsp import Capture, Description, Limits, Norm, Open
+from ...schemas.providers import Examined
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,30 +41,74 @@ _ALONE, _BESIDE = 11, 3
 @hookimpl
 def nightschool_providers() -> list[ProviderKind]:
     """Supply the providers that the settings name."""
-    return [ProviderKind("remote", open_named)]
+    return [ProviderKind("remote", open_named, open_named, examined)]
 
 
-def open_named(loaded: LoadedBase) -> Provider:
-    """Return the providers that the profile's settings name, as one.
+def open_named(loaded: LoadedBase, names: Sequence[str] = ()) -> Provider:
+    """Return the providers of these names as one; without names, those that the profile's settings choose.
 
     Raises:
         UsageError: If they name none, or an address or a key cannot be used.
-        NotFound: If a key's file is not there.
+        NotFound: If a key's file is not there, or a name is not described.
     """
     from .local import LocalProvider
     from .several import SeveralProviders
 
-    settings = read_settings(find_home())
-    patience = Patience(tries=_ALONE if len(settings.provider) == 1 else _BESIDE)
+    home = find_home()
+    check_named(home, names)
+    settings = read_settings(home)
+    wanted = tuple(names) or settings.provider
+    patience = Patience(tries=_ALONE if len(wanted) == 1 else _BESIDE)
     found: list[Provider] = []
-    for name in settings.provider:
+    for name in wanted:
         if name == LOCAL:
             found.append(LocalProvider(loaded))
             continue
         server = settings.servers[name]
-        writing = Writing(server.codec, server.zstd)
-        found.append(RemoteProvider(loaded.card, client_of(server), writing, patience))
+        client, writing = client_of(server), Writing(server.codec, server.zstd)
+        settle = _settler(loaded, client, server) if server.kl_budget is not None else None
+        found.append(RemoteProvider(loaded.card, client, writing, patience, settle))
     return found[0] if len(found) == 1 else SeveralProviders(found, admit=_prover(loaded))
+
+
+async def examined(loaded: LoadedBase, server: ServerSettings, cut: int | None = None) -> Examined:
+    """Measure a server against a base.
+
+    Raises:
+        BaseMismatch: If it is another base.
+        RemoteError: If it cannot be asked.
+        UsageError, NotFound: If its address, its key or the cut cannot be used.
+    """
+    client = client_of(server)
+    wanted = cut if cut is not None else default_cut(loaded.card.layers)
+    try:
+        found = await prove(await look(client), loaded, wanted, _connecting(loaded, client))
+    finally:
+        await client.aclose()
+    chosen = server.codec if server.kl_budget is None else cheapest(found.codecs, server.kl_budget)
+    return found.model_copy(update={"chosen": chosen})
+
+
+def _connecting(loaded: LoadedBase, client: Client) -> Callable[[str], Provider]:
+    return lambda codec: RemoteProvider(loaded.card, client, Writing(codec))
+
+
+Settle = Callable[[Description], Awaitable[Writing]]
+"""Says how rows shall be written, once it is known what a server offers."""
+
+
+def _settler(loaded: LoadedBase, client: Client, server: ServerSettings) -> Settle:
+    """Return what keeps to a server's budget."""
+    budget = server.kl_budget
+    assert budget is not None
+
+    async def settle(offered: Description) -> Writing:
+        cut, folder = default_cut(loaded.card.layers), find_home().cache / "codecs"
+        connect = _connecting(loaded, client)
+        found = await measured(loaded, cut, client.address, offered, connect=connect, folder=folder)
+        return Writing(cheapest(found, budget), server.zstd)
+
+    return settle
 
 
 def _prover(loaded: LoadedBase) -> Callable[[Provider], Awaitable[object]]:
@@ -83,7 +130,12 @@ class RemoteProvider:
     """
 
     def __init__(
-        self, card: BaseCard, client: Client, writing: Writing | None = None, patience: Patience | None = None
+        self,
+        card: BaseCard,
+        client: Client,
+        writing: Writing | None = None,
+        patience: Patience | None = None,
+        settle: Settle | None = None,
     ) -> None:
         """Prepare; nothing is sent.
 
@@ -92,7 +144,9 @@ class RemoteProvider:
             client: Who asks.
             writing: How rows are to be written; None: bf16.
             patience: How long it is tried; None: as usual.
+            settle: Says how rows shall be written in place of ``writing``, once the server has said what it offers.
         """
+        self._settle = settle
         self._line = Line(card, client, writing or Writing("bf16"), patience or Patience())
         self._description: Description | None = None
 
@@ -105,6 +159,11 @@ class RemoteProvider:
     def address(self) -> str:
         """Where the server is."""
         return self._line.client.address
+
+    @property
+    def moved(self) -> int:
+        """Bytes of bodies that went either way so far."""
+        return self._line.client.moved
 
     async def describe(self) -> Description:
         """Return what the server says of itself, found to fit the card.
@@ -160,6 +219,8 @@ class RemoteProvider:
         if self._description is None:
             found = await self._line.client.describe()
             _check_base(found, self.base, self.address)
+            if self._settle is not None:
+                self._line.writing = await self._settle(found)
             _check_writing(found, self._line.writing, self.address)
             self._description = found
         return self._description

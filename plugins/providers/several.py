@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
-from ...engine.base.provider import Frame, Guess, Provider, Session, States, Streaming, end_stream
+from ...engine.base.provider import Counting, Frame, Guess, Provider, Session, States, Streaming, end_stream
 from ...engine.wire.session import check_tokens
 from ...schemas.cards import BaseCard
 from ...schemas.errors import BaseMismatch, NightSchoolError, RemoteError, Unreachable, UsageError
@@ -62,6 +62,11 @@ class SeveralProviders:
     def base(self) -> BaseCard:
         """The card of all of them."""
         return self._providers[0].base
+
+    @property
+    def moved(self) -> int:
+        """Bytes that went either way so far, to those that count them."""
+        return sum(provider.moved for provider in self._providers if isinstance(provider, Counting))
 
     async def states(self, batch: list[list[int]], cut: int) -> list[States]:
         """Return the states of whole sequences from the first provider that gives them.

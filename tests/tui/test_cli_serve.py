@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -45,6 +46,16 @@ def test_others_need_keys(call, host):
     code, out, err = call("serve", "--host", host)
     assert (code, out) == (2, "")
     assert "serve keys add" in err
+
+
+def test_threads_of_a_server_sleep_soon(call, monkeypatch):
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.setattr("nightschool.engine.wire.server.run.serve", lambda *arguments: None)
+    try:
+        assert call("serve")[0] == 0
+        assert os.environ["GOMP_SPINCOUNT"] == "20000"
+    finally:
+        monkeypatch.setenv("GOMP_SPINCOUNT", "20000")
 
 
 def test_a_server_says_where_it_is_and_stops_when_it_is_told(tiny_base_folder, tmp_path):

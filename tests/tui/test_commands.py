@@ -23,6 +23,7 @@ OWNERS = {
     "versions": ("screens.versions", "VersionsScreen"),
     "quality": ("screens.quality", "QualityScreen"),
     "models": ("screens.models", "ModelsScreen"),
+    "providers": ("screens.providers", "ProvidersScreen"),
     "import": ("screens.import_chats", "ImportScreen"),
     "search": ("screens.search", "SearchScreen"),
     "form": ("screens.slot_form", "SlotForm"),

@@ -78,6 +78,7 @@ async def _exchange(screen: ChatScreen, talk: Talk) -> None:
     """Show an exchange, have it answered, and leave the screen true whatever happens."""
     slot = screen.session.slot_name
     title = screen.session.title_of(slot)
+    screen.session.traffic = None
     if talk.said is None:
         old = screen.transcript.replies[-1]
         talk.replaced = old.message

@@ -73,6 +73,13 @@ def models(screen: ChatScreen) -> None:
     screen.app.push_screen(ModelsScreen(screen.session))
 
 
+def providers(screen: ChatScreen) -> None:
+    """Open the servers that compute elsewhere."""
+    from ..screens.providers import ProvidersScreen
+
+    screen.app.push_screen(ProvidersScreen(screen.link, screen.session))
+
+
 def palette(screen: ChatScreen) -> None:
     """Open the command palette."""
     screen.app.action_command_palette()

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ...schemas.errors import ChatError, NightSchoolError, NotFound, UsageError
-from ...schemas.events import DeltaEvent, Event, MessageEvent, SignalEvent
+from ...schemas.events import DeltaEvent, Event, MessageEvent, SignalEvent, TrafficEvent
 from ...schemas.messages import (
     CancelReply,
     CreateConversation,
@@ -21,7 +21,9 @@ from ...schemas.messages import (
     SendMessage,
     UndoSignal,
 )
+from ...schemas.providers import TrafficFacts
 from ...schemas.records import Finish, Message, Role
+from ..traffic_words import traffic_words
 from .desk import Desk, named_weights, talks
 from .options import Weights, examples, sampling_of, sampling_options, slot_option
 from .output import lesson_line
@@ -84,6 +86,8 @@ class _Answer:
     unheard: bool = False
     """Whether the reader of stdout has left."""
     signals: list[SignalEvent] = field(default_factory=list)
+    traffic: TrafficFacts | None = None
+    """What it cost on the way to a provider elsewhere."""
 
     async def stream(self, request: SendMessage) -> None:
         """Write the reply as it comes, then what was noted; a stop is passed on after the engine has stopped too."""
@@ -125,6 +129,8 @@ class _Answer:
                 self.stored = True
             case SignalEvent():
                 self.signals.append(event)
+            case TrafficEvent(traffic=traffic):
+                self.traffic = traffic
             case _:
                 pass
 
@@ -159,6 +165,7 @@ class _Answer:
                     "finish": reply.finish,
                     "tokens": reply.tokens,
                     "version": reply.version,
+                    **({} if self.traffic is None else {"traffic": self.traffic}),
                     **noted(self.signals),
                 },
                 (),
@@ -175,6 +182,8 @@ class _Answer:
         tell_noted(self.desk, self.signals)
         if sys.stderr.isatty():
             self.desk.note(f"conversation {reply.conversation}, message {reply.id}")
+            if self.traffic is not None:
+                self.desk.note(traffic_words(self.traffic, 200))
 
 
 @click.command(

@@ -1,39 +1,46 @@
-"""Commands of providers elsewhere: which the profile names, and what one is worth. They need no engine process."""
+"""Commands of providers elsewhere: which the profile names, and what one is worth.
+
+They need no engine process, and work while the app is open: it looks at the settings before each reply.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
-from ...engine.settings import ServerSettings, read_settings
+from ...engine.settings import ServerSettings, choose_provider, read_settings
+from ...engine.slots.store import SlotStore
+from ...engine.wire.named import add_provider, known_providers, remove_provider
 from ...schemas.errors import UsageError
+from ...schemas.providers import Examined, KnownProviders
 from ..safe_text import one_line
 from .options import ListingGroup, examples, json_option
 from .output import StatusLine, document, table
 from .profile import Profile
-
-if TYPE_CHECKING:
-    from ...engine.wire.examine import Examined
 
 NAMING = """In config.toml:
   provider = ["home", "local"]   # where one fails the next goes on
   [servers.home]
   url = "https://gpu.home:8765"
   key_file = "~/gpu.key"
-  codec = "i8h64\""""
+  kl_budget = 1e-4               # or codec = "i8h64\""""
 
 
 @click.group(
     cls=ListingGroup,
-    epilog=examples("nightschool providers", "nightschool providers test https://gpu.home:8765 --key-file ~/gpu.key")
+    epilog=examples(
+        "nightschool providers",
+        "nightschool providers add home https://gpu.home:8765 --token - --kl-budget 1e-4 --use < gpu.key",
+        "nightschool providers test home",
+        "nightschool providers use local",
+    )
     + "\n\n\b\n"
     + NAMING,
 )
 def providers() -> None:
-    """List and test servers that compute elsewhere.
+    """List, add, choose, test and remove servers that compute elsewhere.
 
     They compute the lower blocks of the base; config.toml of the profile names them.
     """
@@ -44,12 +51,84 @@ def providers() -> None:
 @click.pass_context
 def list_all(context: click.Context, *, as_json: bool) -> None:
     """List the servers that the profile names, and which it uses."""
-    settings = read_settings(_profile(context).home)
-    used = settings.provider or ("local",)
-    facts = [{"name": name, "used": name in used, **server.model_dump()} for name, server in settings.servers.items()]
-    rows = [(one_line(row["name"]), one_line(row["url"]), row["codec"], "used" if row["used"] else "") for row in facts]
-    lines = table([("NAME", "URL", "CODEC", ""), *rows]) if rows else ["No server is named; this machine computes all."]
-    _give({"provider": list(used), "servers": facts}, lines, as_json=as_json)
+    _list(_known(_profile(context)), as_json=as_json)
+
+
+@providers.command(
+    epilog=examples(
+        "nightschool providers add home https://gpu.home:8765 --key-file ~/gpu.key",
+        "nightschool providers add home https://gpu.home:8765 --token - < gpu.key",
+        "nightschool providers add desk http://127.0.0.1:8765 --kl-budget 1e-4 --use",
+    )
+)
+@click.argument("name")
+@click.argument("url")
+@click.option("--key-file", default="", metavar="FILE", help="Which holds the server's key and nothing else.")
+@click.option("--token", default="", metavar="KEY|-", help="The key itself, or - to read it from standard input.")
+@click.option("--codec", default="bf16", show_default=True, help="How states are written.")
+@click.option(
+    "--kl-budget", type=click.FloatRange(0), metavar="NATS", help="Use the cheapest codec that costs no more, measured."
+)
+@click.option("--no-zstd", is_flag=True, help="Never compress.")
+@click.option("--plain-http", is_flag=True, help="Allow http:// beyond this machine, readable for anybody on the way.")
+@click.option("--use", is_flag=True, help="Compute there from now on.")
+@json_option
+@click.pass_context
+def add(
+    context: click.Context,
+    name: str,
+    url: str,
+    *,
+    key_file: str,
+    token: str,
+    codec: str,
+    kl_budget: float | None,
+    no_zstd: bool,
+    plain_http: bool,
+    use: bool,
+    as_json: bool,
+) -> None:
+    """Name a server in config.toml; nothing is asked of it.
+
+    A key that is given with --token is kept in a file of the profile that only you can read.
+    """
+    profile = _profile(context)
+    server = ServerSettings(
+        url=url, key_file=key_file, codec=codec, zstd=not no_zstd, plain_http=plain_http, kl_budget=kl_budget
+    )
+    add_provider(profile.home, name, server, _key(token))
+    if use:
+        choose_provider(profile.home, [name])
+    _list(_known(profile), as_json=as_json)
+
+
+@providers.command(epilog=examples("nightschool providers remove home"))
+@click.argument("name")
+@json_option
+@click.pass_context
+def remove(context: click.Context, name: str, *, as_json: bool) -> None:
+    """Forget a server, and its key if it is kept in the profile."""
+    profile = _profile(context)
+    remove_provider(profile.home, name, _store(profile).list())
+    _list(_known(profile), as_json=as_json)
+
+
+@providers.command(
+    epilog=examples(
+        "nightschool providers use home", "nightschool providers use home local", "nightschool providers use local"
+    )
+)
+@click.argument("names", metavar="NAME...|local", nargs=-1, required=True)
+@json_option
+@click.pass_context
+def use(context: click.Context, names: tuple[str, ...], *, as_json: bool) -> None:
+    """Compute there from the next reply on.
+
+    Of several the first is preferred, and where one fails the next goes on; local is this machine.
+    """
+    profile = _profile(context)
+    choose_provider(profile.home, names)
+    _list(_known(profile), as_json=as_json)
 
 
 @providers.command(
@@ -96,27 +175,19 @@ def test(
 async def _examined(
     profile: Profile, settings: ServerSettings, cut: int | None, status: StatusLine, *, describe: bool
 ) -> Examined:
-    from ...engine.wire.examine import look, prove
+    from ...engine.wire.examine import look
     from ...engine.wire.named import client_of
 
-    client = client_of(settings)
     status.show("Asking the server")
-    found = await look(client)
     if describe:
-        return found
+        return await look(client_of(settings))
     from ...engine.base.library import load, prepare
-    from ...engine.base.size import default_cut
-    from ...engine.wire.rows import Writing
-    from ...plugins.providers.remote import RemoteProvider
+    from ...plugins.providers.remote import examined
 
     spec = profile.model or read_settings(profile.home).base
     base = load(prepare(spec, profile.home, lambda stage, fraction: status.show(stage)))
     status.show("Comparing")
-    wanted = cut if cut is not None else default_cut(base.card.layers)
-    try:
-        return await prove(found, base, wanted, lambda codec: RemoteProvider(base.card, client, Writing(codec)))
-    finally:
-        await client.aclose()
+    return await examined(base, settings, cut)
 
 
 def _lines(found: Examined) -> list[str]:
@@ -136,12 +207,48 @@ def _lines(found: Examined) -> list[str]:
         ]
     lines = table(rows)
     if found.codecs:
-        heads = ("CODEC", "BYTES A TOKEN", "KL", "SAME WORD")
+        heads = ("CODEC", "BITS", "BYTES A TOKEN", "KL", "SAME WORD", "")
         costs = [
-            (codec.name, codec.bytes_a_token, f"{codec.kl:.2g}", f"{codec.same_top:.1%}") for codec in found.codecs
+            (
+                *(codec.name, f"{codec.bits:g}", codec.bytes_a_token, f"{codec.kl:.2g}", f"{codec.same_top:.1%}"),
+                "used" if codec.name == found.chosen else "",
+            )
+            for codec in found.codecs
         ]
         lines += ["", *table([heads, *costs])]
     return lines + [one_line(note, 300) for note in said.notes]
+
+
+def _known(profile: Profile) -> KnownProviders:
+    return known_providers(profile.home, _store(profile).list())
+
+
+def _store(profile: Profile) -> SlotStore:
+    return SlotStore(profile.home.slots)
+
+
+def _list(known: KnownProviders, *, as_json: bool) -> None:
+    rows = [
+        (
+            one_line(row.name),
+            one_line(row.url),
+            row.codec if row.kl_budget is None else f"KL <= {row.kl_budget:g}",
+            ", ".join(["profile", *row.slots] if row.used else row.slots),
+        )
+        for row in known.servers
+    ]
+    lines = table([("NAME", "URL", "CODEC", "USED BY"), *rows]) if rows else ["No server is named."]
+    if tuple(known.provider) == ("local",):
+        lines.append("This machine computes." if not rows else "This machine computes; `use NAME` changes that.")
+    _give(known.model_dump(mode="json"), lines, as_json=as_json)
+
+
+def _key(token: str) -> str:
+    """Return the key that was given, or what stands in standard input for ``-``."""
+    key = sys.stdin.read(8192).strip() if token == "-" else token  # noqa: S105
+    if token and not key:
+        raise UsageError("Standard input holds no key; write the server's key into it.")
+    return key
 
 
 def _profile(context: click.Context) -> Profile:

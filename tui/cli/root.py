@@ -40,7 +40,7 @@ COMMANDS = {
     "backup": ("backup", "Save the whole profile in one file."),
     "restore": ("backup", "Bring a profile back from a backup."),
     "serve": ("serve", "Serve a base to others: its lower blocks compute here, what is personal stays with them."),
-    "providers": ("providers", "List and test servers that compute elsewhere."),
+    "providers": ("providers", "List, add, choose, test and remove servers that compute elsewhere."),
     "doctor": ("doctor", "Look at model, files, database, plugins and machine."),
 }
 """Each command with the module that has it and its first line of help, so that help imports none of them."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...engine.base.numbers import Numbers
+from ...engine.threads import share_cores
 from ...schemas.errors import EngineError
 from ..safe_text import one_line
 from .options import ListingGroup, examples, json_option
@@ -81,6 +82,7 @@ def _serve(
     log_steps: bool,
     **rest: Any,
 ) -> int:
+    share_cores()  # whoever asks may compute on this machine, too
     try:
         from ...engine.wire.server.journal import Journal
         from ...engine.wire.server.run import Options, serve

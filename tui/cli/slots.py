@@ -70,6 +70,7 @@ async def create(desk: Desk, title: str, name: str, description: str, system_pro
     epilog=examples(
         "nightschool slots set science --temperature 0.7",
         "nightschool slots set creative --blend science=0.7,creative=0.3",
+        "nightschool slots set professional --provider local",
     ),
 )
 @click.argument("slot")
@@ -82,6 +83,9 @@ async def create(desk: Desk, title: str, name: str, description: str, system_pro
     "--blend", type=Weights(), metavar="SLOT=WEIGHT,...",
     help='Speak with several slots at once, each with a weight, in place of its own adapter; "": alone again.',
 )  # fmt: skip
+@click.option(
+    "--provider", metavar="NAME|local", help='Where its lower blocks compute; "": where those of the profile do.'
+)
 @talks
 async def change(
     desk: Desk,
@@ -93,11 +97,13 @@ async def change(
     temperature: float | None,
     base: str | None,
     blend: dict[str, float] | None,
+    provider: str | None,
 ) -> None:
     """Change a slot's settings; what is not given stays."""
-    if (title, description, system_prompt, temperature, base, blend) == (None,) * 6:
+    if (title, description, system_prompt, temperature, base, blend, provider) == (None,) * 7:
         raise UsageError(
-            "Nothing is to be changed; give --title, --description, --system-prompt, --temperature, --base or --blend."
+            "Nothing is to be changed; give --title, --description, --system-prompt, --temperature, --base, --blend or "
+            "--provider."
         )
     changed = await desk.ask(
         UpdateSlot(
@@ -108,6 +114,7 @@ async def change(
             temperature=temperature,
             base=base,
             blend=None if blend is None else await named_weights(desk, blend),
+            provider=provider,
         )
     )
     desk.give(changed, _lines([changed]))

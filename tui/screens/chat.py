@@ -19,7 +19,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from ...schemas.errors import EngineError, NightSchoolError
-from ...schemas.events import Event, NoticeEvent, SignalEvent, StudyEndedEvent
+from ...schemas.events import Event, NoticeEvent, SignalEvent, StudyEndedEvent, TrafficEvent
 from ...schemas.messages import (
     ListConversations,
     ListLessons,
@@ -222,6 +222,8 @@ class ChatScreen(Screen[None]):
         """Show what the engine told."""
         if isinstance(event, SignalEvent):
             self._noted(event.signal, event.lesson)
+        elif isinstance(event, TrafficEvent):
+            self.session.traffic = event
         elif isinstance(event, NoticeEvent):
             self.tell(event.text, event.level)
         elif isinstance(event, StudyEndedEvent):

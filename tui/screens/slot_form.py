@@ -55,6 +55,10 @@ class SlotForm(ModalScreen[Slot | None]):
             yield Input(f"{slot.temperature:g}" if slot else "0", id="temperature", compact=True)
             yield Static("Model it answers with alone (empty: any; alt+m in the chat lists them)", markup=False)
             yield Input(slot.base if slot else "", id="base", compact=True)
+            yield Static(
+                "Where its lower blocks compute (a server's name, local, or empty: as the profile)", markup=False
+            )
+            yield Input(slot.provider if slot else "", id="provider", compact=True)
             yield Static("", id="wrong", markup=False)
 
     def on_input_submitted(self) -> None:
@@ -82,11 +86,11 @@ class SlotForm(ModalScreen[Slot | None]):
             "description": self.query_one("#description", Input).value.strip(),
             "system_prompt": self.query_one("#system", TextArea).text.strip(),
         }
-        base = self.query_one("#base", Input).value.strip()
+        base, provider = (self.query_one(f"#{field}", Input).value.strip() for field in ("base", "provider"))
         try:
             if self.slot is None:  # kept: where what follows is refused, the next save must not make another
                 self.slot = await self.link.call(CreateSlot(**fields))
-            update = UpdateSlot(name=self.slot.name, temperature=temperature, base=base, **fields)
+            update = UpdateSlot(name=self.slot.name, temperature=temperature, base=base, provider=provider, **fields)
             slot = await self.link.call(update)
         except NightSchoolError as error:
             self._say(str(error))

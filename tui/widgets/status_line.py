@@ -7,6 +7,7 @@ from textual.widgets import Static
 
 from ..safe_text import one_line
 from ..session import Session
+from ..traffic_words import traffic_words
 
 
 def bar(fraction: float, width: int) -> Content:
@@ -64,6 +65,14 @@ def study_words(session: Session) -> Content:
     return words
 
 
+def way_words(session: Session, room: int) -> Content:
+    """Return what the reply in the open conversation costs on the way to its provider, in at most ``room`` cells."""
+    told, open_one = session.traffic, session.conversation
+    if told is None or open_one is None or told.conversation != open_one.id:
+        return Content("")
+    return Content.styled(traffic_words(told.traffic, room), "$accent")
+
+
 class StatusLine(Static):
     """The line itself; one node, drawn again only when it says something else."""
 
@@ -80,6 +89,10 @@ class StatusLine(Static):
         parts = [engine_words(session)]
         if session.ready:
             parts += [study_words(session)] if session.study else [slot_words(session)]
+            room = self.content_size.width
+            if way := way_words(session, room):
+                fits = parts[0].cell_length + len(" · ") + way.cell_length <= room
+                parts = [parts[0], Content(" · "), way] if fits else [way]
         said = Content("").join(parts)
         if said != self._said:
             self._said = said

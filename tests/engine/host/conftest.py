@@ -12,6 +12,7 @@ import pytest
 
 from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.chat.prompt import Turn
+from nightschool.engine.chat.traffic import Traffic
 from nightschool.engine.host.client import EngineClient
 from nightschool.engine.host.model_thread import Model
 from nightschool.engine.host.plugins import PluginHost
@@ -65,8 +66,9 @@ class ScriptedChat:
         self.error_after = 0
         self.asked = []
         self.forgotten = []
+        self.traffic = Traffic()
 
-    async def reply(self, conversation, turns, *, system, adapter, sampling, on_text, cancelled):
+    async def reply(self, conversation, turns, *, system, adapter, sampling, on_text, cancelled, through=None):
         self.asked.append(SimpleNamespace(turns=list(turns), system=system, adapter=adapter, sampling=sampling))
         said = ""
         for place, word in enumerate(self.answer.split(" ")):
@@ -78,8 +80,8 @@ class ScriptedChat:
             while not self.gate.is_set() and not cancelled():
                 await asyncio.sleep(0.001)
             if cancelled():
-                return SimpleNamespace(text=said, finish=Finish.CANCELLED, tokens=place + 1)
-        return SimpleNamespace(text=said, finish=Finish.STOP, tokens=len(self.answer.split(" ")))
+                return SimpleNamespace(text=said, finish=Finish.CANCELLED, tokens=place + 1, traffic=self.traffic)
+        return SimpleNamespace(text=said, finish=Finish.STOP, tokens=len(self.answer.split(" ")), traffic=self.traffic)
 
     def forget(self, conversation):
         self.forgotten.append(conversation)
