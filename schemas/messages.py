@@ -165,11 +165,13 @@ class AddProvider(Request[KnownProvider]):
     """Name a server. Nothing is asked of it.
 
     ``token`` is its key, which is kept in a file that nobody else can read; ``key_file`` a file that has it already.
+    ``kind`` is ``hsp`` for a server of ours, or names an engine of others.
     """
 
     method = "providers.add"
     name: str
     url: str
+    kind: str = Field(default="hsp", pattern=r"^[a-z0-9._-]{1,32}$")
     token: str = Field(default="", repr=False)
     key_file: str = ""
     codec: str = "bf16"
