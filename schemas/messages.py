@@ -197,11 +197,12 @@ class UseProviders(Request[KnownProviders]):
 class ExamineProvider(Request[Examined]):
     """Say how far a server is, whether it computes the base that is loaded, and what its codecs cost.
 
-    ``server`` is a name or an address that needs no key; ``cut`` None: the usual one.
+    ``server`` is a name, or an address that needs no key, of a server of this ``kind``; ``cut`` None: the usual one.
     """
 
     method = "providers.test"
     server: str
+    kind: str = Field(default="hsp", pattern=r"^[a-z0-9._-]{1,32}$")
     cut: int | None = Field(default=None, ge=0)
 
 

@@ -115,9 +115,7 @@ class Elsewhere:
         return named(self._base, names)
 
     def _final_kind(self, name: str) -> FinalKind:
-        if name not in self._final:
-            known = ", ".join((HSP, *sorted(self._final)))
-            raise ModelError(f"No plugin supplies servers of the kind {name!r}, only {known}; correct config.toml.")
+        check_kind(name, list(self._final.values()))
         return self._final[name]
 
     def _kind(self, name: str) -> ProviderKind:
@@ -129,6 +127,17 @@ class Elsewhere:
 def names_of(slot: str, settings: Settings) -> tuple[str, ...]:
     """Return where a slot's replies compute: as it says itself, else as the profile does."""
     return (slot,) if slot else settings.provider or (LOCAL,)
+
+
+def check_kind(name: str, kinds: Sequence[ProviderKind | FinalKind]) -> None:
+    """Refuse a kind of server that nobody supplies.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    known = [HSP, *sorted(kind.name for kind in kinds if isinstance(kind, FinalKind))]
+    if name not in known:
+        raise UsageError(f"No plugin supplies servers of the kind {name!r}, only {', '.join(known)}; take one of them.")
 
 
 def check_can_speak(slot: Slot, adapter: Voice, settings: Settings) -> None:

@@ -10,8 +10,8 @@ from nightschool.engine.host.model_thread import ModelThread
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.settings import ServerSettings, Settings, add_server, choose_provider, read_settings
 from nightschool.engine.slots.blend import Blend
-from nightschool.schemas.errors import BaseMismatch, Damaged, ModelError, Unreachable, UsageError
-from nightschool.schemas.messages import Sampling, UpdateSlot
+from nightschool.schemas.errors import BaseMismatch, Damaged, Unreachable, UsageError
+from nightschool.schemas.messages import AddProvider, Sampling, UpdateSlot
 from nightschool.schemas.records import Role, Slot
 from nightschool.tests.engines import KINDS, played
 from nightschool.tests.tiny import tiny
@@ -96,8 +96,16 @@ async def test_another_model_does_not_answer(home, tiny_base_folder):
 
 async def test_a_kind_that_nobody_supplies_is_named(home, tiny_base_folder):
     add_server(home, "there", ServerSettings(url="http://127.0.0.1:1", kind="ollama"))
-    with pytest.raises(ModelError, match=r"'ollama', only hsp, llama.cpp, sglang, vllm"):
+    with pytest.raises(UsageError, match=r"'ollama', only hsp, llama.cpp, sglang, vllm"):
         await started(home, tiny_base_folder).do(asking(home, ("there",), [Turn(Role.USER, "Hello.")]))
+
+
+async def test_only_kinds_that_are_supplied_are_named(desk):
+    row = await desk.ask(AddProvider(name="box", url="https://box", kind="llama.cpp"))
+    assert row.kind == "llama.cpp" and read_settings(desk.home).servers["box"].kind == "llama.cpp"
+    with pytest.raises(UsageError, match="'ollama'"):
+        await desk.ask(AddProvider(name="other", url="https://box", kind="ollama"))
+    assert "other" not in read_settings(desk.home).servers
 
 
 async def test_the_profile_may_choose_an_engine_and_wakes_without_it(home, tiny_base_folder, monkeypatch):
