@@ -1,6 +1,6 @@
-"""Real engines, where somebody runs one: set NIGHTSCHOOL_PEER_VLLM, NIGHTSCHOOL_PEER_LLAMA_CPP or NIGHTSCHOOL_PEER_SGLANG.
+"""Real engines, where one runs: its address in NIGHTSCHOOL_PEER_VLLM, ..._LLAMA_CPP or ..._SGLANG.
 
-Each is the address of an engine that serves the default model, started as ``docs/providers.md`` says:
+Each serves the default model, started as ``docs/providers.md`` says:
 ``NIGHTSCHOOL_PEER_VLLM=http://127.0.0.1:8000 pytest -m peer``.
 """
 
