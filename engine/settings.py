@@ -20,16 +20,21 @@ DEFAULT_TRAINER = "tail_lora"
 LOCAL = "local"
 """The name of this machine among the providers."""
 
+HSP = "hsp"
+"""The kind of servers that speak our own protocol."""
+
 LOCK_SECONDS = 10.0
 _SERVER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DEVICE = re.compile(r"(cpu|mps|cuda(:[0-9]{1,3})?)?")
 
 
 class ServerSettings(BaseModel):
-    """A server elsewhere that speaks HSP/1: a table ``[servers.NAME]``.
+    """A server elsewhere: a table ``[servers.NAME]``.
 
     Attributes:
         url: ``https://host[:port][/path]``.
+        kind: ``hsp``: it speaks HSP/1. Else an engine of others that gives final states alone, as a plugin names it:
+            ``vllm``, ``llama.cpp``, ``sglang``; what is said of codecs is not for it.
         key_file: Which holds its key and nothing else; empty: it wants none. The key itself is never a setting.
         codec: How states are written; ``describe`` of the server says which it has.
         zstd: Whether batches may come compressed.
@@ -41,6 +46,7 @@ class ServerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str
+    kind: str = Field(default=HSP, pattern=r"^[a-z0-9._-]{1,32}$")
     key_file: str = ""
     codec: str = "bf16"
     zstd: bool = True
@@ -88,9 +94,15 @@ class Settings(BaseModel):
         unknown = [name for name in self.provider if name != LOCAL and name not in self.servers]
         if unknown:
             raise ValueError(f"there is no table [servers.{unknown[0]}]")
+        if len(self.provider) > 1 and any(self.final(name) for name in self.provider):
+            raise ValueError("an engine that gives final states alone cannot stand in a row with others")
         if LOCAL in self.servers:
             raise ValueError(f"a server cannot be named {LOCAL}, which is this machine")
         return self
+
+    def final(self, name: str) -> bool:
+        """Whether it is an engine of others that gives final states alone."""
+        return name in self.servers and self.servers[name].kind != HSP
 
     @field_validator("device")
     @classmethod
@@ -131,10 +143,14 @@ def choose_provider(home: Home, names: Sequence[str]) -> None:
     """
     chosen = () if tuple(names) == (LOCAL,) else tuple(names)
     with _changing(home) as change:
-        servers = read_settings(home).servers
+        settings = read_settings(home)
         for name in chosen:
-            if name != LOCAL and name not in servers:
+            if name != LOCAL and name not in settings.servers:
                 raise _unknown(name)
+            if len(chosen) > 1 and settings.final(name):
+                raise UsageError(
+                    f"{name} gives final states alone, so it and others cannot go on for each other; name it alone."
+                )
         value: Value = chosen[0] if len(chosen) == 1 else chosen
         change(lambda text: with_value(text, "provider", value), {"provider": chosen})
 

@@ -168,11 +168,13 @@ class AddProvider(Request[KnownProvider]):
     """Name a server. Nothing is asked of it.
 
     ``token`` is its key, which is kept in a file that nobody else can read; ``key_file`` a file that has it already.
+    ``kind`` is ``hsp`` for a server of ours, or names an engine of others.
     """
 
     method = "providers.add"
     name: str
     url: str
+    kind: str = Field(default="hsp", pattern=r"^[a-z0-9._-]{1,32}$")
     token: str = Field(default="", repr=False)
     key_file: str = ""
     codec: str = "bf16"
@@ -198,11 +200,12 @@ class UseProviders(Request[KnownProviders]):
 class ExamineProvider(Request[Examined]):
     """Say how far a server is, whether it computes the base that is loaded, and what its codecs cost.
 
-    ``server`` is a name or an address that needs no key; ``cut`` None: the usual one.
+    ``server`` is a name, or an address that needs no key, of a server of this ``kind``; ``cut`` None: the usual one.
     """
 
     method = "providers.test"
     server: str
+    kind: str = Field(default="hsp", pattern=r"^[a-z0-9._-]{1,32}$")
     cut: int | None = Field(default=None, ge=0)
 
 

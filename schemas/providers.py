@@ -12,6 +12,7 @@ class KnownProvider(Record):
     """A server that the profile names: a table ``[servers.NAME]`` of its settings, and who computes there.
 
     Attributes:
+        kind: ``hsp``, or an engine of others that gives final states alone: ``vllm``, ``llama.cpp``, ``sglang`` ...
         used: Whether the profile computes there.
         slots: Which do so on their own account.
     """
@@ -20,6 +21,7 @@ class KnownProvider(Record):
     used: bool = False
     slots: list[str] = Field(default_factory=list)
     url: str
+    kind: str = "hsp"
     key_file: str = ""
     codec: str = "bf16"
     zstd: bool = True

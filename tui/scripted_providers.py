@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..schemas import messages as ask
 from ..schemas.errors import NotFound, UsageError
 from ..schemas.events import Event
-from ..schemas.hsp import BaseIdentity, CodecInfo, Compute, Description, Limits
+from ..schemas.hsp import BaseIdentity, CodecInfo, Compute, Description, Limits, Norm
 from ..schemas.providers import CodecFound, Examined, KnownProvider, KnownProviders, TrafficFacts
 from ..schemas.records import Slot
 
@@ -80,6 +80,10 @@ class ScriptedProviders:
                 step_tokens=512, capture_tokens=512, capture_sequences=8, body_bytes=1 << 20, sessions=4, idle_seconds=9
             ),
         )
+        if row.kind != "hsp":
+            notes = ["It gives final states alone (cut 0): a slot that has learned in blocks cannot speak there."]
+            said = said.model_copy(update={"cuts": [0], "verbs": [], "norm": Norm.AFTER, "notes": notes})
+            return Examined(url=row.url, description=said, round_trip_ms=1.2, cut=0, distance=1e-5, step_ms=90.5)
         codecs = tuple(
             CodecFound(name=name, bits=bits, bytes_a_token=size, kl=kl, same_top=same)
             for name, bits, size, kl, same in CODECS

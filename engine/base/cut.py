@@ -22,7 +22,7 @@ from .lora import Lora, LoraLinear, Place
 from .size import check_cut
 from .stock_cache import growing_cache
 
-__all__ = ["StockRows", "StockTail", "StockTrunk", "lower", "positions_of", "split"]
+__all__ = ["StockRows", "StockTail", "StockTrunk", "head_of", "lower", "positions_of", "split"]
 
 
 def split(model: PreTrainedModel, cut: int) -> tuple[StockTrunk, StockTail]:
@@ -46,6 +46,18 @@ def split(model: PreTrainedModel, cut: int) -> tuple[StockTrunk, StockTail]:
     del tail_decoder.embed_tokens  # the tail is fed states; a server's embeddings need not even be there
     head = cast("Any", model).get_output_embeddings()
     return lower(model, first), StockTail(tail_decoder, _share(head, {}), first)
+
+
+def head_of(model: PreTrainedModel, *, normed: bool) -> StockTail:
+    """Return the tail of no blocks: the final norm, unless states come after it (``normed``), and the head.
+
+    Raises:
+        UnsupportedFamily: As of :func:`split`.
+    """
+    _, tail = split(model, 0)
+    if normed:
+        tail.decoder.norm = nn.Identity()
+    return tail
 
 
 def lower(model: PreTrainedModel, blocks: int) -> StockTrunk:
@@ -156,7 +168,7 @@ class StockTail(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where it computes."""
-        return cast("torch.device", self.decoder.norm.weight.device)
+        return cast("torch.device", self.head.weight.device)
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -230,7 +242,7 @@ class StockTail(nn.Module):
         Returns:
             ``(B, T, d)``, what the head takes.
         """
-        states = states.to(self.decoder.norm.weight.dtype)  # a provider may give them in other numbers
+        states = states.to(cast("Tensor", self.head.weight).dtype)  # a provider may give them in other numbers
         if not len(self.layers):
             return cast("Tensor", self.decoder.norm(states))
         out = self.decoder(

@@ -163,6 +163,20 @@ def open_tail(base: LoadedBase, cut: int) -> Tail:
     return LeanTail(_lean(base), cut) if is_lean(base) else _split(base, cut)[1]
 
 
+def open_head(base: LoadedBase, *, normed: bool) -> Tail:
+    """Return the tail of no blocks, for a provider that gives final states; it carries no LoRA.
+
+    Args:
+        base: Whose head.
+        normed: Whether states come after the final norm; else it is done here.
+    """
+    if is_lean(base):
+        return LeanTail(_lean(base), 0, normed=normed)
+    from .cut import head_of
+
+    return head_of(base.model, normed=normed)
+
+
 def merged_tail(base: LoadedBase, cut: int, updates: Mapping[str, Tensor]) -> Tail | None:
     """Return a plain tail, in fp32, over weights of the checkpoint to which updates have been added.
 

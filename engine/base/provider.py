@@ -52,6 +52,20 @@ class Session(Protocol):
 
 
 @runtime_checkable
+class LastRows(Protocol):
+    """A session of final states may give the last rows alone: with no blocks above, those before are of no use."""
+
+    async def last(self, position: int, tokens: list[int], count: int) -> States:
+        """Truncate to ``position`` tokens, append ``tokens``, and return the last ``count`` rows of them, at least one.
+
+        Raises:
+            UsageError, PromptTooLong: As of ``extend``.
+            RemoteError: If they cannot be had; nothing has changed.
+        """
+        ...
+
+
+@runtime_checkable
 class Keepable(Protocol):
     """A session may let itself be kept: what it holds, in tensors, for the same provider to open it with again."""
 

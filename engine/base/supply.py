@@ -1,4 +1,4 @@
-"""How a kind of provider announces itself to the engine: the item of the ``nightschool_providers`` hook."""
+"""How a kind of provider announces itself to the engine: the items of the ``nightschool_providers`` hook."""
 
 from __future__ import annotations
 
@@ -30,3 +30,20 @@ class ProviderKind:
     open: Callable[[LoadedBase], Provider]
     named: Callable[[LoadedBase, Sequence[str]], Provider] | None = None
     examine: Callable[[LoadedBase, ServerSettings, int | None], Awaitable[Examined]] | None = None
+
+
+@dataclass(frozen=True)
+class FinalKind:
+    """An engine of others that gives final states (cut 0) alone, at a server that the settings name.
+
+    Attributes:
+        name: The ``kind`` of such a server in the settings, e.g. ``vllm``.
+        open: From a loaded base and a server to a provider of its final states.
+        examine: Measures a server against a base; the cut may be None or 0.
+        normed: Whether its states are expected to come after the final norm; the probe decides.
+    """
+
+    name: str
+    open: Callable[[LoadedBase, ServerSettings], Provider]
+    examine: Callable[[LoadedBase, ServerSettings, int | None], Awaitable[Examined]]
+    normed: bool = True

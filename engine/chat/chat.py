@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ...schemas.messages import Sampling
 from ...schemas.records import Finish
-from ..base.halves import Tail, is_lean, open_tail
+from ..base.halves import Tail, is_lean, open_head, open_tail
 from ..base.lean.stream import LeanCache
 from ..base.library import LoadedBase
 from ..base.numbers import Numbers
@@ -65,11 +65,19 @@ class Reply:
 
 @dataclass(frozen=True)
 class Through:
-    """Where states come from: a provider, its name, and what was learned of how far it shall run ahead."""
+    """Where states come from.
+
+    Attributes:
+        name: Of the provider.
+        provider: Who gives them.
+        pace: What was learned of how far it shall run ahead.
+        normed: None: states at the chat's cut. Else final ones, after the final norm or before it.
+    """
 
     name: str
     provider: Provider
     pace: Pace = field(default_factory=Pace)
+    normed: bool | None = None
 
     @property
     def moved(self) -> int:
@@ -96,6 +104,7 @@ class Chat:
         cut: int,
         shelf: Path | None = None,
         *,
+        normed: bool | None = None,
         routers: Sequence[Router] = (),
         pace: Pace | None = None,
         clock: Callable[[], float] = time.perf_counter,
@@ -107,6 +116,7 @@ class Chat:
             provider: Where states come from.
             cut: Number of the tail's blocks.
             shelf: Folder for what long conversations have read; None: it is not kept.
+            normed: At cut 0, whether states come after the final norm; None: before it, and adapters may be carried.
             routers: What may tell where an adapter's lessons apply; elsewhere the plain base answers.
             pace: How far the provider shall run ahead; None: what pays is learned.
             clock: Seconds, of a simulated network maybe.
@@ -114,7 +124,7 @@ class Chat:
         self._base = base
         self._through = self._usual = Through("", provider, pace or Pace())
         self._cut = cut
-        self._tail: Tail = open_tail(base, cut)
+        self._tail: Tail = open_tail(base, cut) if normed is None else open_head(base, normed=normed)
         self._voices = Voices(self._tail)
         self._readings: OrderedDict[int, Reading] = OrderedDict()
         name = f"{base.card.fingerprint} {base.numbers} {cut}"
@@ -285,7 +295,7 @@ class Chat:
         tokens, states = asked.tokens, asked.states
         reading.cut_back(common(reading.tokens, tokens[:-1]))  # the last one is always computed: its row is wanted
         reading.text = ""
-        while len(tokens) - len(reading.tokens) > (CHUNK if states is None else 1):
+        while len(tokens) - len(reading.tokens) > (CHUNK if states is None else 1) and not reading.last_only:
             if cancelled():
                 return None
             start = len(reading.tokens)

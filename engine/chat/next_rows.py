@@ -178,7 +178,7 @@ class NextRows:
                 self._traffic.round_trips += 1
                 await self.close()
                 self._reading.cut_back(before)  # a part may have come
-        hidden = await self._extend(tokens)
+        hidden = await self._extend(tokens, 1 + drafted)
         self.guessed = tokens[len(tokens) - drafted :]
         self._reading.several |= drafted > 0
         return hidden[-1 - drafted :]
@@ -216,13 +216,16 @@ class NextRows:
         self._expected = frame.guess
         return self._reading.take(tokens, frame.rows)
 
-    async def _extend(self, tokens: list[int]) -> Tensor:
-        """Return the rows of tokens; a session that is lost is replaced by one that is told all that was read."""
+    async def _extend(self, tokens: list[int], wanted: int) -> Tensor:
+        """Return the rows of tokens, at least the last ``wanted``.
+
+        A session that is lost is replaced by one that is told all that was read.
+        """
         reading = self._reading
         try:
-            return await reading.extend(tokens)
+            return await reading.extend(tokens, wanted)
         except RemoteError:
-            if not self._distant:
+            if not self._distant or reading.last_only:  # which is told all each time
                 raise
         self._traffic.failures += 1
         self._traffic.round_trips += 1

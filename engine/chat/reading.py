@@ -10,7 +10,7 @@ from torch import Tensor
 from ...schemas.errors import RemoteError
 from ..base.cache import crop
 from ..base.halves import Cache, Tail
-from ..base.provider import Keepable, Session
+from ..base.provider import Keepable, LastRows, Session
 
 CHUNK = 512  # tokens of a long prompt between two looks at whether it is still wanted
 
@@ -40,16 +40,26 @@ class Reading:
         self.taken = 0
         self._tail = tail
 
-    async def extend(self, tokens: list[int]) -> Tensor:
-        """Append tokens and return their rows after the final norm, ``(T, d)``."""
+    @property
+    def last_only(self) -> bool:
+        """Whether the tail has no blocks, so that no state or cache is of use after its row."""
+        return isinstance(self.session, LastRows)
+
+    async def extend(self, tokens: list[int], wanted: int | None = None) -> Tensor:
+        """Append tokens and return their rows after the final norm, at least the last ``wanted``; None: all."""
+        if isinstance(self.session, LastRows):
+            count = len(tokens) if wanted is None else wanted
+            return self.take(tokens, (await self.session.last(len(self.tokens), tokens, count)).rows)
         return self.take(tokens, (await self.session.extend(len(self.tokens), tokens)).rows)
 
     def take(self, tokens: Sequence[int], states: Tensor) -> Tensor:
         """Append tokens whose states ``(T, d)`` came and return their rows after the final norm, ``(T, d)``."""
         states = states.to(self._tail.device)
-        hidden = self._tail.extend(states[None], self.cache)[0]
+        cache = self._tail.new_cache() if self.last_only else self.cache
+        hidden = self._tail.extend(states[None], cache)[0]
         self.tokens += tokens
-        self.states.append(states)
+        if not self.last_only:
+            self.states.append(states)
         self.taken += len(tokens)
         return hidden
 
@@ -72,6 +82,8 @@ class Reading:
         if not surplus:
             return
         del self.tokens[length:]
+        if self.last_only:
+            return
         while surplus:
             last = self.states.pop()
             if len(last) > surplus:

@@ -17,7 +17,7 @@ from ..settings import read_settings
 from ..slots.blend import Voice
 from . import teaching
 from .chat_service import sentence, turns_of, wait_for_model
-from .elsewhere import names_of
+from .elsewhere import check_can_speak, names_of
 from .memory_service import remembering
 from .model_thread import Model
 from .rooms import Rooms, Tell
@@ -123,7 +123,8 @@ class AnswerService:
         async def work(model: Model) -> Reply:
             room = max(1, min(speaker.sampling.max_tokens, model.base.card.context // 4))
             check_all_fits(model.base, turns, speaker.system, room)
-            return await model.chat.reply(
+            through = await model.through(names_of(speaker.provider, settings), settings)
+            return await model.chat_over(through).reply(
                 None,
                 turns,
                 system=speaker.system,
@@ -131,7 +132,7 @@ class AnswerService:
                 sampling=speaker.sampling,
                 on_text=on_text,
                 cancelled=cancelled,
-                through=await model.through(names_of(speaker.provider, settings), settings),
+                through=through,
             )
 
         try:
@@ -146,6 +147,7 @@ class AnswerService:
         if request.memory:
             slot = remembering(self._rooms, slot)
         version, voice = self._rooms.spoken(slot.name, (await self._rooms.model.model()).base.card, None)
+        check_can_speak(slot, voice, read_settings(self._rooms.home))
         sampling = request.sampling
         if sampling.temperature is None:
             sampling = sampling.model_copy(update={"temperature": slot.temperature})

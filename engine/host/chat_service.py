@@ -18,7 +18,7 @@ from ..settings import LOCAL, read_settings
 from ..slots.blend import Voice
 from . import teaching
 from .costs import Costs
-from .elsewhere import names_of
+from .elsewhere import check_can_speak, names_of
 from .memory_service import remembering
 from .model_thread import Model
 from .rooms import Answering, Rooms, Tell
@@ -154,6 +154,7 @@ class ChatService:
         model = await self._rooms.model.model()
         slot = remembering(self._rooms, self._slot_of(conversation))
         version, adapter = self._rooms.spoken(slot.name, model.base.card, blend)
+        check_can_speak(slot, adapter, read_settings(self._rooms.home))
         room = max(1, min(sampling.max_tokens, model.base.card.context // 4))
 
         async def measure(model: Model) -> None:
@@ -176,14 +177,16 @@ class ChatService:
 
         async def answer(model: Model) -> Reply:
             costs = Costs(question.conversation, ", ".join(names), say)
+            through = await model.through(names, settings)
+            chat = model.chat_over(through)
 
             def on_text(piece: str) -> None:
                 pieces.append(piece)
                 say(DeltaEvent(conversation=question.conversation, text=piece))
                 if names != (LOCAL,):
-                    costs.now_and_then(model.chat.traffic)
+                    costs.now_and_then(chat.traffic)
 
-            reply = await model.chat.reply(
+            reply = await chat.reply(
                 question.conversation,
                 question.turns,
                 system=question.slot.system_prompt,
@@ -191,7 +194,7 @@ class ChatService:
                 sampling=question.sampling,
                 on_text=on_text,
                 cancelled=answering.stopped.is_set,
-                through=await model.through(names, settings),
+                through=through,
             )
             if names != (LOCAL,):
                 costs.tell(reply.traffic)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pluggy
 
 if TYPE_CHECKING:
-    from ..base.supply import ProviderKind
+    from ..base.supply import FinalKind, ProviderKind
     from ..exchange.contracts import Importer
     from ..slots.merging import MergeStrategy
     from ..study.contracts import Detector, Gate, Rewriter, Router, Trainer
@@ -29,7 +29,7 @@ class Hooks:
     """Every hook with its signature; ``docs/plugins.md`` lists the same, and a test compares them."""
 
     @hookspec
-    def nightschool_providers(self) -> list[ProviderKind]:
+    def nightschool_providers(self) -> list[ProviderKind | FinalKind]:
         """Supply kinds of providers: a name and a function that opens one for a prepared base."""
         raise AssertionError("a specification is never called")
 

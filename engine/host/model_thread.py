@@ -24,6 +24,7 @@ from ..base.installed import sizes
 from ..base.memory import on_a_device, studying_on_a_device
 from ..base.numbers import Numbers
 from ..base.size import default_cut
+from ..base.supply import FinalKind, ProviderKind
 from ..paths import Home
 from ..settings import LOCAL, ServerSettings, Settings, read_settings
 from .elsewhere import REMOTE, Elsewhere, names_of
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from ..base.library import LoadedBase
     from ..base.provider import Provider
     from ..base.speed import Speed
-    from ..base.supply import ProviderKind
     from ..chat.chat import Chat, Through
     from ..study.contracts import Router
 
@@ -78,6 +78,25 @@ class Model:
             NightSchoolError: As of :meth:`Elsewhere.through`.
         """
         return None if self.elsewhere is None else await self.elsewhere.through(names, settings)
+
+    def chat_over(self, through: Through | None) -> Chat:
+        """Return who answers over a way to the lower blocks: one chat for states at the cut, others for final ones."""
+        if through is None or through.normed is None or self.elsewhere is None:
+            return self.chat
+        return self.elsewhere.head_chat(through)
+
+    async def forget(self, conversation: int) -> None:
+        """Drop what was read of a conversation, over whatever way."""
+        for chat in self._chats():
+            await chat.forget(conversation)
+
+    async def close(self) -> None:
+        """Put away what was read."""
+        for chat in self._chats():
+            await chat.close()
+
+    def _chats(self) -> list[Chat]:
+        return [self.chat, *(self.elsewhere.chats if self.elsewhere is not None else ())]
 
     async def examine(self, server: ServerSettings, cut: int | None) -> Examined:
         """Measure a server against this base.
@@ -177,12 +196,12 @@ class ModelThread:
     async def forget(self, conversation: int) -> None:
         """Drop what was read of a conversation whose past was changed; while the model wakes nothing was."""
         if self.ready:
-            await self.do(lambda model: model.chat.forget(conversation))
+            await self.do(lambda model: model.forget(conversation))
 
     async def close(self) -> None:
         """Put away what was read, for the next start."""
         if self.ready:
-            await self.do(lambda model: model.chat.close())
+            await self.do(lambda model: model.close())
 
     # -- in the thread ------------------------------------------------------------------------------------------------
 
@@ -216,11 +235,13 @@ class ModelThread:
         self._stage("Loading the model", None)
         base = load(folder)
         placed = place(read_settings(self._home).device, on_a_device(*sizes(folder)), base.card.name)
-        kinds: list[ProviderKind] = self._plugins.collect("nightschool_providers")
+        kinds: list[ProviderKind | FinalKind] = self._plugins.collect("nightschool_providers")
         settings = read_settings(self._home)
-        wanted = REMOTE if settings.provider else LOCAL
+        names = names_of("", settings)
+        final = settings.final(names[0])  # such an engine is asked with the first reply
+        wanted = LOCAL if final or not settings.provider else REMOTE
         kind = next((kind for kind in kinds if kind.name == wanted), None)
-        if kind is None:
+        if not isinstance(kind, ProviderKind):
             raise ModelError(f"No plugin supplies the provider {wanted!r}; reinstall Night School.")
         self._stage("Checking the model", None)
         with telling_when_full(placed.device.name):
@@ -229,8 +250,8 @@ class ModelThread:
             routers = self._routers()
             model = await quickest(base.on(placed.device.name), kind, speed, shelf, routers)
         elsewhere = Elsewhere(model.base, model.cut, kinds)
-        names = names_of("", settings)
-        elsewhere.hold(names, settings, Through(", ".join(names), model.provider))
+        if not final:
+            elsewhere.hold(names, settings, Through(", ".join(names), model.provider))
         return replace(model, placement=placed, elsewhere=elsewhere)
 
     def _routers(self) -> list[Router]:

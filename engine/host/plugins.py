@@ -29,6 +29,9 @@ CHOOSE = "NIGHTSCHOOL_LOAD_PLUGINS"
 BUILT_INS: tuple[str, ...] = (
     "nightschool.plugins.providers.local",
     "nightschool.plugins.providers.remote",
+    "nightschool.plugins.providers.vllm",
+    "nightschool.plugins.providers.llama_cpp",
+    "nightschool.plugins.providers.sglang",
     "nightschool.plugins.detectors.rules",
     "nightschool.plugins.detectors.corrections",
     "nightschool.plugins.detectors.rephrase",

@@ -6,6 +6,7 @@ from ...schemas.messages import AddProvider, ExamineProvider, ListProviders, Rem
 from ...schemas.providers import Examined, KnownProvider, KnownProviders
 from ..settings import ServerSettings, choose_provider, read_settings
 from ..wire.named import add_provider, known_providers, remove_provider
+from .elsewhere import check_kind
 from .rooms import Rooms, Tell
 
 
@@ -23,8 +24,9 @@ class ProviderService:
         """Name a server.
 
         Raises:
-            UsageError, NotFound, Damaged, StorageError: As of ``add_provider``.
+            UsageError, NotFound, Damaged, StorageError: As of ``add_provider``; also if nobody supplies its kind.
         """
+        check_kind(request.kind, self._rooms.plugins.collect("nightschool_providers"))
         server = ServerSettings(**request.model_dump(exclude={"name", "token"}))
         add_provider(self._rooms.home, request.name, server, request.token)
         known = await self.list_all(ListProviders(), tell)
@@ -56,5 +58,7 @@ class ProviderService:
             RemoteError: If it cannot be asked.
             UsageError, NotFound: If its address, its key or the cut cannot be used.
         """
-        server = read_settings(self._rooms.home).servers.get(request.server) or ServerSettings(url=request.server)
+        server = read_settings(self._rooms.home).servers.get(request.server) or ServerSettings(
+            url=request.server, kind=request.kind
+        )
         return await self._rooms.model.do(lambda model: model.examine(server, request.cut))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -176,6 +177,19 @@ class Client:
         async with self._asking("DELETE", routes.SESSION.format(session=session)):
             pass
 
+    async def answer(self, method: str, path: str, said: object = None, *, most: int) -> bytes:
+        """Return the whole body of an answer to JSON, for those who do not speak HSP/1.
+
+        Raises:
+            BadFrame: If it is longer than ``most`` bytes.
+            RemoteError: As of :meth:`describe`.
+        """
+        body = None if said is None else json.dumps(said, separators=(",", ":")).encode()
+        async with self._asking(method, path, body, "application/json" if body else "") as response:
+            found = await _limited(response, most)
+        self.moved += len(found)
+        return found
+
     async def aclose(self) -> None:
         """Close the connections. The client can be used again."""
         http, self._http = self._http, None
@@ -280,13 +294,13 @@ class _Rows:
         self._next[number] += header.rows
 
 
-async def _limited(response: httpx2.Response) -> bytes:
-    """Return a JSON body, no longer than it may be."""
+async def _limited(response: httpx2.Response, most: int = MAX_JSON) -> bytes:
+    """Return a body, no longer than it may be."""
     held = bytearray()
     async for piece in response.aiter_raw():
         held += piece
-        if len(held) > MAX_JSON:
-            raise BadFrame(f"The server sent more than {MAX_JSON} bytes where a short record was to come.")
+        if len(held) > most:
+            raise BadFrame(f"The server sent more than the {most} bytes that were to come; do not use it.")
     return bytes(held)
 
 
@@ -296,8 +310,19 @@ def _refusal(address: str, response: httpx2.Response, body: bytes) -> PeerRefuse
         problem = parse_record(body, Problem)
     except BadFrame:
         code = _CODES.get(response.status_code, Code.INTERNAL if response.status_code >= 500 else Code.BAD_REQUEST)
-        problem = Problem(code=code, message=f"HTTP status {response.status_code}")
+        problem = Problem(code=code, message=_words(body) or f"HTTP status {response.status_code}")
     return _refused(address, problem)
+
+
+def _words(body: bytes) -> str:
+    """Return what others than HSP/1 servers say in a refusal, ``{"error": {"message": ...}}`` or without the outer."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    for key in ("error", "message"):
+        said = said.get(key, said) if isinstance(said, dict) else said
+    return said[:300] if isinstance(said, str) else ""
 
 
 _CODES = {401: Code.UNAUTHORISED, 403: Code.UNAUTHORISED, 429: Code.TOO_MANY, 503: Code.SHUTTING_DOWN}

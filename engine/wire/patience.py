@@ -6,9 +6,12 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ...schemas.errors import BadFrame, PeerRefused, RemoteError, Unreachable
 from ...schemas.hsp import Code
+
+T = TypeVar("T")
 
 _AGAIN = {Code.BUSY, Code.TOO_MANY, Code.CACHE_FULL, Code.SHUTTING_DOWN, Code.INTERNAL}
 
@@ -30,6 +33,20 @@ class Patience:
     longest: float = 10.0
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: random.Random = field(default_factory=random.Random)
+
+    async def trying(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return what ``ask`` gives, asked again where that may help.
+
+        Raises:
+            RemoteError: The last failure.
+        """
+        failed = 0
+        while True:
+            try:
+                return await ask()
+            except RemoteError as error:
+                failed += 1
+                await self.wait(failed, error)
 
     async def wait(self, failed: int, error: RemoteError) -> None:
         """Pause after the ``failed``-th failure in a row.

@@ -273,16 +273,10 @@ class RemoteProvider:
             await session.close()
 
     async def _trying(self, ask: Callable[[], Awaitable[T]]) -> T:
-        failed = 0
-        while True:
-            try:
-                return await ask()
-            except RemoteError as error:
-                failed += 1
-                try:
-                    await self._line.patience.wait(failed, error)
-                except RemoteError as final:
-                    raise translated(final) from error
+        try:
+            return await self._line.patience.trying(ask)
+        except RemoteError as error:
+            raise translated(error) from error
 
 
 def _check_base(found: Description, card: BaseCard, address: str) -> None:

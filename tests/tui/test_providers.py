@@ -160,3 +160,31 @@ def test_a_server_that_a_slot_needs_stays(call, document, tmp_path):
 def test_a_slot_is_told_where_to_compute(document, engine):
     engine.providers["home"] = HOME
     assert document("slots", "set", "science", "--provider", "home")["provider"] == "home"
+
+
+def test_an_engine_of_others_is_named_with_its_kind(call, document, tmp_path):
+    said = document("providers", "add", "box", "https://box", "--kind", "llama.cpp")
+    assert said["servers"][0]["kind"] == "llama.cpp"
+    assert "llama.cpp, final" in call("providers")[1]
+    code, _, told = call("providers", "add", "other", "https://box", "--kind", "ollama")
+    assert code == 2 and "only hsp, llama.cpp, sglang, vllm" in told
+    code, _, told = call("providers", "test", "box", "--describe")
+    assert code == 2 and "--describe" in told
+    assert call("providers", "use", "box", "local")[0] == 2
+
+
+async def test_an_engine_of_others_is_named_on_the_screen(opened, engine, until):
+    async with opened() as (app, pilot):
+        screen = await opened_screen(app, until)
+        await pilot.press("a")
+        await until(lambda: type(app.screen).__name__ == "ProviderForm" and app.screen.query("#budget"))
+        app.screen.query_one("#name", Input).value = "box"
+        app.screen.query_one("#url", Input).value = "https://box"
+        app.screen.query_one("#kind", Input).value = "VLLM?"
+        await pilot.press("ctrl+s")
+        await until(lambda: "kind" in str(app.screen.query_one("#wrong", Static).content))
+        app.screen.query_one("#kind", Input).value = "vllm"
+        await pilot.press("ctrl+s")
+        await until(lambda: app.screen is screen and len(rows(screen)) == 2 and "vllm, final states" in rows(screen)[1])
+        await pilot.press("down", "t")
+        await until(lambda: "cannot speak there" in found(screen))

@@ -7,25 +7,37 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from ...engine.settings import ServerSettings, choose_provider, read_settings
+from ...engine.settings import HSP, ServerSettings, choose_provider, read_settings
 from ...engine.slots.store import SlotStore
 from ...engine.wire.named import add_provider, known_providers, remove_provider
 from ...schemas.errors import UsageError
-from ...schemas.providers import Examined, KnownProviders
+from ...schemas.providers import Examined, KnownProvider, KnownProviders
 from ..safe_text import one_line
 from .options import ListingGroup, examples, json_option
 from .output import StatusLine, document, table
 from .profile import Profile
+
+if TYPE_CHECKING:
+    from ...engine.base.supply import FinalKind, ProviderKind
 
 NAMING = """In config.toml:
   provider = ["home", "local"]   # where one fails the next goes on
   [servers.home]
   url = "https://gpu.home:8765"
   key_file = "~/gpu.key"
-  kl_budget = 1e-4               # or codec = "i8h64\""""
+  kl_budget = 1e-4               # or codec = "i8h64"
+  [servers.box]
+  url = "http://127.0.0.1:8000"
+  kind = "vllm"                  # or llama.cpp, sglang: final states, the plain base speaks"""
+
+
+_kind_option = click.option(
+    "--kind", default=HSP, show_default=True, help="What serves: hsp (nightschool serve), vllm, llama.cpp, sglang."
+)
 
 
 @click.group(
@@ -42,7 +54,8 @@ NAMING = """In config.toml:
 def providers() -> None:
     """List, add, choose, test and remove servers that compute elsewhere.
 
-    They compute the lower blocks of the base; config.toml of the profile names them.
+    They compute the lower blocks of the base; config.toml of the profile names them. vLLM, llama.cpp and SGLang
+    compute all blocks: only what has learned nothing yet can speak there.
     """
 
 
@@ -59,10 +72,12 @@ def list_all(context: click.Context, *, as_json: bool) -> None:
         "nightschool providers add home https://gpu.home:8765 --key-file ~/gpu.key",
         "cat gpu.key | nightschool providers add home https://gpu.home:8765 --token -",
         "nightschool providers add desk http://127.0.0.1:8765 --kl-budget 1e-4 --use",
+        "nightschool providers add box http://127.0.0.1:8000 --kind vllm",
     )
 )
 @click.argument("name")
 @click.argument("url")
+@_kind_option
 @click.option("--key-file", default="", metavar="FILE", help="Which holds the server's key and nothing else.")
 @click.option("--token", default="", metavar="KEY|-", help="The key itself, or - to read it from standard input.")
 @click.option("--codec", default="bf16", show_default=True, help="How states are written.")
@@ -79,6 +94,7 @@ def add(
     name: str,
     url: str,
     *,
+    kind: str,
     key_file: str,
     token: str,
     codec: str,
@@ -93,9 +109,9 @@ def add(
     A key that is given with --token is kept in a file of the profile that only you can read.
     """
     profile = _profile(context)
-    server = ServerSettings(
-        url=url, key_file=key_file, codec=codec, zstd=not no_zstd, plain_http=plain_http, kl_budget=kl_budget
-    )
+    _check_kind(kind)
+    writing = {"codec": codec, "zstd": not no_zstd, "kl_budget": kl_budget}
+    server = ServerSettings(url=url, kind=kind, key_file=key_file, plain_http=plain_http, **writing)
     add_provider(profile.home, name, server, _key(token))
     if use:
         choose_provider(profile.home, [name])
@@ -136,9 +152,11 @@ def use(context: click.Context, names: tuple[str, ...], *, as_json: bool) -> Non
         "nightschool providers test home",
         "nightschool providers test http://127.0.0.1:8765 --json",
         "nightschool providers test https://gpu.home:8765 --key-file ~/gpu.key --describe",
+        "nightschool providers test http://127.0.0.1:8080 --kind llama.cpp",
     )
 )
 @click.argument("server", metavar="URL|NAME")
+@_kind_option
 @click.option("--key-file", default="", metavar="FILE", help="Which holds the server's key and nothing else.")
 @click.option("--plain-http", is_flag=True, help="Allow http:// beyond this machine, readable for anybody on the way.")
 @click.option("--cut", type=click.IntRange(0), help="Blocks on this machine; without it the usual number.")
@@ -149,6 +167,7 @@ def test(
     context: click.Context,
     server: str,
     *,
+    kind: str,
     key_file: str,
     plain_http: bool,
     cut: int | None,
@@ -163,7 +182,10 @@ def test(
     named = read_settings(profile.home).servers.get(server)
     if named is not None and (key_file or plain_http):
         raise UsageError(f"{server} has its key in config.toml; give --key-file and --plain-http with an address only.")
-    settings = named or ServerSettings(url=server, key_file=key_file, plain_http=plain_http)
+    _check_kind(kind)
+    settings = named or ServerSettings(url=server, kind=kind, key_file=key_file, plain_http=plain_http)
+    if settings.kind != HSP and describe:
+        raise UsageError(f"{settings.kind} does not say what it is; leave --describe out, and it is compared.")
     status = StatusLine(sys.stderr)
     try:
         found = asyncio.run(_examined(profile, settings, cut, status, describe=describe))
@@ -182,12 +204,26 @@ async def _examined(
     if describe:
         return await look(client_of(settings))
     from ...engine.base.library import load, prepare
-    from ...plugins.providers.remote import examined
+    from ...engine.base.size import default_cut
+    from ...engine.host.elsewhere import Elsewhere
 
     spec = profile.model or read_settings(profile.home).base
     base = load(prepare(spec, profile.home, lambda stage, fraction: status.show(stage)))
     status.show("Comparing")
-    return await examined(base, settings, cut)
+    return await Elsewhere(base, default_cut(base.card.layers), _kinds()).examine(settings, cut)
+
+
+def _check_kind(kind: str) -> None:
+    from ...engine.host.elsewhere import check_kind
+
+    if kind != HSP:
+        check_kind(kind, _kinds())
+
+
+def _kinds() -> list[ProviderKind | FinalKind]:
+    from ...engine.host.plugins import PluginHost
+
+    return PluginHost.load().collect("nightschool_providers")
 
 
 def _lines(found: Examined) -> list[str]:
@@ -197,7 +233,7 @@ def _lines(found: Examined) -> list[str]:
         ("base", f"{one_line(base.name)} ({base.fingerprint[:12]})"),
         ("computed by", one_line(", ".join(filter(None, (compute.engine, compute.device, compute.numbers))), 200)),
         ("cuts", ", ".join(map(str, said.cuts[:20]))),
-        ("verbs", one_line(", ".join(said.verbs), 200)),
+        ("verbs", one_line(", ".join(said.verbs), 200) or "none: whole prompts are sent"),
         ("round trip", f"{found.round_trip_ms:.1f} ms"),
     ]
     if found.distance is not None:
@@ -232,7 +268,7 @@ def _list(known: KnownProviders, *, as_json: bool) -> None:
         (
             one_line(row.name),
             one_line(row.url),
-            row.codec if row.kl_budget is None else f"KL <= {row.kl_budget:g}",
+            _written(row),
             ", ".join(["profile", *row.slots] if row.used else row.slots),
         )
         for row in known.servers
@@ -241,6 +277,12 @@ def _list(known: KnownProviders, *, as_json: bool) -> None:
     if tuple(known.provider) == ("local",):
         lines.append("This machine computes." if not rows else "This machine computes; `use NAME` changes that.")
     _give(known.model_dump(mode="json"), lines, as_json=as_json)
+
+
+def _written(row: KnownProvider) -> str:
+    if row.kind != HSP:
+        return f"{row.kind}, final"
+    return row.codec if row.kl_budget is None else f"KL <= {row.kl_budget:g}"
 
 
 def _key(token: str) -> str:

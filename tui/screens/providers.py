@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from ..engine_link import EngineLink
     from ..session import Session
 
-LOCAL = "local"
+LOCAL, HSP = "local", "hsp"
+KIND = re.compile(r"[a-z0-9._-]{1,32}")
 ABOUT = (
     "A server sees every word of yours that is asked there, and never what you taught. "
     "u computes there from the next reply on, s for this slot alone."
@@ -111,7 +113,7 @@ class ProvidersScreen(ModalScreen[None]):
         server = next((row for row in self.servers if row.name == name), None)
         slots = [slot.title for slot in self.session.slots if slot.provider == name]
         where = "this machine" if server is None else one_line(server.url, 50)
-        codec = "" if server is None else server.codec if server.kl_budget is None else f"KL ≤ {server.kl_budget:g}"
+        codec = "" if server is None else _written(server)
         return Content.assemble(
             ("● " if name in self.used else "  ", "$success"),
             (f"{one_line(name, 20):<20} ", "bold" if name in self.used else ""),
@@ -182,6 +184,7 @@ class ProviderForm(ModalScreen[AddProvider | None]):
         ("name", "Name", "home"),
         ("url", "Address", "https://gpu.home:8765"),
         ("token", "Key, if it wants one (kept in a file that only you can read)", ""),
+        ("kind", "What serves there (empty: nightschool serve; or vllm, llama.cpp, sglang)", "vllm"),
         ("budget", "How much its rows may cost, in nats (empty: bf16, whatever it costs)", "1e-4"),
     )
 
@@ -201,7 +204,7 @@ class ProviderForm(ModalScreen[AddProvider | None]):
 
     def action_save(self) -> None:
         """Give it back, where it can be one."""
-        name, url, token, budget = (self.query_one(f"#{field[0]}", Input).value.strip() for field in self.FIELDS)
+        name, url, token, kind, budget = (self.query_one(f"#{field[0]}", Input).value.strip() for field in self.FIELDS)
         try:
             nats = float(budget.replace(",", ".")) if budget else None
         except ValueError:
@@ -210,11 +213,20 @@ class ProviderForm(ModalScreen[AddProvider | None]):
             wrong = "A server has a name and an address; its budget is a number, or empty."
             self.query_one("#wrong", Static).update(Content.styled(wrong, "$error"))
             return
-        self.dismiss(AddProvider(name=name, url=url, token=token, kl_budget=nats))
+        if kind and not KIND.fullmatch(kind):
+            self.query_one("#wrong", Static).update(Content.styled("A kind is one of those named above.", "$error"))
+            return
+        self.dismiss(AddProvider(name=name, url=url, token=token, kind=kind or HSP, kl_budget=nats))
 
     def action_back(self) -> None:
         """Leave everything as it was."""
         self.dismiss(None)
+
+
+def _written(server: KnownProvider) -> str:
+    if server.kind != HSP:
+        return f"{server.kind}, final states"
+    return server.codec if server.kl_budget is None else f"KL ≤ {server.kl_budget:g}"
 
 
 def measured(found: Examined) -> Content:
@@ -225,8 +237,11 @@ def measured(found: Examined) -> Content:
         Content(
             f"a token {found.step_ms or 0:.1f} ms at cut {found.cut}; the probe lies {found.distance or 0:.2g} off"
         ),
-        Content.styled(f"{'codec':<8}{'bits':>6}{'B/token':>9}{'KL':>10}{'same word':>11}", "$foreground-muted"),
     ]
+    if found.codecs:
+        heads = f"{'codec':<8}{'bits':>6}{'B/token':>9}{'KL':>10}{'same word':>11}"
+        lines.append(Content.styled(heads, "$foreground-muted"))
+    lines += [Content.styled(one_line(note, 200), "$foreground-muted") for note in found.description.notes]
     for codec in found.codecs:
         row = f"{one_line(codec.name, 8):<8}{codec.bits:>6g}{codec.bytes_a_token:>9}{codec.kl:>10.2g}"
         row += f"{codec.same_top:>11.1%}"

@@ -86,11 +86,13 @@ class LeanTail:
         first_layer: Number, in the whole model, of the lowest block here.
     """
 
-    def __init__(self, model: LeanModel, cut: int) -> None:
+    def __init__(self, model: LeanModel, cut: int, *, normed: bool = False) -> None:
+        """``normed``: with no blocks, states come after the final norm already."""
         layers = len(model.blocks.blocks)
         self.first_layer = layers - cut
         self._blocks = model.part(layers - cut, layers)
-        self._norm, self._head = model.norm, model.head
+        self._norm: Callable[[Tensor], Tensor] = _as_it_is if normed else model.norm
+        self._head = model.head
 
     @property
     def device(self) -> torch.device:
@@ -154,11 +156,15 @@ class LeanTail:
 _TOKENS = 4096  # of a packed pass that is not differentiated: enough to fill the cores, little memory
 
 
+def _as_it_is(rows: Tensor) -> Tensor:
+    return rows
+
+
 def _sequences(
     blocks: Blocks,
     batch: Sequence[Tensor],
     tokens: Tokens | None,
-    finish: Callable[[Tensor], Tensor] = lambda rows: rows,
+    finish: Callable[[Tensor], Tensor] = _as_it_is,
 ) -> list[Tensor]:
     """Run whole sequences; all at once where gradients are wanted, else in groups. ``finish`` is done to each row."""
     found: dict[int, Tensor] = {}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nightschool.engine.base.cache import crop
-from nightschool.engine.base.cut import positions_of, split
+from nightschool.engine.base.cut import head_of, positions_of, split
 from nightschool.engine.base.stock_cache import growing_cache
 from nightschool.schemas.errors import UnsupportedFamily, UsageError
 from nightschool.tests.tiny import FAMILIES, tiny
@@ -217,3 +217,16 @@ def test_each_half_is_a_stock_model_of_its_own_configuration(model, cut):
         missing, unexpected = anew.load_state_dict(decoder.state_dict(), strict=False)
         assert not unexpected
         assert set(missing) <= {"embed_tokens.weight", "norm.weight"}
+
+
+@pytest.mark.parametrize("normed", [True, False], ids=["after the norm", "before it"])
+@torch.no_grad()
+def test_the_head_of_final_states_is_bit_equal(model, ids, normed):
+    trunk, _ = split(model, 0)
+    before = trunk.states(ids)
+    tail = head_of(model, normed=normed)
+    given = model.model.norm(before) if normed else before
+    assert torch.equal(tail.head(tail.hidden(given)), model(ids).logits)
+    last = tail.head(tail.extend(given[:1, -1:], tail.new_cache()))
+    torch.testing.assert_close(last, model(ids).logits[:1, -1:])  # one row alone is multiplied by another kernel
+    assert not tail.shapes() and isinstance(split(model, 1)[1].decoder.norm, type(model.model.norm))

@@ -86,6 +86,18 @@ def test_packed_sequences_do_not_see_each_other(monkeypatch, model, ids, cut, sh
         torch.testing.assert_close(tail.head(rows), logits(model, sequence), **CLOSE)
 
 
+@pytest.mark.parametrize("normed", [True, False], ids=["after the norm", "before it"])
+@torch.no_grad()
+def test_the_head_of_final_states_says_the_same(model, ids, normed):
+    (before,) = halves(model, 0)[0].sequences([ids])
+    tail = LeanTail(LeanModel.of(model.config, model.state_dict(), Numbers.FP32), 0, normed=normed)
+    given = model.model.norm(before) if normed else before
+    torch.testing.assert_close(tail.head(tail.sequences([given])[0]), logits(model, ids), **CLOSE)
+    last = tail.extend(given[None, -1:], tail.new_cache())
+    torch.testing.assert_close(tail.head(last)[0], logits(model, ids)[-1:], **CLOSE)
+    assert not tail.shapes()
+
+
 @pytest.mark.parametrize("short", [0, 384], ids=["stock attention kernel", "plain products"])
 @pytest.mark.parametrize("cut", CUTS)
 @torch.no_grad()
