@@ -1,4 +1,4 @@
-"""What the engine tells while it works: the events of the engine protocol (``messages.py``)."""
+"""What the engine tells while it works: the events of the engine protocol (``messages/``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine protocol on its pipe: one JSON object a line, typed both ways (see ``schemas/messages.py``)."""
+"""The engine protocol on its pipe: one JSON object a line, typed both ways (see ``schemas/messages/``)."""
 
 from __future__ import annotations
 

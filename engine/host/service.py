@@ -1,4 +1,4 @@
-"""The service: one handler for each request of ``schemas/messages.py``, whatever carried the request here."""
+"""The service: one handler for each request of ``schemas/messages/``, whatever carried the request here."""
 
 from __future__ import annotations
 

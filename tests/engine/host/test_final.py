@@ -11,8 +11,8 @@ from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.settings import ServerSettings, Settings, add_server, choose_provider, read_settings
 from nightschool.engine.slots.blend import Blend
 from nightschool.schemas.errors import BaseMismatch, Damaged, Unreachable, UsageError
-from nightschool.schemas.messages import AddProvider, Sampling, UpdateSlot
-from nightschool.schemas.records import Role, Slot
+from nightschool.schemas.messages import AddProvider, AnswerTurns, Sampling, UpdateSlot
+from nightschool.schemas.records import GivenTurn, Role, Slot
 from nightschool.tests.engines import KINDS, played
 from nightschool.tests.tiny import tiny
 
@@ -153,6 +153,8 @@ async def test_nothing_is_stored_of_what_such_a_slot_was_told(desk):
     with pytest.raises(UsageError, match="cannot speak there"):
         await desk.say("Hello.", conversation)
     assert not desk.rooms.records.messages(conversation)
+    with pytest.raises(UsageError, match="cannot speak there"):
+        await desk.ask(AnswerTurns(conversation=-1, slot="science", turns=[GivenTurn(role=Role.USER, text="Hello.")]))
 
 
 def test_an_engine_stands_alone(home):
