@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
 import json
 import sys
 import tempfile
@@ -29,7 +28,7 @@ from nightschool.engine.paths import find_home
 from nightschool.engine.study.draft import LessonDraft
 from nightschool.engine.study.job import StudyJob, StudyResult
 from nightschool.engine.study.lessons import combine, find_corrections, lesson_from_edit
-from nightschool.engine.study.recipe import Recipe
+from nightschool.engine.study.recipe import Recipe, recipe_with
 from nightschool.engine.study.study import study
 from nightschool.schemas.records import Lesson, LessonState, StudyState
 
@@ -164,14 +163,11 @@ def measure(case: Case, scale: Scale, adapter: Path | None, limit: int) -> dict[
 
 def recipe_from(changes: list[str]) -> Recipe:
     """Return the recipe with some numbers changed, each given as ``name=value``."""
-    known = {field.name: getattr(Recipe(), field.name) for field in dataclasses.fields(Recipe)}
-    values: dict[str, Any] = {}
-    for change in changes:
-        name, _, value = change.partition("=")
-        if name not in known:
-            raise SystemExit(f"The recipe has no {name!r}; it has: {', '.join(known)}.")
-        values[name] = type(known[name])(json.loads(value))
-    return dataclasses.replace(Recipe(), **values)
+    parted = [change.partition("=") for change in changes]
+    try:
+        return recipe_with({name: json.loads(value) for name, _, value in parted})
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
 
 
 def _options() -> argparse.Namespace:

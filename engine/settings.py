@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -14,6 +14,7 @@ from ..schemas.errors import Damaged, Locked, NotFound, UsageError
 from .config_text import Value, with_table, with_value, without_table
 from .files import storage_errors, write_atomic
 from .paths import Home
+from .study.recipe import recipe_with
 
 DEFAULT_TRAINER = "tail_lora"
 
@@ -64,6 +65,8 @@ class Settings(BaseModel):
         router: What tells where the lessons of a slot apply, fitted in a study and asked in chats; empty: nothing.
         weekly_rebuild: Whether a slot is trained anew from all its lessons once a week, and the better version counts.
         keep_generations: Of how many of its newest generations a slot keeps the files at `slots gc`; None: of all.
+        study: Numbers of a study that are not to be Night School's own, by their names in ``engine/study/recipe.py``:
+            what is trained on, for how long, and what a candidate must keep to.
         memory: Whether the model is told what users said of themselves, and new facts are noted.
         device: What computes: ``cpu``, ``mps``, ``cuda``, or with a number ``cuda:1``; empty: the best that has room.
         provider: Where a chat's lower blocks compute: names of servers, the preferred one first, and ``local`` for this
@@ -79,6 +82,7 @@ class Settings(BaseModel):
     router: str = ""
     weekly_rebuild: bool = True
     keep_generations: int | None = Field(default=None, ge=1)
+    study: dict[str, Any] = {}
     memory: bool = True
     device: str = ""
     provider: tuple[str, ...] = ()
@@ -103,6 +107,12 @@ class Settings(BaseModel):
     def final(self, name: str) -> bool:
         """Whether it is an engine of others that gives final states alone."""
         return name in self.servers and self.servers[name].kind != HSP
+
+    @field_validator("study")
+    @classmethod
+    def _of_the_recipe(cls, study: dict[str, Any]) -> dict[str, Any]:
+        recipe_with(study)
+        return study
 
     @field_validator("device")
     @classmethod

@@ -316,6 +316,9 @@ class StudyReport(Record):
     trainer: str = ""
     prompts: PromptProof | None = None
     router: RouterResult | None = Field(default=None, description="None: none was asked for.")
+    numbers: dict[str, float | tuple[float, ...]] = Field(
+        default_factory=dict, description="Numbers of the recipe that the user had changed."
+    )
 
 
 class Study(Record):

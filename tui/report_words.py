@@ -7,7 +7,7 @@ from .safe_text import one_line
 
 
 def proofs(report: StudyReport) -> list[str]:
-    """Return what a report says of its prompts and of its router, a sentence each."""
+    """Return what a report says of its prompts, its router and its numbers, a sentence each."""
     prompts, router = report.prompts, report.router
     said = []
     if prompts is not None:
@@ -18,4 +18,7 @@ def proofs(report: StudyReport) -> list[str]:
         said.append(f"Router {one_line(router.name, 40)}: {found}; {use}.")
     elif router is not None:
         said.append(f"Router {one_line(router.name, 40)}: {one_line(router.reason, 200)}")
+    if report.numbers:
+        numbers = ", ".join(f"{name} {value}" for name, value in report.numbers.items())
+        said.append(f"With numbers of your own: {one_line(numbers, 400)}.")
     return said

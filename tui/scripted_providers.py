@@ -27,7 +27,7 @@ class ScriptedProviders:
 
     def traffic(self, slot: str, said: int) -> TrafficFacts | None:
         """Return what a reply of so many pieces costs; None: it computes here."""
-        where = self.slots[slot].provider or ", ".join(self.used)
+        where = (self.slots[slot].provider if slot else "") or ", ".join(self.used)
         if where == "local":
             return None
         return TrafficFacts(

@@ -9,6 +9,7 @@ from ...schemas.errors import UsageError
 from ...schemas.events import NoticeEvent
 from ...schemas.messages import BlendSlots
 from ...schemas.records import Lesson, LessonState, Slot, Study, VersionKind
+from ..settings import read_settings
 from ..slots.blend import check_weights
 from .rooms import Rooms
 
@@ -74,6 +75,7 @@ async def begin(rooms: Rooms, into: Slot, task: MergeTask) -> tuple[Study, Study
         device=placed.device.name,
         lessons=[],
         system=into.system_prompt,
+        numbers_of_own=read_settings(rooms.home).study,
         cache=rooms.home.cache,
         merge=task,
     )

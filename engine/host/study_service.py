@@ -208,6 +208,7 @@ class StudyService:
             thumbs=thumbs_of(rooms.records, [*lessons, *known]),
             trainer=trainer,
             router=settings.router,
+            numbers_of_own=settings.study,
             cache=rooms.home.cache,
         )
         return study, job

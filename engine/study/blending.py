@@ -22,7 +22,7 @@ from .cut_base import CutBase
 from .job import MergeTask, Progress, StudyJob, StudyResult
 from .measures import prepare_measures, say_with
 from .plan import make_plan
-from .recipe import Recipe
+from .recipe import Recipe, recipe_with
 from .replies import Replies
 from .stage import Stage, Tell
 from .study import find_gates, search_scale, write_candidate
@@ -43,7 +43,7 @@ async def try_merge(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Reci
     Raises:
         NightSchoolError: If it could not be carried out; the slot is as it was.
     """
-    recipe, task = recipe or Recipe(), job.merge
+    recipe, task = recipe or recipe_with(job.numbers_of_own), job.merge
     assert task is not None
     began = time.monotonic()
     gates = [gate for gate in find_gates(plugins) if gate.name != _FOLLOWING]

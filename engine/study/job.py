@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -51,6 +52,7 @@ class StudyJob(Record):
         thumbs: What the user's thumbs say of the replies that were corrected: 1 or -1 by ``prompts.normal`` prompt.
         trainer: The name of what makes the adapter.
         router: The name of what tells where its lessons apply; empty: nothing does.
+        numbers_of_own: Numbers of the recipe that the user changed.
         cache: Where the base's replies and the states of the probe data are kept; None: nowhere.
         merge: Nothing is trained; what came of this merge is the candidate.
     """
@@ -71,6 +73,7 @@ class StudyJob(Record):
     thumbs: dict[str, int] = Field(default_factory=dict)
     trainer: str = DEFAULT_TRAINER
     router: str = ""
+    numbers_of_own: dict[str, Any] = Field(default_factory=dict)
     cache: Path | None = None
     merge: MergeTask | None = None
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 
 @dataclass(frozen=True)
@@ -176,3 +181,35 @@ class Recipe:
     held: int = 8
     look_every: int = 4
     most_held_kl: float = 0.015
+
+
+def recipe_with(numbers: Mapping[str, object]) -> Recipe:
+    """Return the recipe with some of its numbers changed, as the table ``[study]`` of config.toml has them.
+
+    Raises:
+        ValueError: If there is no such number, or it cannot have that value.
+    """
+    types = {field.name: type(getattr(Recipe(), field.name)) for field in fields(Recipe)}
+    values: dict[str, object] = {}
+    for name, number in numbers.items():
+        if name not in types:
+            near = ", ".join(get_close_matches(name, types, 3))
+            raise ValueError(f"a study has no number {name}" + (f"; near it are {near}" if near else ""))
+        kind: Any = tuple[float, ...] if types[name] is tuple else types[name]
+        try:
+            values[name] = TypeAdapter(kind).validate_python(number)
+        except ValidationError as error:
+            raise ValueError(f"{name} of a study cannot be {number!r}: {error.errors()[0]['msg']}") from error
+        if any(part < 0 for part in _parts(values[name])):
+            raise ValueError(f"{name} of a study cannot be below 0")
+    return replace(Recipe(), **values)  # type: ignore[arg-type]  # each was read as the type of its field
+
+
+def changed_numbers(recipe: Recipe) -> dict[str, float | tuple[float, ...]]:
+    """Return the numbers that differ from those of Night School."""
+    usual = asdict(Recipe())
+    return {name: number for name, number in asdict(recipe).items() if number != usual[name]}
+
+
+def _parts(number: object) -> tuple[float, ...]:
+    return number if isinstance(number, tuple) else (float(str(number)),)

@@ -21,7 +21,7 @@ from .course import TRAINED, learn, open_course
 from .job import StudyJob, StudyResult
 from .plan import Plan, make_plan
 from .proof import prove_plan
-from .recipe import Recipe
+from .recipe import Recipe, changed_numbers, recipe_with
 from .scoped import fit_router
 from .stage import Stage, Tell
 
@@ -38,7 +38,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     Raises:
         NightSchoolError: If it could not be carried out; the slot is as it was.
     """
-    recipe = recipe or Recipe()
+    recipe = recipe or recipe_with(job.numbers_of_own)
     began = time.monotonic()
     rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
     gates = find_gates(plugins)
@@ -61,6 +61,7 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
             "steps": len(learned.curve),
             "examples": learned.examples,
             "trainer": trainer.name,
+            "numbers": changed_numbers(recipe_with(job.numbers_of_own)),
             "prompts": prove_plan(plan),
         }
     )

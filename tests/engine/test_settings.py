@@ -110,3 +110,12 @@ def test_a_provider_that_is_not_described_or_badly_is_told(home, text):
     home.config.write_text(text)
     with pytest.raises(Damaged):
         read_settings(home)
+
+
+def test_numbers_of_a_study_may_be_the_users_own(home):
+    home.root.mkdir()
+    home.config.write_text("[study]\nsteps = 40\nscales = [1.0, 0.8]\n")
+    assert read_settings(home).study == {"steps": 40, "scales": [1.0, 0.8]}
+    home.config.write_text("[study]\nstep = 40\n")
+    with pytest.raises(Damaged, match="no number step; near it are steps"):
+        read_settings(home)

@@ -40,6 +40,13 @@ async def test_nothing_to_learn(desk, runner):
         await study(desk)
 
 
+async def test_a_study_has_the_numbers_that_the_user_chose(desk, runner):
+    await teach(desk)
+    desk.home.config.write_text("[study]\nsteps = 40\n")
+    await study(desk)
+    assert runner.jobs[0].numbers_of_own == {"steps": 40}
+
+
 async def test_an_accepted_study_makes_a_version_that_answers(desk, runner):
     lesson = await teach(desk)
     ended = await study(desk)
