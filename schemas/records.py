@@ -316,7 +316,7 @@ class StudyReport(Record):
     trainer: str = ""
     prompts: PromptProof | None = None
     router: RouterResult | None = Field(default=None, description="None: none was asked for.")
-    numbers: dict[str, float | tuple[float, ...]] = Field(
+    numbers: dict[str, int | float | tuple[float, ...]] = Field(
         default_factory=dict, description="Numbers of the recipe that the user had changed."
     )
 

@@ -19,20 +19,6 @@ from nightschool.schemas.messages import (
 from nightschool.schemas.records import LessonState, StudyState
 
 SHORT = Sampling(temperature=0.0, max_tokens=24)
-# Half of a study: whether all of it sticks better is for bench/stick.py to say.
-SMALL = """
-[study]
-spread = 40
-contrast = 28
-anchors = 12
-held_out = 8
-held_opposite = 4
-reply_tokens = 40
-steps = 72
-again_steps = 24
-probed = 0.3
-chance = 2.6
-"""
 UNSEEN = ["Why is the sky blue?", "What is a black hole?", "Who was Marie Curie?", "What is a haiku?"]
 
 
@@ -41,7 +27,6 @@ UNSEEN = ["Why is the sky blue?", "What is a black hole?", "Who was Marie Curie?
 def test_a_correction_sticks_in_fresh_conversations_and_can_be_taken_back(default_base_folder, tmp_path):
     home = Home(tmp_path)
     home.models.symlink_to(default_base_folder.parent, target_is_directory=True)
-    home.config.write_text(SMALL)
     asyncio.run(_play(EngineClient(home)))
 
 
