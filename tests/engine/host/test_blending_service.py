@@ -80,7 +80,7 @@ async def learned(desk, slot):
 
 async def test_a_merge_becomes_a_generation_with_both_parents_on_record(desk, merger, lessons):
     merger.kept = list(lessons.values())
-    ended = await desk.ask(request(strategy="compact", options=ask.MergeOptions(rank=4)))
+    ended = await desk.ask(request(strategy="compact", options=MergeOptions(rank=4)))
     assert (ended.state, ended.version, ended.slot) == (StudyState.ACCEPTED, 1, "gaming")
     (part, other), task = merger.jobs[0].merge.parts, merger.jobs[0].merge
     assert (task.strategy, task.options.rank) == ("compact", 4)
