@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,7 +38,7 @@ async def test_given_turns_are_answered_with_the_voice_of_a_slot_and_nothing_is_
 
 async def test_it_computes_where_the_slot_does(desk, monkeypatch):
     async def through(self, names, settings):
-        return names
+        return SimpleNamespace(names=names, normed=None)
 
     monkeypatch.setattr(type(desk.model.loaded), "through", through)
     desk.home.config.write_text('provider = "desk"\n[servers.desk]\nurl = "http://127.0.0.1:1"\n')
@@ -45,7 +46,7 @@ async def test_it_computes_where_the_slot_does(desk, monkeypatch):
     await desk.ask(answer("Hello"))
     await desk.ask(answer("Hello", slot="gaming"))
     await desk.ask(answer("Hello", slot=""))
-    assert [asked.through for asked in desk.chat.asked] == [("local",), ("desk",), ("desk",)]
+    assert [asked.through.names for asked in desk.chat.asked] == [("local",), ("desk",), ("desk",)]
 
 
 async def test_the_plain_base_has_nothing_of_a_slot(desk):

@@ -12,6 +12,7 @@ from nightschool.schemas.errors import NotFound, StudyRunning, UsageError
 from nightschool.schemas.records import (
     LessonState,
     MergeFacts,
+    MergeOptions,
     Parent,
     Step,
     StudyReport,
