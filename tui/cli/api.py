@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,9 +13,9 @@ from ...schemas.errors import EngineError, error_classes
 from ...schemas.messages import GetStatus, ListSlots
 from ..safe_text import one_line
 from .desk import Desk, talks
+from .key_file import KeyFile
 from .options import ListingGroup, examples, json_option, the_serve_extra
-from .output import document, table, when
-from .profile import Profile
+from .output import when
 
 if TYPE_CHECKING:
     from ...engine.api.run import Listening
@@ -82,6 +80,13 @@ def _words(at: Listening, names: list[str]) -> str:
 
 # -- keys -------------------------------------------------------------------------------------------------------------
 
+_KEYS = KeyFile(
+    place=lambda home: home.api_keys,
+    heads=("KEY", "MADE"),
+    row=lambda key: (key.name, when(key.created)),
+    facts=lambda key: {"name": key.name, "created": key.created},
+)
+
 
 @api.group(
     cls=ListingGroup,
@@ -99,11 +104,7 @@ def keys() -> None:
 @click.pass_context
 def list_all(context: click.Context, *, as_json: bool) -> None:
     """List the keys."""
-    from ...engine.wire.server.keys import list_keys
-
-    found = list_keys(_file(context))
-    facts = [{"name": key.name, "created": key.created} for key in found]
-    _give(facts, table([("KEY", "MADE"), *((key.name, when(key.created)) for key in found)]), as_json=as_json)
+    _KEYS.list_all(context, as_json=as_json)
 
 
 @keys.command(epilog=examples("nightschool api keys add editor"))
@@ -113,11 +114,8 @@ def list_all(context: click.Context, *, as_json: bool) -> None:
 def add(context: click.Context, name: str, *, as_json: bool) -> None:
     """Add a key and show it, this once."""
     from ...engine.wire.server.allowance import Allowance
-    from ...engine.wire.server.keys import add_key
 
-    secret = add_key(_file(context), name, Allowance())
-    click.echo("It is shown this once; keep it where only its user can read it.", err=True)
-    _give({"name": name, "key": secret}, [secret], as_json=as_json)
+    _KEYS.add(context, name, Allowance(), as_json=as_json)
 
 
 @keys.command(epilog=examples("nightschool api keys remove editor"))
@@ -126,17 +124,4 @@ def add(context: click.Context, name: str, *, as_json: bool) -> None:
 @click.pass_context
 def remove(context: click.Context, name: str, *, as_json: bool) -> None:
     """Remove a key; whoever has it is refused from now on."""
-    from ...engine.wire.server.keys import remove_key
-
-    remove_key(_file(context), name)
-    _give({"removed": name}, [f"{name} is refused from now on."], as_json=as_json)
-
-
-def _file(context: click.Context) -> Path:
-    profile = context.find_object(Profile)
-    assert profile is not None
-    return profile.home.api_keys
-
-
-def _give(data: object, lines: list[str], *, as_json: bool) -> None:
-    click.echo(document(data, pretty=sys.stdout.isatty()) if as_json else "\n".join(lines))
+    _KEYS.remove(context, name, as_json=as_json)

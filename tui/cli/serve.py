@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,15 +10,14 @@ import click
 from ...engine.base.numbers import Numbers
 from ...engine.threads import share_cores
 from ..safe_text import one_line
+from .key_file import KeyFile
 from .options import ListingGroup, examples, json_option, the_serve_extra
-from .output import StatusLine, document, table, when
+from .output import StatusLine, document, when
 from .profile import Profile
 
 if TYPE_CHECKING:
     from ...engine.wire.server.keys import Key
     from ...engine.wire.server.run import Listening
-
-KEY_HEADS = ("KEY", "MADE", "SESSIONS", "CACHE", "TOKENS/S", "TOKENS A STEP")
 
 
 @click.group(
@@ -131,6 +129,21 @@ def _facts(at: Listening) -> dict[str, object]:
 # -- keys -------------------------------------------------------------------------------------------------------------
 
 
+def _key_row(key: Key) -> tuple[object, ...]:
+    allowed = key.allowance
+    cache = f"{allowed.cache_mb} MB" if allowed.cache_mb else "all"
+    rate = f"{allowed.tokens_a_second:g}" if allowed.tokens_a_second else "any"
+    return (key.name, when(key.created), allowed.sessions, cache, rate, allowed.step_tokens)
+
+
+_KEYS = KeyFile(
+    place=lambda home: home.serve_keys,
+    heads=("KEY", "MADE", "SESSIONS", "CACHE", "TOKENS/S", "TOKENS A STEP"),
+    row=_key_row,
+    facts=lambda key: {"name": key.name, "created": key.created, **key.allowance.model_dump()},
+)
+
+
 @serve.group(
     cls=ListingGroup,
     epilog=examples(
@@ -152,11 +165,7 @@ def keys() -> None:
 @click.pass_context
 def list_all(context: click.Context, *, as_json: bool) -> None:
     """List the keys and what each may."""
-    from ...engine.wire.server.keys import list_keys
-
-    found = list_keys(_file(context))
-    facts = [{"name": key.name, "created": key.created, **key.allowance.model_dump()} for key in found]
-    _give(facts, table([KEY_HEADS, *map(_key_row, found)]), as_json=as_json)
+    _KEYS.list_all(context, as_json=as_json)
 
 
 @keys.command(epilog=examples("nightschool serve keys add laptop", "nightschool serve keys add guest --sessions 4"))
@@ -171,12 +180,9 @@ def list_all(context: click.Context, *, as_json: bool) -> None:
 def add(context: click.Context, name: str, *, as_json: bool, **limits: Any) -> None:
     """Add a key and show it, this once."""
     from ...engine.wire.server.allowance import Allowance
-    from ...engine.wire.server.keys import add_key
 
     given = {limit: value for limit, value in limits.items() if value is not None}
-    secret = add_key(_file(context), name, Allowance(**given))
-    click.echo("It is shown this once; keep it where only its user can read it.", err=True)
-    _give({"name": name, "key": secret}, [secret], as_json=as_json)
+    _KEYS.add(context, name, Allowance(**given), as_json=as_json)
 
 
 @keys.command(epilog=examples("nightschool serve keys remove guest"))
@@ -185,24 +191,4 @@ def add(context: click.Context, name: str, *, as_json: bool, **limits: Any) -> N
 @click.pass_context
 def remove(context: click.Context, name: str, *, as_json: bool) -> None:
     """Remove a key; whoever has it is refused from now on."""
-    from ...engine.wire.server.keys import remove_key
-
-    remove_key(_file(context), name)
-    _give({"removed": name}, [f"{name} is refused from now on."], as_json=as_json)
-
-
-def _key_row(key: Key) -> tuple[object, ...]:
-    allowed = key.allowance
-    cache = f"{allowed.cache_mb} MB" if allowed.cache_mb else "all"
-    rate = f"{allowed.tokens_a_second:g}" if allowed.tokens_a_second else "any"
-    return (key.name, when(key.created), allowed.sessions, cache, rate, allowed.step_tokens)
-
-
-def _file(context: click.Context) -> Path:
-    profile = context.find_object(Profile)
-    assert profile is not None
-    return profile.home.serve_keys
-
-
-def _give(data: object, lines: list[str], *, as_json: bool) -> None:
-    click.echo(document(data, pretty=sys.stdout.isatty()) if as_json else "\n".join(lines))
+    _KEYS.remove(context, name, as_json=as_json)
