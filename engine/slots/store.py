@@ -17,55 +17,32 @@ from __future__ import annotations
 
 import builtins
 import json
-import re
 import time
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import filelock
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from ...schemas.errors import Damaged, Locked, NotFound, UsageError
 from ...schemas.records import MergeFacts, Slot, StudyReport, Version, VersionKind
 from ..files import storage_errors, write_atomic
 from . import generations
 from .blend import check_weights
+from .slot_file import NAME, SlotFile, check_name, name_from, one_line
 
 LOCK_SECONDS = 10.0
-LONGEST_NAME = 40
 FIRST_MADE = "first_slots"
 GONE = ".gone-"
 """What the name of a slot's folder begins with while the slot is removed for good."""
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _FIRST_SLOTS = (
     ("science", "Science", "Questions about nature, measurement and how things work."),
     ("creative", "Creative", "Stories, verse and ideas."),
     ("gaming", "Gaming", "Games, their worlds and how to play them."),
     ("professional", "Professional", "Letters, plans and other work."),
 )
-
-
-class SlotFile(BaseModel):
-    """What ``slot.json`` holds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = 1
-    title: str
-    description: str = ""
-    system_prompt: str = ""
-    temperature: float = 0.0
-    base: str = ""
-    blend: dict[str, float] = Field(default_factory=dict)
-    provider: str = ""
-    created: float
-    archived: float | None = None
-    deleted: float | None = None
-    formerly: str | None = None
-    pinned: list[int] = Field(default_factory=list)
 
 
 class SlotStore:
@@ -121,9 +98,9 @@ class SlotStore:
         Raises:
             UsageError: If the title is empty, or the name is empty, taken or not made of a-z, 0-9 and hyphens.
         """
-        title = _one_line(title)
-        name = name or _name_from(title)
-        _check_name(name)
+        title = one_line(title)
+        name = name or name_from(title)
+        check_name(name)
         with storage_errors(self.folder), self.all_locked():
             self.check_free(name)
             latest = max((self.settings(other).created for other in self._names()), default=0.0)
@@ -164,7 +141,7 @@ class SlotStore:
             if blend:
                 check_weights(blend)
             changes["blend"] = dict(blend)
-        changes["title"] = None if title is None else _one_line(title)
+        changes["title"] = None if title is None else one_line(title)
         changes["temperature"] = temperature
         if temperature is not None and not 0.0 <= temperature <= 5.0:
             raise UsageError(f"A temperature lies between 0 and 5, not at {temperature}; give another.")
@@ -191,7 +168,7 @@ class SlotStore:
         Raises:
             UsageError: If it is no name, or is taken.
         """
-        _check_name(name)
+        check_name(name)
         if not ((self.folder / name).exists() or (self.folder / f"{GONE}{name}").exists()):
             if all(self.settings(other).formerly != name for other in self._names()):
                 return
@@ -449,11 +426,11 @@ class SlotStore:
         with storage_errors(self.folder):
             if self.folder.is_dir():
                 for entry in sorted(self.folder.iterdir()):
-                    if _NAME.fullmatch(entry.name) and (entry / "slot.json").is_file():
+                    if NAME.fullmatch(entry.name) and (entry / "slot.json").is_file():
                         yield entry.name
 
     def _slot_file(self, name: str) -> Path:
-        _check_name(name)
+        check_name(name)
         return self.folder / name / "slot.json"
 
     def _current_file(self, name: str) -> Path:
@@ -499,25 +476,6 @@ class SlotStore:
             yield
         finally:
             lock.release()
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name[:60]!r} cannot name a slot; use up to {LONGEST_NAME} of a-z, 0-9 and hyphens, not a hyphen first."
-        )
-
-
-def _name_from(title: str) -> str:
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    return re.sub("[^a-z0-9]+", "-", plain).strip("-")[:LONGEST_NAME].strip("-")
-
-
-def _one_line(title: str) -> str:
-    cleaned = " ".join(re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", title).split())
-    if not cleaned:
-        raise UsageError("A slot needs a title with at least one visible character; give one.")
-    return cleaned
 
 
 def _dumped(values: dict[str, Any]) -> bytes:
