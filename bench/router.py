@@ -27,7 +27,7 @@ from nightschool.engine.chat.routing import features
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.paths import find_home
 from nightschool.engine.study.contracts import Router
-from nightschool.engine.study.cut_base import CutBase
+from nightschool.engine.study.cut_base import CutBase, open_cut
 from nightschool.engine.study.job import StudyJob
 from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.recipe import Recipe
@@ -49,7 +49,13 @@ def main() -> int:
         cut = default_cut(load(folder).card.layers)
         numbers = find_speed(home.models).many
         job = StudyJob(study=1, slot="science", folder=Path(nowhere), base=folder, cut=cut, numbers=numbers, lessons=[])
-        whole = CutBase.open(job, plugins)
+        with open_cut(job, plugins) as whole:
+            _play(whole, plugins, router, options)
+    return 0
+
+
+def _play(whole: CutBase, plugins: PluginHost, router: Router, options: argparse.Namespace) -> None:
+    """Print the figures of each condition."""
     for when in options.when or CONDITIONS:
         plan = make_plan(plugins.collect("nightschool_rewriters"), [], [_lesson(when)], Recipe())
         began = time.monotonic()
@@ -65,7 +71,6 @@ def main() -> int:
             for _ in range(100):
                 routing.router.applies(routing.fitted, features(states, 20))
             tell({"name": "ms", "value": (time.monotonic() - began) * 10, "when": when}, options.json)
-    return 0
 
 
 def _lesson(when: str) -> Lesson:

@@ -37,10 +37,10 @@ from nightschool.engine.paths import find_home
 from nightschool.engine.slots.adapter import PROJECTIONS, attach, new_adapter
 from nightschool.engine.study.batch import batch_loss, choose_rows
 from nightschool.engine.study.examples import Example, reply_example
+from nightschool.engine.study.generate import Text
 from nightschool.engine.study.losses import taught_loss
 from nightschool.engine.study.prompts import bank, neutral
 from nightschool.engine.study.recipe import Recipe
-from nightschool.engine.study.replies import Text
 from nightschool.engine.study.targets import Prepared, prepare_examples
 from nightschool.engine.threads import use_all_cores
 from nightschool.plugins.providers.local import LocalProvider

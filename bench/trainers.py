@@ -34,6 +34,7 @@ from nightschool.engine.paths import find_home
 from nightschool.engine.study.checkpoint import Checkpoints
 from nightschool.engine.study.contracts import Rewriter, Trainer
 from nightschool.engine.study.course import Course, learn, open_course
+from nightschool.engine.study.cut_base import open_cut
 from nightschool.engine.study.job import StudyJob
 from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.recipe import Recipe
@@ -96,13 +97,14 @@ def _ours(
         rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
         began = time.monotonic()
         plan = make_plan(rewriters, [], [lesson], recipe)
-        course = asyncio.run(open_course(job, plugins, plan, recipe, lambda progress: None))
-        shared = time.monotonic() - began
-        for trainer in trainers:
-            adapter = Path(folder) / trainer.name
-            adapter.mkdir()
-            row = _timed(case, scale, trainer.name, adapter, lambda t=trainer, a=adapter: _learn(course, job, t, a))
-            yield {**row, "shared_seconds": round(shared, 1)}
+        with open_cut(job, plugins) as whole:
+            course = asyncio.run(open_course(whole, job, plan, recipe, lambda progress: None))
+            shared = time.monotonic() - began
+            for trainer in trainers:
+                adapter = Path(folder) / trainer.name
+                adapter.mkdir()
+                row = _timed(case, scale, trainer.name, adapter, lambda t=trainer, a=adapter: _learn(course, job, t, a))
+                yield {**row, "shared_seconds": round(shared, 1)}
 
 
 def _learn(course: Course, job: StudyJob, trainer: Trainer, adapter: Path) -> Row:

@@ -21,6 +21,9 @@ DEFAULT_TRAINER = "tail_lora"
 LOCAL = "local"
 """The name of this machine among the providers."""
 
+REMOTE = "remote"
+"""The kind of provider that knows the servers of the settings."""
+
 HSP = "hsp"
 """The kind of servers that speak our own protocol."""
 
@@ -71,6 +74,8 @@ class Settings(BaseModel):
         device: What computes: ``cpu``, ``mps``, ``cuda``, or with a number ``cuda:1``; empty: the best that has room.
         provider: Where a chat's lower blocks compute: names of servers, the preferred one first, and ``local`` for this
             machine; where one fails the next goes on. Empty: here alone.
+        study_provider: Where the lower blocks of a study compute, likewise; empty: here. Who computes there is shown
+            what a study learns from, the user's corrections too, so that it is a choice of its own.
         servers: By name.
     """
 
@@ -86,20 +91,24 @@ class Settings(BaseModel):
     memory: bool = True
     device: str = ""
     provider: tuple[str, ...] = ()
+    study_provider: tuple[str, ...] = ()
     servers: dict[str, ServerSettings] = {}
 
-    @field_validator("provider", mode="before")
+    @field_validator("provider", "study_provider", mode="before")
     @classmethod
     def _one_or_more(cls, provider: object) -> object:
         return (provider,) if isinstance(provider, str) and provider else provider or ()
 
     @model_validator(mode="after")
     def _all_named(self) -> Self:
-        unknown = [name for name in self.provider if name != LOCAL and name not in self.servers]
+        named = (*self.provider, *self.study_provider)
+        unknown = [name for name in named if name != LOCAL and name not in self.servers]
         if unknown:
             raise ValueError(f"there is no table [servers.{unknown[0]}]")
         if len(self.provider) > 1 and any(self.final(name) for name in self.provider):
             raise ValueError("an engine that gives final states alone cannot stand in a row with others")
+        if any(self.final(name) for name in self.study_provider):
+            raise ValueError("a study needs states below the last blocks, which no engine of others gives")
         if LOCAL in self.servers:
             raise ValueError(f"a server cannot be named {LOCAL}, which is this machine")
         return self
@@ -144,25 +153,29 @@ def choose_base(home: Home, base: str) -> None:
         change(lambda text: with_value(text, "base", base), {"base": base})
 
 
-def choose_provider(home: Home, names: Sequence[str]) -> None:
-    """Let chats of the profile compute their lower blocks there from now on; none: here.
+def choose_provider(home: Home, names: Sequence[str], *, studies: bool = False) -> None:
+    """Let chats of the profile, or its ``studies``, compute their lower blocks there from now on; none: here.
 
     Raises:
         NotFound: If one of them is not described.
+        UsageError: If one of them gives final states alone, and is not alone or meant for studies.
         Damaged, StorageError: As of :func:`choose_base`.
     """
     chosen = () if tuple(names) == (LOCAL,) else tuple(names)
+    what = "study_provider" if studies else "provider"
     with _changing(home) as change:
         settings = read_settings(home)
         for name in chosen:
             if name != LOCAL and name not in settings.servers:
                 raise _unknown(name)
+            if studies and settings.final(name):
+                raise UsageError(f"{name} gives final states alone, and a study needs those below; run it elsewhere.")
             if len(chosen) > 1 and settings.final(name):
                 raise UsageError(
                     f"{name} gives final states alone, so it and others cannot go on for each other; name it alone."
                 )
         value: Value = chosen[0] if len(chosen) == 1 else chosen
-        change(lambda text: with_value(text, "provider", value), {"provider": chosen})
+        change(lambda text: with_value(text, what, value), {what: chosen})
 
 
 def add_server(home: Home, name: str, server: ServerSettings) -> None:
@@ -200,7 +213,7 @@ def remove_server(home: Home, name: str) -> None:
 
     Raises:
         NotFound: If there is none of this name.
-        UsageError: If the profile computes there.
+        UsageError: If the profile or its studies compute there.
         Damaged, StorageError: As of :func:`choose_base`.
     """
     with _changing(home) as change:
@@ -209,6 +222,8 @@ def remove_server(home: Home, name: str) -> None:
             raise _unknown(name)
         if name in settings.provider:
             raise UsageError(f"The profile computes at {name}; run `nightschool providers use {LOCAL}` first.")
+        if name in settings.study_provider:
+            raise UsageError(f"Studies compute at {name}; run `nightschool providers use {LOCAL} --studies` first.")
         left = {other: server for other, server in settings.servers.items() if other != name}
         change(lambda text: without_table(text, f"servers.{name}"), {"servers": left})
 

@@ -14,11 +14,13 @@ class KnownProvider(Record):
     Attributes:
         kind: ``hsp``, or an engine of others that gives final states alone: ``vllm``, ``llama.cpp``, ``sglang`` ...
         used: Whether the profile computes there.
+        studies: Whether its studies do.
         slots: Which do so on their own account.
     """
 
     name: str
     used: bool = False
+    studies: bool = False
     slots: list[str] = Field(default_factory=list)
     url: str
     kind: str = "hsp"
@@ -30,9 +32,15 @@ class KnownProvider(Record):
 
 
 class KnownProviders(Record):
-    """Where the profile's lower blocks compute, the preferred one first, and all servers it names."""
+    """Where lower blocks compute, the preferred one first, and all servers the profile names.
+
+    Attributes:
+        provider: Those of chats.
+        study_provider: Those of studies.
+    """
 
     provider: list[str]
+    study_provider: list[str] = Field(default_factory=lambda: ["local"])
     servers: list[KnownProvider] = Field(default_factory=list)
 
 

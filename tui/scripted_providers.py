@@ -24,6 +24,7 @@ class ScriptedProviders:
     def __init__(self) -> None:
         self.providers: dict[str, KnownProvider] = {}
         self.used = ["local"]
+        self.studied_at = ["local"]
 
     def traffic(self, slot: str, said: int) -> TrafficFacts | None:
         """Return what a reply of so many pieces costs; None: it computes here."""
@@ -38,10 +39,16 @@ class ScriptedProviders:
     async def _providers_list(self, request: ask.ListProviders, tell: Tell) -> KnownProviders:
         by_slot = {name: [s.name for s in self.slots.values() if s.provider == name] for name in self.providers}
         rows = [
-            row.model_copy(update={"used": row.name in self.used, "slots": by_slot[row.name]})
+            row.model_copy(
+                update={
+                    "used": row.name in self.used,
+                    "studies": row.name in self.studied_at,
+                    "slots": by_slot[row.name],
+                }
+            )
             for row in self.providers.values()
         ]
-        return KnownProviders(provider=self.used, servers=rows)
+        return KnownProviders(provider=self.used, study_provider=self.studied_at, servers=rows)
 
     async def _providers_add(self, request: ask.AddProvider, tell: Tell) -> KnownProvider:
         if request.name in self.providers:
@@ -59,7 +66,10 @@ class ScriptedProviders:
     async def _providers_use(self, request: ask.UseProviders, tell: Tell) -> KnownProviders:
         for name in request.names:
             self._named(name)
-        self.used = list(request.names)
+        if request.studies:
+            self.studied_at = list(request.names)
+        else:
+            self.used = list(request.names)
         return await self._providers_list(ask.ListProviders(), tell)
 
     async def _providers_test(self, request: ask.ExamineProvider, tell: Tell) -> Examined:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from ..base.provider import Counting, Keepable, Provider
 from ..slots.blend import Voice, folders_of, voice_name, without
 from ..slots.voices import Voices
 from .detokenize import Detokenizer
+from .drawing import Drawing
 from .nearest import NOBODYS, common, nearest
 from .next_rows import NextRows, Wanted
 from .pace import Pace
@@ -234,36 +236,25 @@ class Chat:
             reopen=lambda: self._through.provider.open(self._cut),
             clock=self._clock,
         )
-        finish, count, said = Finish.LENGTH, 0, len(reading.tokens) + len(prompt)
+        finish, count, length = Finish.LENGTH, 0, len(reading.tokens) + len(prompt)
         try:
             known = asked.states[-len(prompt) :] if asked.states is not None else None
-            hidden = await rows.begin(prompt, min(sampling.max_tokens, self._base.card.context - said), known)
+            room = min(sampling.max_tokens, self._base.card.context - length)
+            hidden = await rows.begin(prompt, room, known)
             reading.text = asked.text
             self.traffic.read, moved, began = self.traffic.round_trips, self._through.moved, self._clock()
-            right = 0  # how many of the guessed tokens came true
-            while count < sampling.max_tokens and said < self._base.card.context:
-                if cancelled():
-                    finish = Finish.CANCELLED
-                    break
-                token = sampler.choose(self._tail.head(hidden[right]), reading.tokens[:said])
-                self.traffic.tokens += 1
-                self.traffic.near_ties += reading.several and sampler.margin < self._near
-                if token in ends:
-                    finish = Finish.STOP
-                    break
-                count, said = count + 1, said + 1
-                piece = detokenizer.feed(token)
-                if piece:
-                    on_text(piece)
-                rows.said(token)
-                if right < len(rows.guessed) and rows.guessed[right] == token:
-                    right += 1
-                    continue
-                room = min(sampling.max_tokens - count - 1, self._base.card.context - said)
-                hidden = await rows.after(token, right, room)
-                right = 0
-                self.traffic.moved, self.traffic.seconds = self._through.moved - moved, self._clock() - began
-            reading.cut_back(said)
+            drawing = Drawing(rows, reading, self._tail, sampler, self.traffic, near=self._near)
+            async with aclosing(drawing.tokens(hidden, room)) as drawn:
+                async for token in drawn:
+                    self.traffic.moved, self.traffic.seconds = self._through.moved - moved, self._clock() - began
+                    if cancelled() or token in ends:
+                        finish = Finish.STOP if token in ends else Finish.CANCELLED
+                        break
+                    count += 1
+                    piece = detokenizer.feed(token)
+                    if piece:
+                        on_text(piece)
+            reading.cut_back(length + count)
         finally:
             await rows.close()
         rest = detokenizer.flush()

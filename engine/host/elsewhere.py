@@ -10,7 +10,7 @@ from ...schemas.errors import ModelError, UsageError
 from ...schemas.providers import Examined
 from ...schemas.records import Slot
 from ..base.supply import FinalKind, ProviderKind
-from ..settings import HSP, LOCAL, ServerSettings, Settings
+from ..settings import HSP, LOCAL, REMOTE, ServerSettings, Settings
 from ..slots.blend import Voice
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _Described = tuple[ServerSettings | None, ...]
-
-REMOTE = "remote"
-"""The kind of provider that knows the servers of the settings."""
 
 
 class Elsewhere:

@@ -26,8 +26,8 @@ from ..base.numbers import Numbers
 from ..base.size import default_cut
 from ..base.supply import FinalKind, ProviderKind
 from ..paths import Home
-from ..settings import LOCAL, ServerSettings, Settings, read_settings
-from .elsewhere import REMOTE, Elsewhere, names_of
+from ..settings import LOCAL, REMOTE, ServerSettings, Settings, read_settings
+from .elsewhere import Elsewhere, names_of
 from .plugins import PluginHost
 
 if TYPE_CHECKING:

@@ -41,13 +41,13 @@ class ProviderService:
         remove_provider(self._rooms.home, request.name, self._rooms.store.list())
 
     async def use(self, request: UseProviders, tell: Tell) -> KnownProviders:
-        """Compute elsewhere, or here, from the next reply on.
+        """Compute elsewhere, or here, from the next reply or study on.
 
         Raises:
             NotFound: If there is no such server.
             Damaged, StorageError: If the settings cannot be changed.
         """
-        choose_provider(self._rooms.home, request.names)
+        choose_provider(self._rooms.home, request.names, studies=request.studies)
         return await self.list_all(ListProviders(), tell)
 
     async def test(self, request: ExamineProvider, tell: Tell) -> Examined:

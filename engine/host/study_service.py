@@ -199,6 +199,7 @@ class StudyService:
             cut=model.cut,
             numbers=numbers,
             device=placed.device.name,
+            elsewhere=settings.study_provider,
             lessons=lessons,
             known=known,
             forgotten=list(forgotten),

@@ -18,14 +18,15 @@ from ..slots.adapter import Adapter
 from ..slots.merging import MergeStrategy
 from .candidate import Candidate, HeldOut
 from .choose import choose_prompts
-from .cut_base import CutBase
+from .contracts import Gate, Rewriter
+from .cut_base import CutBase, open_cut
 from .job import MergeTask, Progress, StudyJob, StudyResult
 from .measures import prepare_measures, say_with
-from .plan import make_plan
+from .plan import Plan, make_plan
 from .recipe import Recipe, recipe_with
 from .replies import Replies
 from .stage import Stage, Tell
-from .study import find_gates, search_scale, write_candidate
+from .study import CANDIDATE, find_gates, search_scale, write_candidate
 
 # Where each stage ends, as a share of a merge's time on two cores.
 _MERGED, _CHOSEN, _ANSWERED, _HEARD = 0.15, 0.35, 0.5, 0.6
@@ -53,18 +54,38 @@ async def try_merge(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Reci
     tell(Progress(stage="Merging", fraction=0.0))
     merged = strategy.merge([(Adapter.load(part.adapter), part.weight) for part in task.parts], task.options)
     tell(Progress(stage="Waking the base", fraction=_MERGED))
-    whole = CutBase.open(job, plugins)
-    replies = Replies(whole.base, job.cache, job.system, recipe.reply_tokens)
+    rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
     # Nothing is trained, so there is nothing to train on.
-    plan = replace(make_plan(plugins.collect("nightschool_rewriters"), lessons, [], recipe), inside=[], outside=[])
+    plan = replace(make_plan(rewriters, lessons, [], recipe), inside=[], outside=[])
+    with open_cut(job, plugins) as whole:
+        report, kept = await _tried(whole, job, plan, recipe, merged.adapter, gates=gates, tell=tell)
+    report = report.model_copy(update={"seconds": time.monotonic() - began})
+    if not report.accepted:
+        return StudyResult(state=StudyState.REJECTED, report=report, reason=report.reason)
+    return StudyResult(
+        state=StudyState.ACCEPTED,
+        candidate=job.folder / CANDIDATE,
+        report=report,
+        reason=_told(lessons, kept),
+        merge=_facts(task, merged.adapter.rank, merged.error),
+        kept=kept,
+    )
+
+
+async def _tried(
+    whole: CutBase, job: StudyJob, plan: Plan, recipe: Recipe, adapter: Adapter, *, gates: Sequence[Gate], tell: Tell
+) -> tuple[StudyReport, list[int]]:
+    """Put a merged adapter on trial and write it; return what a report says, and the lessons that it kept."""
+    task = job.merge
+    assert task is not None
+    replies = Replies(whole, job.cache, recipe.reply_tokens)
     choosing = Stage(tell, "Reading the base's own replies", _MERGED, _CHOSEN)
-    plan = choose_prompts(whole, plan, recipe, replies, choosing.at)
+    plan = choose_prompts(plan, recipe, replies, choosing.at)
     answering = Stage(tell, "Reading the base's own replies", _CHOSEN, _ANSWERED)
     held = await prepare_measures(whole, plan, recipe, replies, cache=job.cache, adapter=None, tell=answering.at)
     held = _heard(whole, held, task, Stage(tell, "Hearing the slots themselves", _ANSWERED, _HEARD))
-
     checking = Stage(tell, "Checking what came of it", _HEARD, 1.0)
-    candidate = Candidate(whole.base, whole.trunk, whole.tail, merged.adapter, held, recipe, job.system)
+    candidate = Candidate(whole, adapter, held, recipe)
     results = search_scale(candidate, gates, checking.at)
     outcomes = candidate.outcomes()
     kept = [outcome.lesson for outcome in outcomes if _is_kept(outcome, recipe)]
@@ -77,19 +98,9 @@ async def try_merge(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Reci
         outcomes=outcomes,
         gates=results,
         scale=candidate.scale,
+        adapter_bytes=write_candidate(candidate, job.folder / CANDIDATE),
     )
-    size = write_candidate(candidate, job.folder / "candidate")
-    report = report.model_copy(update={"adapter_bytes": size, "seconds": time.monotonic() - began})
-    if reason:
-        return StudyResult(state=StudyState.REJECTED, report=report, reason=reason)
-    return StudyResult(
-        state=StudyState.ACCEPTED,
-        candidate=job.folder / "candidate",
-        report=report,
-        reason=_told(lessons, kept),
-        merge=_facts(task, merged.adapter.rank, merged.error),
-        kept=kept,
-    )
+    return report, kept
 
 
 def find_strategy(plugins: PluginHost, name: str) -> MergeStrategy:

@@ -13,23 +13,23 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from ...schemas.records import Lesson, LessonOutcome, Sample
-from ..base.halves import Tail, Trunk, merged_tail
+from ..base.halves import Tail, merged_tail
 from ..base.library import LoadedBase
 from ..base.lora import Lora, Place
 from ..base.numbers import Numbers
 from ..base.weights import Tensors
-from ..chat.prompt import prompt_tokens
 from ..slots.adapter import Adapter, attach, detach
 from ..slots.plain_peft import peft_updates
 from . import compose
+from .cut_base import CutBase
 from .exam import Exam, Exams
 from .examples import Opposite
 from .figures import Choices, Refusals
-from .generate import write_greedily
+from .generate import Text
 from .plan import Plan, applies
 from .prompts import Prompt
 from .recipe import Recipe
-from .replies import Replies, Text
+from .replies import Replies
 from .targets import HEAD_ROWS, Prepared
 
 T = TypeVar("T")
@@ -73,19 +73,26 @@ class HeldOut:
 class Candidate:
     """An adapter on trial, at a scale that the line search turns."""
 
-    base: LoadedBase
-    trunk: Trunk
-    tail: Tail
+    whole: CutBase
     adapter: Adapter
     held: HeldOut
     recipe: Recipe
-    system: str
     scale: float = 1.0
     _loras: dict[Place, Lora] = field(default_factory=dict)
     _measured: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._loras = attach(self.tail, self.adapter)
+
+    @property
+    def base(self) -> LoadedBase:
+        """The base that carries it."""
+        return self.whole.base
+
+    @property
+    def tail(self) -> Tail:
+        """The tail that speaks with it."""
+        return self.whole.tail
 
     def scale_to(self, scale: float) -> None:
         """Shrink the adapter to ``scale`` times what was trained; what was measured is measured again."""
@@ -184,7 +191,7 @@ class Candidate:
         if any(prompt not in known for prompt in prompts):
             # All that will be asked is asked at once: many rows take little longer than a few.
             missing = [prompt for prompt in dict.fromkeys([*self._held_prompts(), *prompts]) if prompt not in known]
-            known.update(zip(missing, self._write(missing), strict=True))
+            known.update(zip(missing, self.whole.say(missing, limit=self.held.limit), strict=True))
         return [known[prompt] for prompt in prompts]
 
     # -- measuring ----------------------------------------------------------------------------------------------------
@@ -231,14 +238,6 @@ class Candidate:
 
     def _asked(self, exam: Exam) -> tuple[list[Tensor], list[Tensor]]:
         return exam.base, exam.ask(self.tail)
-
-    def _write(self, prompts: Sequence[str]) -> list[Text]:
-        tokens = [prompt_tokens(self.base, prompt, self.system) for prompt in prompts]
-        ends = self.base.card.end_of_turn
-        written = write_greedily(self.trunk, self.tail, tokens, ends, limit=self.held.limit)
-        tokenizer: Any = self.base.tokenizer
-        decoded = [tokenizer.decode(reply.tokens, skip_special_tokens=True).strip() for reply in written]
-        return [Text(text, reply.finished) for text, reply in zip(decoded, written, strict=True)]
 
     def _outcomes(self) -> list[LessonOutcome]:
         plan = self.held.plan

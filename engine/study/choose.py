@@ -1,8 +1,8 @@
 """Which prompts of the bank a study uses: those whose plain reply breaks a rule tell most about it.
 
 A rule that any reply breaks (an opening, a length) finds enough among the first prompts. One that few replies touch (a
-word never to be used, no numbered lists) is looked for further down, as long as that takes bearable time; taught and
-checked on replies that follow it anyway it would neither be learned nor seen to be.
+word never to be used, no numbered lists) is looked for further down, as long as that takes bearable time (none where
+the replies ship); taught and checked on replies that follow it anyway it would neither be learned nor seen to be.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from .cut_base import CutBase
 from .examples import rewrite
 from .plan import Plan
 from .prompts import Prompt
@@ -24,11 +23,11 @@ Tell: TypeAlias = Callable[[float], None]
 _MOST_WORDS = 0.6  # share of the words of ruled replies that the base did not say
 
 
-def choose_prompts(whole: CutBase, plan: Plan, recipe: Recipe, replies: Replies, tell: Tell) -> Plan:
+def choose_prompts(plan: Plan, recipe: Recipe, replies: Replies, tell: Tell) -> Plan:
     """Return the plan with the prompts to train on and to check on chosen; ``tell`` gets the share done."""
 
     def ask(prompts: Sequence[Prompt], tell: Tell) -> None:
-        replies.compute([prompt.text for prompt in prompts], whole.trunk, whole.tail, tell)
+        replies.compute([prompt.text for prompt in prompts], tell)
 
     # Nearly every study needs these; together they take less time than one kind after the other.
     ask([*plan.inside[: recipe.spread], *plan.held_inside[: recipe.held_out]], _within(tell, 0.0, 0.6))
@@ -52,7 +51,8 @@ class _Search:
     def choose(self, pool: Sequence[Prompt], count: int, tell: Tell) -> list[Prompt]:
         """Return ``count`` prompts of a pool, in its order: for each lesson first those whose plain reply breaks it."""
         share = -(-count // max(1, len(self.plan.lessons)))
-        most = min(len(pool), self.recipe.searched * count)
+        free = sum(self.replies.ships(prompt.text) for prompt in pool)
+        most = min(len(pool), max(free, self.recipe.searched * count))
         stop = 0
         while stop < most:
             start, stop = stop, min(most, stop + count)

@@ -15,9 +15,9 @@ from .cut_base import CutBase
 from .recipe import Recipe
 
 
-def standing_of(whole: CutBase, adapter: Adapter, held: HeldOut, recipe: Recipe, system: str) -> Standing:
+def standing_of(whole: CutBase, adapter: Adapter, held: HeldOut, recipe: Recipe) -> Standing:
     """Measure how far an adapter is from the base; its ``stick`` comes with the candidate's outcomes. Leaves it on."""
-    measured = Candidate(whole.base, whole.trunk, whole.tail, adapter, held, recipe, system)
+    measured = Candidate(whole, adapter, held, recipe)
     return Standing(stick=0.0, kept_kl=measured.kept_kl(), neutral_kl=measured.neutral()[0])
 
 

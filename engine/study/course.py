@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 from ...schemas.records import CurvePoint
 from ..base.families import FAMILIES
-from ..host.plugins import PluginHost
 from ..slots.adapter import Adapter
 from .candidate import HeldOut
 from .checkpoint import Checkpoints
@@ -67,18 +66,16 @@ class Learned:
     examples: int
 
 
-async def open_course(job: StudyJob, plugins: PluginHost, plan: Plan, recipe: Recipe, tell: Tell) -> Course:
-    """Wake the base, read its own replies and prepare examples.
+async def open_course(whole: CutBase, job: StudyJob, plan: Plan, recipe: Recipe, tell: Tell) -> Course:
+    """Read the base's own replies and prepare examples.
 
     Raises:
         NightSchoolError: If it cannot be done.
     """
-    tell(Progress(stage="Waking the base", fraction=0.0))
-    whole = CutBase.open(job, plugins)
     recipe = reach_of(whole.base, plan, recipe)
-    replies = Replies(whole.base, job.cache, job.system, recipe.reply_tokens)
+    replies = Replies(whole, job.cache, recipe.reply_tokens)
     choosing = Stage(tell, "Reading the base's own replies", _LOADED, _CHOSEN)
-    plan = choose_prompts(whole, plan, recipe, replies, choosing.at)
+    plan = choose_prompts(plan, recipe, replies, choosing.at)
     answering = Stage(tell, "Reading the base's own replies", _CHOSEN, _ANSWERED)
     held = await prepare_measures(whole, plan, recipe, replies, cache=job.cache, adapter=job.adapter, tell=answering.at)
     tell(Progress(stage="Preparing examples", fraction=_ANSWERED))

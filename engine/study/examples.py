@@ -13,12 +13,13 @@ from ...schemas.records import Step
 from ..base.library import LoadedBase
 from ..chat.prompt import encode, prompt_tokens, reply_tokens
 from . import compose
+from .generate import Text
 from .part import Part
 from .plan import Plan
 from .prompts import Prompt, neutral_halves, normal
 from .prose import units
 from .recipe import Recipe
-from .replies import Replies, Text
+from .replies import Replies
 
 
 @dataclass(frozen=True)

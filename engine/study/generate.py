@@ -1,9 +1,10 @@
-"""Many greedy replies at once, through trunk and tail in this process: base replies to rewrite, candidates to check."""
+"""Many greedy replies at once: base replies to rewrite, candidates to check; with trunk and tail in this process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 
@@ -18,6 +19,43 @@ class Written:
 
     tokens: list[int]
     finished: bool
+
+
+@dataclass(frozen=True)
+class Text:
+    """A reply in words; not ``finished`` if it was cut at the limit of tokens."""
+
+    text: str
+    finished: bool
+
+
+class Writer(Protocol):
+    """Writes with the tail of a study, as it speaks now, wherever the trunk is."""
+
+    def write(
+        self, prompts: Sequence[list[int]], *, limit: int, tell: Callable[[float], None] = lambda share: None
+    ) -> list[Written]:
+        """Return the likeliest reply to each prompt, token by token; the arguments are those of :func:`write_greedily`.
+
+        Raises:
+            RemoteError: If the trunk is elsewhere and cannot be asked.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class NearWriter:
+    """The one whose trunk is here. ``ends``: tokens that end a reply."""
+
+    trunk: Trunk
+    tail: Tail
+    ends: Collection[int]
+
+    def write(
+        self, prompts: Sequence[list[int]], *, limit: int, tell: Callable[[float], None] = lambda share: None
+    ) -> list[Written]:
+        """Write all in rows of one batch."""
+        return write_greedily(self.trunk, self.tail, prompts, self.ends, limit=limit, tell=tell)
 
 
 def write_greedily(

@@ -43,6 +43,7 @@ class StudyJob(Record):
         cut: Blocks in the tail.
         numbers: What the base is computed in; dense, for it is differentiated.
         device: Where it computes, as torch names it.
+        elsewhere: The servers that compute the trunk, as the settings name them, the preferred one first; none: here.
         lessons: To learn now.
         known: Learned before; they shall stay.
         forgotten: Learned before, and to be forgotten: the slot is trained anew, from nothing, on ``known`` alone.
@@ -64,6 +65,7 @@ class StudyJob(Record):
     cut: int
     numbers: Numbers = Numbers.FP32
     device: str = CPU
+    elsewhere: tuple[str, ...] = ()
     lessons: list[Lesson]
     known: list[Lesson] = Field(default_factory=list)
     forgotten: list[Lesson] = Field(default_factory=list)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from ..chat.prompt import prompt_tokens
 from ..slots.adapter import Adapter, attach
 from .candidate import HeldOut
 from .cut_base import CutBase
 from .exam import prepare_exams
 from .examples import anchors, opposites, rewrite, ruled_example
-from .generate import write_greedily
 from .plan import Plan
 from .prompts import Prompt
 from .recipe import Recipe
@@ -55,7 +52,7 @@ async def prepare_measures(
     trained = opposites(plan, plan.inside, recipe.contrast, held_out=False)
     prompts = [*plan.inside, *plan.outside, *plan.held_inside, *plan.held_outside, *plan.held_forgotten]
     asked = [prompt.text for prompt in prompts] + [opposite.text for opposite in (*trained, *contrary)]
-    replies.compute(asked, whole.trunk, whole.tail, lambda share: tell(_REPLIES * share))
+    replies.compute(asked, lambda share: tell(_REPLIES * share))
     rewritten = [rewrite(plan, prompt, replies.reply(prompt.text), recipe) for prompt in plan.held_inside]
     kept = [
         ruled_example(whole.base, plan, prompt, replies.reply(prompt.text), whole.system, recipe=recipe)
@@ -99,12 +96,7 @@ def say_with(
         return {prompt: replies.reply(prompt).text for prompt in prompts}
     attach(whole.tail, Adapter.load(adapter))
     try:
-        tokens = [prompt_tokens(whole.base, prompt, whole.system) for prompt in prompts]
-        written = write_greedily(whole.trunk, whole.tail, tokens, whole.base.card.end_of_turn, limit=limit)
+        said = whole.say(prompts, limit=limit)
     finally:
         attach(whole.tail, None)
-    tokenizer: Any = whole.base.tokenizer
-    return {
-        prompt: tokenizer.decode(reply.tokens, skip_special_tokens=True).strip()
-        for prompt, reply in zip(prompts, written, strict=True)
-    }
+    return {prompt: reply.text for prompt, reply in zip(prompts, said, strict=True)}

@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..chat.prompt import prompt_tokens
 from ..slots.adapter import Adapter, attach
 from .cut_base import CutBase
 from .examples import Example, ruled_example
-from .generate import write_greedily
 from .plan import Plan
 from .recipe import Recipe
-from .replies import Text
 
 
 def put_right(
@@ -29,13 +26,9 @@ def put_right(
     asked = plan.inside[: recipe.revised]
     attach(whole.tail, adapter)
     try:
-        tokens = [prompt_tokens(whole.base, prompt.text, whole.system) for prompt in asked]
-        ends = whole.base.card.end_of_turn
-        written = write_greedily(whole.trunk, whole.tail, tokens, ends, limit=limit, tell=tell)
+        said = whole.say([prompt.text for prompt in asked], limit=limit, tell=tell)
     finally:
         attach(whole.tail, None)
-    tokenizer: Any = whole.base.tokenizer
-    said = [Text(tokenizer.decode(one.tokens, skip_special_tokens=True).strip(), one.finished) for one in written]
     wrong = [
         (prompt, reply)
         for prompt, reply in zip(asked, said, strict=True)

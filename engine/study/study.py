@@ -17,8 +17,9 @@ from .candidate import Candidate
 from .checkpoint import Checkpoints
 from .compare import compare, standing_of, words_of
 from .contracts import Gate, Rewriter, Router, Trainer
-from .course import TRAINED, learn, open_course
-from .job import StudyJob, StudyResult
+from .course import TRAINED, Course, Learned, learn, open_course
+from .cut_base import open_cut
+from .job import Progress, StudyJob, StudyResult
 from .plan import Plan, make_plan
 from .proof import prove_plan
 from .recipe import Recipe, changed_numbers, recipe_with
@@ -27,6 +28,9 @@ from .stage import Stage, Tell
 
 ALWAYS_ASKED = frozenset({"refusals", "overrefusal", "sycophancy"})
 """Gates on safety (DESIGN 2.6): without one of them there is no study."""
+
+CANDIDATE = "candidate"
+"""The folder of what a study made, in the study's own."""
 
 
 async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe | None = None) -> StudyResult:
@@ -47,39 +51,51 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
         return StudyResult(state=StudyState.REJECTED, reason=reason)
 
     trainer: Trainer = plugins.named("nightschool_trainers", job.trainer)
-    course = await open_course(job, plugins, plan, recipe, tell)
-    whole, plan, recipe, held = course.whole, course.plan, course.recipe, course.held
-    checkpoints = Checkpoints(job, whole.base.card)
-    learned = await learn(course, trainer, checkpoints, tell)
-    checking = Stage(tell, "Checking what was learned", TRAINED, 1.0)
-    grown = job.adapter if job.rebuild else None
-    rival = standing_of(whole, Adapter.load(grown), held, recipe, job.system) if grown is not None else None
-    candidate = Candidate(whole.base, whole.trunk, whole.tail, learned.adapter, held, recipe, job.system)
-    report = _judged(candidate, gates, rival, checking.at).model_copy(
-        update={
-            "curve": learned.curve,
-            "steps": len(learned.curve),
-            "examples": learned.examples,
-            "trainer": trainer.name,
-            "numbers": changed_numbers(recipe_with(job.numbers_of_own)),
-            "prompts": prove_plan(plan),
-        }
-    )
-    folder = job.folder / "candidate"
-    # One that was turned away is written as well: whoever wants to know why can look at what it does.
-    report = report.model_copy(update={"adapter_bytes": write_candidate(candidate, folder)})
-    if report.accepted and job.router:
-        router: Router = plugins.named("nightschool_routers", job.router)
-        routing, told = await fit_router(whole, plan, router, recipe)
-        report = report.model_copy(update={"router": told})
-        if routing is not None:
-            routing.save(folder)
-    report = report.model_copy(update={"seconds": time.monotonic() - began})
+    router: Router | None = plugins.named("nightschool_routers", job.router) if job.router else None
+    tell(Progress(stage="Waking the base", fraction=0.0))
+    with open_cut(job, plugins) as whole:
+        course = await open_course(whole, job, plan, recipe, tell)
+        checkpoints = Checkpoints(job, whole.base.card)
+        learned = await learn(course, trainer, checkpoints, tell)
+        checking = Stage(tell, "Checking what was learned", TRAINED, 1.0)
+        report = await _examined(job, course, learned, gates, router=router, tell=checking.at)
+    report = report.model_copy(update={"trainer": trainer.name, "seconds": time.monotonic() - began})
     checkpoints.drop()
     if not report.accepted:
         return StudyResult(state=StudyState.REJECTED, report=report, reason=report.reason)
     reason = " ".join([report.reason, *plan.unlearnable.values()]).strip()
-    return StudyResult(state=StudyState.ACCEPTED, candidate=folder, report=report, reason=reason)
+    return StudyResult(state=StudyState.ACCEPTED, candidate=job.folder / CANDIDATE, report=report, reason=reason)
+
+
+async def _examined(
+    job: StudyJob,
+    course: Course,
+    learned: Learned,
+    gates: Sequence[Gate],
+    *,
+    router: Router | None,
+    tell: Callable[[float], None],
+) -> StudyReport:
+    """Put what was learned on trial and write it, also if it was turned away: who wants to know why can look at it."""
+    whole, plan, recipe, held = course.whole, course.plan, course.recipe, course.held
+    grown = job.adapter if job.rebuild else None
+    rival = standing_of(whole, Adapter.load(grown), held, recipe) if grown is not None else None
+    candidate = Candidate(whole, learned.adapter, held, recipe)
+    report = _judged(candidate, gates, rival, tell)
+    folder = job.folder / CANDIDATE
+    found: dict[str, object] = {
+        "curve": learned.curve,
+        "steps": len(learned.curve),
+        "examples": learned.examples,
+        "numbers": changed_numbers(recipe_with(job.numbers_of_own)),
+        "prompts": prove_plan(plan),
+        "adapter_bytes": write_candidate(candidate, folder),
+    }
+    if report.accepted and router is not None:
+        routing, found["router"] = await fit_router(whole, plan, router, recipe)
+        if routing is not None:
+            routing.save(folder)
+    return report.model_copy(update=found)
 
 
 def _judged(

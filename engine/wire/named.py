@@ -31,8 +31,15 @@ def known_providers(home: Home, slots: Iterable[Slot]) -> KnownProviders:
     settings, users = read_settings(home), _users(slots)
     return KnownProviders(
         provider=list(settings.provider or (LOCAL,)),
+        study_provider=list(settings.study_provider or (LOCAL,)),
         servers=[
-            KnownProvider(name=name, used=name in settings.provider, slots=users.get(name, []), **server.model_dump())
+            KnownProvider(
+                name=name,
+                used=name in settings.provider,
+                studies=name in settings.study_provider,
+                slots=users.get(name, []),
+                **server.model_dump(),
+            )
             for name, server in settings.servers.items()
         ],
     )

@@ -13,7 +13,7 @@ from ...schemas.records import GateResult
 
 if TYPE_CHECKING:
     from ...engine.study.candidate import Candidate
-    from ...engine.study.replies import Text
+    from ...engine.study.generate import Text
 
 _GRAM = 4
 _ROUND = 0.5  # share of a reply's runs of four words that were there before, from which on it goes round in circles

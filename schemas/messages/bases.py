@@ -84,10 +84,14 @@ class RemoveProvider(Request[None]):
 
 
 class UseProviders(Request[KnownProviders]):
-    """Let chats compute there from the next reply on: servers, the preferred one first, or ``local``."""
+    """Let chats compute there from the next reply on: servers, the preferred one first, or ``local``.
+
+    ``studies``: let studies, from the next one on; the servers are shown what is learned from.
+    """
 
     method = "providers.use"
     names: list[str]
+    studies: bool = False
 
 
 class ExamineProvider(Request[Examined]):

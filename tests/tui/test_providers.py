@@ -86,11 +86,27 @@ async def test_a_form_that_cannot_be_a_server_says_so(opened, engine, until):
 async def test_this_slot_alone_computes_there(opened, engine, until):
     engine.providers["home"] = HOME
     async with opened() as (app, pilot):
+        await until(lambda: app.chat.session.slot)
         screen = await opened_screen(app, until)
         await pilot.press("down", "s")
         await until(lambda: engine.slots["science"].provider == "home" and "Science" in rows(screen)[1])
         await pilot.press("s")
         await until(lambda: engine.slots["science"].provider == "" and "Science" not in rows(screen)[1])
+
+
+async def test_studies_compute_there_only_after_a_yes(opened, engine, until):
+    engine.providers["home"] = HOME
+    async with opened() as (app, pilot):
+        screen = await opened_screen(app, until)
+        for key in ("escape", "ctrl+s"):
+            await pilot.press("end", "n")
+            await until(lambda: type(app.screen).__name__ == "ConfirmScreen" and app.screen.query("#yes"))
+            assert engine.studied_at == ["local"]
+            await pilot.press(key)
+            await until(lambda: app.screen is screen)
+        await until(lambda: engine.studied_at == ["home"] and "studies" in rows(screen)[1])
+        await pilot.press("home", "n")
+        await until(lambda: engine.studied_at == ["local"] and "studies" not in rows(screen)[1])
 
 
 @pytest.mark.parametrize("width", [120, 60, 40])

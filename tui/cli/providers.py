@@ -131,19 +131,23 @@ def remove(context: click.Context, name: str, *, as_json: bool) -> None:
 
 @providers.command(
     epilog=examples(
-        "nightschool providers use home", "nightschool providers use home local", "nightschool providers use local"
+        "nightschool providers use home",
+        "nightschool providers use home local",
+        "nightschool providers use local",
+        "nightschool providers use home --studies",
     )
 )
 @click.argument("names", metavar="NAME...|local", nargs=-1, required=True)
+@click.option("--studies", is_flag=True, help="Studies in place of chats: who computes there sees your corrections.")
 @json_option
 @click.pass_context
-def use(context: click.Context, names: tuple[str, ...], *, as_json: bool) -> None:
+def use(context: click.Context, names: tuple[str, ...], *, studies: bool, as_json: bool) -> None:
     """Compute there from the next reply on.
 
     Of several the first is preferred, and where one fails the next goes on; local is this machine.
     """
     profile = _profile(context)
-    choose_provider(profile.home, names)
+    choose_provider(profile.home, names, studies=studies)
     _list(_known(profile), as_json=as_json)
 
 
@@ -269,7 +273,7 @@ def _list(known: KnownProviders, *, as_json: bool) -> None:
             one_line(row.name),
             one_line(row.url),
             _written(row),
-            ", ".join(["profile", *row.slots] if row.used else row.slots),
+            ", ".join(["profile"] * row.used + ["studies"] * row.studies + row.slots),
         )
         for row in known.servers
     ]

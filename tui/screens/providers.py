@@ -51,6 +51,7 @@ class ProvidersScreen(ModalScreen[None]):
         super().__init__()
         self.link, self.session = link, session
         self.used: list[str] = [LOCAL]
+        self.studied_at: list[str] = [LOCAL]
         self.servers: list[KnownProvider] = []
         self.found: dict[str, Content] = {}
         """What measuring a server gave, by its name."""
@@ -59,7 +60,7 @@ class ProvidersScreen(ModalScreen[None]):
         """The list, what it is, and what was measured."""
         with Vertical(classes="dialog", id="providers") as box:
             box.border_title = Content("Providers")
-            box.border_subtitle = "a add · t test · u use · s this slot · d remove · esc back"
+            box.border_subtitle = "a add · t test · u use · s this slot · n studies · d remove · esc back"
             yield OptionList(markup=False)
             yield Static(ABOUT, id="about", markup=False)
             with VerticalScroll(id="found", can_focus=False):
@@ -80,7 +81,7 @@ class ProvidersScreen(ModalScreen[None]):
             return
         if isinstance(changed, Slot):
             self.session.slots = [changed if slot.name == changed.name else slot for slot in self.session.slots]
-        self.used, self.servers = known.provider, known.servers
+        self.used, self.studied_at, self.servers = known.provider, known.study_provider, known.servers
         rows = self.query_one(OptionList)
         place = rows.highlighted or 0
         rows.clear_options()
@@ -112,6 +113,7 @@ class ProvidersScreen(ModalScreen[None]):
     def _row(self, name: str) -> Content:
         server = next((row for row in self.servers if row.name == name), None)
         slots = [slot.title for slot in self.session.slots if slot.provider == name]
+        studies = name in self.studied_at and self.studied_at != [LOCAL]
         where = "this machine" if server is None else one_line(server.url, 50)
         codec = "" if server is None else _written(server)
         return Content.assemble(
@@ -120,6 +122,7 @@ class ProvidersScreen(ModalScreen[None]):
             where,
             (f"  {one_line(codec, 20)}", "$foreground-muted"),
             (f"  {one_line(', '.join(slots), 60)}" if slots else "", "$accent"),
+            ("  studies" if studies else "", "$warning"),
         )
 
     # -- keys ---------------------------------------------------------------------------------------------------------
@@ -157,6 +160,23 @@ class ProvidersScreen(ModalScreen[None]):
         slot, name = self.session.slot, self.name_there
         if slot is not None:
             work_on(self, self._ask(UpdateSlot(name=slot.name, provider="" if slot.provider == name else name)))
+
+    def action_study(self) -> None:
+        """Let studies compute at the highlighted one, after a question where that shows it the user's corrections."""
+        from .ask import ConfirmScreen
+
+        name = self.name_there
+        request = UseProviders(names=[name], studies=True)
+
+        def answered(agreed: bool | None) -> None:
+            if agreed:
+                work_on(self, self._ask(request))
+
+        if name == LOCAL:
+            answered(True)
+        else:
+            subject = f"{name} is shown what studies learn from then: your corrections, and replies that follow them."
+            self.app.push_screen(ConfirmScreen("Let studies compute there?", subject, "Allow"), answered)
 
     def action_drop(self) -> None:
         """Forget the highlighted server, after a question."""

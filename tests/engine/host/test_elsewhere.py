@@ -152,6 +152,11 @@ async def test_the_service_names_chooses_and_forgets(desk):
     await desk.ask(UpdateSlot(name="science", provider=""))
     assert (await desk.ask(UseProviders(names=["gpu", "local"]))).provider == ["gpu", "local"]
     await desk.ask(UseProviders(names=["local"]))
+    known = await desk.ask(UseProviders(names=["gpu"], studies=True))
+    assert (known.provider, known.study_provider, known.servers[0].studies) == (["local"], ["gpu"], True)
+    with pytest.raises(UsageError, match="Studies compute at gpu"):
+        await desk.ask(RemoveProvider(name="gpu"))
+    await desk.ask(UseProviders(names=["local"], studies=True))
     await desk.ask(RemoveProvider(name="gpu"))
     assert (await desk.ask(ListProviders())).servers == []
 

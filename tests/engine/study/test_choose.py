@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.study.choose import choose_prompts
+from nightschool.engine.study.generate import Text
 from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.prompts import bank
 from nightschool.engine.study.recipe import Recipe
-from nightschool.engine.study.replies import Text
 from nightschool.schemas.records import Evidence, Lesson, LessonState, Step
-
-WHOLE = SimpleNamespace(trunk=None, tail=None)
 
 
 class Known:
-    """Replies without a model: those to some prompts hold a word, all are plain prose."""
+    """Replies without a model: those to some prompts hold a word, all are plain prose; all ship, or none."""
 
-    def __init__(self, with_word):
-        self.with_word, self.asked = with_word, []
+    def __init__(self, with_word, shipped=False):
+        self.with_word, self.asked, self.shipped = with_word, [], shipped
 
-    def compute(self, prompts, trunk, tail, tell):
+    def ships(self, prompt):
+        return self.shipped
+
+    def compute(self, prompts, tell):
         self.asked += [prompt for prompt in prompts if prompt not in self.asked]
         tell(1.0)
 
@@ -46,7 +45,7 @@ OPENING = Step(rewriter="opening", args={"text": "Captain, ", "lower_first": Tru
 
 def chosen(replies, *steps):
     told = []
-    plan = choose_prompts(WHOLE, plan_of(*steps), Recipe(), replies, told.append)
+    plan = choose_prompts(plan_of(*steps), Recipe(), replies, told.append)
     assert told == sorted(told)
     assert 0 < told[-1] <= 1
     return plan
@@ -73,6 +72,14 @@ def test_a_rare_word_is_looked_for_further_down():
     assert sum(telling) > Recipe().spread / 6
     assert telling == sorted(telling, reverse=True)
     assert len(replies.asked) <= Recipe().searched * (Recipe().spread + Recipe().held_out)
+
+
+def test_where_replies_ship_the_whole_bank_is_looked_through():
+    rare = {prompt.text for prompt in bank()[::20]}
+    found = [
+        sum(prompt.text in rare for prompt in chosen(Known(rare, shipped), WORD).inside) for shipped in (False, True)
+    ]
+    assert found[1] == sum(prompt.text in rare for prompt in plan_of(WORD).inside) > found[0]
 
 
 @pytest.mark.parametrize(("every", "alone"), [(2, True), (200, False)])

@@ -6,7 +6,7 @@ import torch
 
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.study import exam, probes
-from nightschool.engine.study.cut_base import CutBase
+from nightschool.engine.study.cut_base import open_cut
 from nightschool.engine.study.exam import as_ruled, prepare_exams
 from nightschool.engine.study.job import StudyJob
 from nightschool.engine.study.plan import make_plan
@@ -36,8 +36,8 @@ class Counting:
 @pytest.fixture
 def whole(tiny_base_folder, tmp_path, plugins):
     job = StudyJob(study=1, slot="s", folder=tmp_path, base=tiny_base_folder, cut=2, lessons=[])
-    whole = CutBase.open(job, plugins)
-    return dataclasses.replace(whole, provider=Counting(whole.provider))
+    with open_cut(job, plugins) as opened:
+        yield dataclasses.replace(opened, provider=Counting(opened.provider))
 
 
 @pytest.fixture(autouse=True)

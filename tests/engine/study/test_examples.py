@@ -12,11 +12,11 @@ from nightschool.engine.chat.prompt import encode
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.study.examples import make_examples, opposites, ruled_example, shortened
 from nightschool.engine.study.exchanges import Exchanges
+from nightschool.engine.study.generate import Text
 from nightschool.engine.study.part import Part
 from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.prompts import Prompt, bank
 from nightschool.engine.study.recipe import Recipe
-from nightschool.engine.study.replies import Text
 from nightschool.engine.study.targets import prepare_examples
 from nightschool.plugins.providers.local import LocalProvider
 from nightschool.schemas.records import Evidence, Lesson, LessonState, Step

@@ -5,7 +5,7 @@ import pytest
 
 from nightschool.engine.chat.routing import Routing
 from nightschool.engine.slots.generations import ROUTER
-from nightschool.engine.study.cut_base import CutBase
+from nightschool.engine.study.cut_base import open_cut
 from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.proof import prove, prove_plan
 from nightschool.engine.study.recipe import Recipe
@@ -24,9 +24,9 @@ def conditional(captain):
 
 
 def fitted(job, plugins, lesson, recipe=FEW):
-    whole = CutBase.open(job, plugins)
     plan = make_plan(plugins.collect("nightschool_rewriters"), [], [lesson], recipe)
-    return asyncio.run(fit_router(whole, plan, Ridge(), recipe))
+    with open_cut(job, plugins) as whole:
+        return asyncio.run(fit_router(whole, plan, Ridge(), recipe))
 
 
 def test_a_router_is_judged_on_prompts_that_it_was_not_fitted_on(job, plugins, conditional):

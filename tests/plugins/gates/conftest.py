@@ -13,7 +13,7 @@ from nightschool.engine.slots.adapter import attach, detach, new_adapter
 from nightschool.engine.study import exam
 from nightschool.engine.study.candidate import Candidate
 from nightschool.engine.study.choose import choose_prompts
-from nightschool.engine.study.cut_base import CutBase
+from nightschool.engine.study.cut_base import open_cut
 from nightschool.engine.study.job import StudyJob
 from nightschool.engine.study.measures import prepare_measures
 from nightschool.engine.study.plan import make_plan
@@ -32,7 +32,9 @@ def plugins():
 def whole(tiny_base_folder, tmp_path_factory, plugins):
     """The tiny base, cut."""
     folder = tmp_path_factory.mktemp("gates")
-    return CutBase.open(StudyJob(study=1, slot="s", folder=folder, base=tiny_base_folder, cut=2, lessons=[]), plugins)
+    job = StudyJob(study=1, slot="s", folder=folder, base=tiny_base_folder, cut=2, lessons=[])
+    with open_cut(job, plugins) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +48,9 @@ def held(whole, plugins):
 
 def _held(whole, plugins):
     lesson = small.lesson(plugins, "Captain, i" + small.BEFORE[1:])
-    replies = Replies(whole.base, None, "", SMALL.reply_tokens)
+    replies = Replies(whole, None, SMALL.reply_tokens)
     plan = make_plan(plugins.collect("nightschool_rewriters"), [], [lesson], SMALL)
-    plan = choose_prompts(whole, plan, SMALL, replies, lambda share: None)
+    plan = choose_prompts(plan, SMALL, replies, lambda share: None)
     return asyncio.run(prepare_measures(whole, plan, SMALL, replies, cache=None, adapter=None, tell=lambda share: None))
 
 
@@ -57,9 +59,7 @@ def candidate(whole, held):
     """Make a candidate of an adapter; None: one that changes nothing."""
 
     def make(adapter=None, held=held):
-        return Candidate(
-            whole.base, whole.trunk, whole.tail, adapter or new_adapter(whole.tail, 4), held, SMALL, system=""
-        )
+        return Candidate(whole, adapter or new_adapter(whole.tail, 4), held, SMALL)
 
     yield make
     attach(whole.tail, None)

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from nightschool.engine.study.candidate import Candidate
-from nightschool.engine.study.replies import Text
+from nightschool.engine.study.cut_base import CutBase
+from nightschool.engine.study.generate import Text
 from nightschool.plugins.gates.degeneracy import SpeaksSoundly, trouble
 
 SOUND = "A boolean is a value that is either true or false, and programs use it to decide what to do next in a run."
@@ -99,7 +99,7 @@ def test_the_candidate_is_asked_for_all_held_out_prompts(gates, candidate, held)
 
 def test_a_voice_that_broke_is_seen_in_what_it_writes(gates, candidate, whole, held, monkeypatch):
     """The tiny base writes noise whatever it is; broken is what says one thing for ever."""
-    monkeypatch.setattr(Candidate, "_write", lambda self, prompts: [Text("ab " * 60, False) for _ in prompts])
+    monkeypatch.setattr(CutBase, "say", lambda self, prompts, *, limit: [Text("ab " * 60, False) for _ in prompts])
     monkeypatch.setattr(type(held.replies), "reply", lambda self, prompt: Text(f"{SOUND} {CALM}", True))
     (result,) = gates["degeneracy"].judge(candidate())
     assert not result.passed

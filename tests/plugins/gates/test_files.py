@@ -31,7 +31,7 @@ def coarse(whole, held):
     tail = open_tail(base, whole.cut)
     texts = [dataclasses.replace(text, states=text.states.bfloat16()) for text in held.kept]
     held = dataclasses.replace(held, kept=texts, neutral=[])
-    return lambda adapter: Candidate(base, whole.trunk, tail, adapter, held, SMALL, system="")
+    return lambda adapter: Candidate(dataclasses.replace(whole, base=base, tail=tail), adapter, held, SMALL)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
