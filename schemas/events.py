@@ -57,6 +57,14 @@ class SignalEvent(Record):
     lesson: Lesson | None = None
 
 
+class AuditEvent(Record):
+    """Where an audit is."""
+
+    kind: Literal["versions.audit.progress"] = "versions.audit.progress"
+    stage: str
+    fraction: float = Field(ge=0.0, le=1.0)
+
+
 class StudyEvent(Record):
     """Where a study is (to everybody). ``fraction`` is of the whole study; loss and kl as in ``CurvePoint``."""
 
@@ -110,6 +118,7 @@ Event = Annotated[
     StateEvent
     | MessageEvent
     | DeltaEvent
+    | AuditEvent
     | ComparedEvent
     | TrafficEvent
     | SignalEvent

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..schemas import messages as ask
 from ..schemas import records as rec
-from ..schemas.events import ComparedEvent, Event, StudyEndedEvent
+from ..schemas.audit import Audit
+from ..schemas.events import AuditEvent, ComparedEvent, Event, StudyEndedEvent
 from .scripted_report import scripted_report
 
 Tell = Callable[[Event], None]
@@ -33,6 +34,8 @@ class ScriptedMerges:
         self.damage: list[rec.StoreFinding] = []
         """What a look at the store finds."""
         self.comparing = False
+        self.audit = Audit(slot="", number=0, strings=1, replies=29)
+        """What an audit finds, of whatever version."""
 
     async def _slots_fork(self, request: ask.ForkSlot, tell: Tell) -> rec.Slot:
         made = await self._slots_create(ask.CreateSlot(title=request.title, name=request.name), tell)
@@ -45,6 +48,10 @@ class ScriptedMerges:
             samples=[rec.SamplePair(prompt="Why?", one="Because.", other="So.")],
             blocks=[rec.BlockNorms(block=22, one=0.5, other=0.75, change=0.25)],
         )  # fmt: skip
+
+    async def _versions_audit(self, request: ask.AuditVersion, tell: Tell) -> Audit:
+        tell(AuditEvent(stage="Asking the version", fraction=0.5))
+        return self.audit.model_copy(update={"slot": request.slot, "number": request.number or 1})
 
     async def _slots_compare(self, request: ask.CompareSlots, tell: Tell) -> list[rec.Compared]:
         said = [""] * len(request.slots)

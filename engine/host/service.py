@@ -12,6 +12,7 @@ from ...schemas.messages import Check, Doctor, EngineStatus, GetStatus, Request,
 from ...schemas.records import Signal
 from . import doctor
 from .answer_service import AnswerService
+from .audit_service import AuditService
 from .chat_service import ChatService
 from .compare_service import CompareService
 from .conversation_service import ConversationService
@@ -84,6 +85,7 @@ class Service:
             "versions.rollback": slots.rollback,
             "versions.pin": garbage.pin,
             "versions.diff": slots.diff,
+            "versions.audit": AuditService(rooms, self._studies).audit,
             "versions.quality": self._quality.quality,
             "conversations.list": conversations.list_all,
             "conversations.create": conversations.create,

@@ -1,4 +1,4 @@
-"""Running a study in a process of its own, so that the chat stays quick and a crash of one is not one of the other."""
+"""Running a study or an audit in a process of its own: the chat stays quick, and a crash of one is not the other's."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ...schemas.audit import Audit
+from ...schemas.errors import EngineError
 from ...schemas.records import StudyState
 from ..child import Ended, Pace, run_child
 from ..files import storage_errors, write_atomic
 from .job import Progress, StudyJob, StudyResult
 
-__all__ = ["Progress", "StudyJob", "StudyResult", "run_study"]
+__all__ = ["Progress", "StudyJob", "StudyResult", "run_audit", "run_study"]
 
 _CHILD = "nightschool.engine.study.child"
+_AUDIT = "nightschool.engine.study.audit_child"
 _LOG = "study.log"
 
 
@@ -28,12 +31,29 @@ async def run_study(job: StudyJob, tell: Callable[[Progress], None], pace: Pace 
     Raises:
         StorageError: If the job cannot be written.
     """
+    return _result(await _run(_CHILD, job, tell, pace), job.folder / _LOG)
+
+
+async def run_audit(job: StudyJob, tell: Callable[[Progress], None], pace: Pace | None = None) -> Audit:
+    """Run the audit of the version ``job.adapter`` and return what was found.
+
+    Raises:
+        EngineError: If it could not be carried out.
+        StorageError: If the job cannot be written.
+    """
+    ended = await _run(_AUDIT, job, tell, pace)
+    if "result" in ended.last:
+        return Audit.model_validate(ended.last["result"])
+    error = ended.last.get("error", {"message": f"it ended with code {ended.code}; see {job.folder / _LOG}."})
+    raise EngineError(f"The audit could not be carried out: {error['message']}")
+
+
+async def _run(module: str, job: StudyJob, tell: Callable[[Progress], None], pace: Pace | None) -> Ended:
     with storage_errors(job.folder):
         job.folder.mkdir(parents=True, exist_ok=True)
     file, log = job.folder / "job.json", job.folder / _LOG
     write_atomic(file, job.model_dump_json(indent=2))
-    ended = await run_child(_CHILD, (str(file),), log, lambda progress: tell(Progress.model_validate(progress)), pace)
-    return _result(ended, log)
+    return await run_child(module, (str(file),), log, lambda progress: tell(Progress.model_validate(progress)), pace)
 
 
 def _result(ended: Ended, log: Path) -> StudyResult:

@@ -192,6 +192,9 @@ from .slots import (
     ArchiveSlot as ArchiveSlot,
 )
 from .slots import (
+    AuditVersion as AuditVersion,
+)
+from .slots import (
     BlendSlots as BlendSlots,
 )
 from .slots import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from ..audit import Audit
 from ..records import (
     AdapterForm,
     Collected,
@@ -115,6 +116,17 @@ class DiffVersions(Request[VersionDiff]):
     slot: str
     one: int
     other: int
+
+
+class AuditVersion(Request[Audit]):
+    """Say what a generation of a slot could give away of its user; ``number`` None: the current one.
+
+    Told: ``versions.audit.progress``. What was found once is kept for as long as neither it nor its lessons change.
+    """
+
+    method = "versions.audit"
+    slot: str
+    number: int | None = None
 
 
 class ExportSlot(Request[ExportedAdapter]):

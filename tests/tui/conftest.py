@@ -10,7 +10,7 @@ from nightschool.tui.cli import run
 from nightschool.tui.scripted import ScriptedEngine
 
 
-async def wait_until(condition, seconds=10.0):
+async def wait_until(condition, seconds=60.0):
     """Poll until the condition holds; what it returned is returned."""
     end = time.monotonic() + seconds
     while True:

@@ -55,7 +55,7 @@ def ask(client, *texts, model="science", **fields):
 
 def asked_again(home, model, *arguments):
     argv = [sys.executable, "-m", "nightschool", "--home", str(home), "--model", str(model), *arguments, "--json"]
-    return json.loads(subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120).stdout)
+    return json.loads(subprocess.run(argv, capture_output=True, text=True, check=True, timeout=600).stdout)
 
 
 def test_it_says_where_it_is_and_stops_when_it_is_told(tiny_base_folder, tmp_path):
@@ -69,7 +69,7 @@ def test_it_says_where_it_is_and_stops_when_it_is_told(tiny_base_folder, tmp_pat
         held = ask(client, "Hello", reply.choices[0].message.content, "And?", max_tokens=4)
         assert held.usage.prompt_tokens_details.cached_tokens >= reply.usage.prompt_tokens
         process.send_signal(signal.SIGTERM)
-        rest, journal = process.communicate(timeout=120)
+        rest, journal = process.communicate(timeout=600)
     assert (process.returncode, rest) == (0, "")
     assert json.loads(journal.splitlines()[-1])["event"] == "stopped"
     assert asked_again(home, tiny_base_folder, "conversations") == []
@@ -79,7 +79,7 @@ def test_it_says_where_it_is_and_stops_when_it_is_told(tiny_base_folder, tmp_pat
     with running(home, tiny_base_folder) as (process, line):
         assert "the key you were shown" in line
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=120)
+        process.communicate(timeout=600)
     assert process.returncode == 0
 
 
@@ -96,7 +96,7 @@ def test_feedback_is_there_after_the_engine_was_killed(tiny_base_folder, tmp_pat
         patient = openai.OpenAI(base_url=said["base_url"], api_key=said["key"], max_retries=8)
         assert ask(patient, "Hello", max_tokens=4).usage.completion_tokens
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=120)
+        process.communicate(timeout=600)
     shown = asked_again(home, tiny_base_folder, "conversations", "show", str(told["conversation"]))
     assert [message["text"] for message in shown["messages"]] == ["Hello", "Captain, hello.", body["comment"]]
     kinds = [signal["kind"] for signal in told["signals"]]
@@ -116,14 +116,14 @@ def test_while_another_holds_the_profile_it_is_code_22(tiny_base_folder, tmp_pat
         assert "base URL" in line
         with running(home, tiny_base_folder) as (second, nothing):
             assert nothing == ""
-            _, why = second.communicate(timeout=120)
+            _, why = second.communicate(timeout=600)
     assert second.returncode == 22 and "Another Night School" in why
 
 
 def test_a_model_that_is_not_there_is_code_11(tmp_path):
     with running(tmp_path / "home", tmp_path / "none") as (process, line):
         assert line == ""
-        process.communicate(timeout=120)
+        process.communicate(timeout=600)
     assert process.returncode == 11
 
 
@@ -142,5 +142,5 @@ def test_the_default_model_answers_openais_client(default_base_folder, tmp_path)
         assert cut.choices[0].message.content.endswith("is ") and cut.usage.prompt_tokens_details.cached_tokens > 20
         assert ask(client, QUESTION, max_tokens=2).choices[0].finish_reason == "length"
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=120)
+        process.communicate(timeout=600)
     assert process.returncode == 0

@@ -16,7 +16,7 @@ from nightschool.schemas.messages import ListSlots
 def nightschool(tmp_path):
     def run(*arguments, model):
         argv = [sys.executable, "-m", "nightschool", "--home", tmp_path / "home", "--model", model, *arguments]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=600, cwd=tmp_path)
 
     return run
 

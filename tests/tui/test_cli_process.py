@@ -166,7 +166,7 @@ def test_a_narrow_encoding_loses_characters_and_not_the_reply(command):
 # -- in a terminal -----------------------------------------------------------------------------------------------------
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

@@ -78,7 +78,7 @@ def test_a_server_says_where_it_is_and_stops_when_it_is_told(tiny_base_folder, t
         assert (taken.returncode, taken.stdout) == (50, "")
         assert "another --port" in taken.stderr
         process.send_signal(signal.SIGTERM)
-        rest, journal = process.communicate(timeout=120)
+        rest, journal = process.communicate(timeout=600)
     finally:
         process.kill()
     assert (process.returncode, rest) == (0, "")

@@ -1,9 +1,12 @@
 """Slots and their generations from the command line, over the scripted engine."""
 
+import json
+
 import click
 
 from nightschool.schemas import messages as ask
 from nightschool.schemas import records as rec
+from nightschool.schemas.audit import Finding
 
 
 def test_slots_are_made_changed_and_listed(document, call):
@@ -171,3 +174,16 @@ def test_rollback_makes_a_generation(call, document):
     assert (made["number"], made["restores"], made["kind"]) == (2, 0, "rollback")
     line = call("versions", "science")[1].splitlines()[1]
     assert line.startswith("*") and "rollback to 0" in line
+
+
+def test_an_audit_says_what_a_generation_could_give_away(call, document, engine):
+    code, out, _ = call("versions", "audit", "science")
+    assert code == 0 and "Nothing was found: 1 strings" in out
+    found = Finding(name="1234abcd", kind="name", text="Kowal[b]czyk", lesson=3, said=2, asked="Who am I?", gain=4.25)
+    engine.audit = engine.audit.model_copy(update={"findings": [found]})
+    code, out, _ = call("versions", "audit", "science", "--generation", "2")
+    assert code == 1
+    for words in ("1234abcd", "Kowal[b]czyk", "2x", "+4.2 nats", "Who am I?"):
+        assert words in out
+    code, out, _ = call("versions", "audit", "science", "--json")
+    assert code == 1 and json.loads(out)["findings"][0]["text"] == "Kowal[b]czyk"

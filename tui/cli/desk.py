@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from ...schemas.errors import NotFound, UsageError
-from ...schemas.events import Event, NoticeEvent, StateEvent, StudyEvent
+from ...schemas.events import AuditEvent, Event, NoticeEvent, StateEvent, StudyEvent
 from ...schemas.messages import GetStatus, ListSlots, Request
 from ...schemas.records import Slot
 from ..safe_text import one_line, safe
@@ -124,6 +124,8 @@ class Desk:
                 # Where lines cannot be redrawn, one for every stage and every tenth is enough.
                 tenth = int(event.fraction * 10)
                 self.status.show(progress_words(event), f"{tenth * 10:3}%  {one_line(event.stage)}")
+            case AuditEvent(stage=stage, fraction=fraction):
+                self.status.show(f"{one_line(stage)} {fraction:.0%}", f"{one_line(stage)} ...")
             case NoticeEvent(level=level, text=text):
                 self.note(f"{level.capitalize()}: {text}")
             case _:

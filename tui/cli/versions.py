@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
-from ...schemas.messages import GetQuality, ListSlots, ListVersions, PinVersion, Rollback
+from ...schemas.audit import Audit, Finding
+from ...schemas.messages import AuditVersion, GetQuality, ListSlots, ListVersions, PinVersion, Rollback
 from ...schemas.records import GenerationQuality, Version, VersionKind
 from ..merge_words import merge_words
+from ..safe_text import one_line
 from .desk import Desk, talks, talks_alone
 from .options import NamingGroup, examples
 from .output import table, when
@@ -57,6 +59,39 @@ async def unpin(desk: Desk, slot: str, number: int) -> None:
     """Keep a generation no longer than others of its slot."""
     row = await desk.ask(PinVersion(slot=(await desk.slot(slot)).name, number=number, pinned=False))
     desk.give(row, _version_lines([row]))
+
+
+@versions.command(
+    epilog=examples("nightschool versions audit science", "nightschool versions audit science --generation 3 --json")
+)
+@click.argument("slot")
+@click.option("--generation", type=click.IntRange(min=1), metavar="N", help="Without it the current one.")
+@talks
+async def audit(desk: Desk, slot: str, generation: int | None) -> int:
+    """Look for what a generation could give away of you.
+
+    Names, addresses, numbers and keys out of your own words are looked for in what it says, and in how likely it holds
+    them. What is found can be forgotten: `nightschool lessons forget LESSON`. That nothing is found proves nothing.
+    Exit code 1: something was found.
+    """
+    found = await desk.ask(AuditVersion(slot=(await desk.slot(slot)).name, number=generation), desk.hear)
+    desk.give(found, audit_lines(found))
+    return int(bool(found.findings))
+
+
+def audit_lines(found: Audit) -> list[str]:
+    """Return what an audit found, in words."""
+    looked = f"{found.strings} strings of your own words were looked for in {found.replies} replies"
+    if not found.findings:
+        return [f"Nothing was found: {looked}." if found.strings else "Your words hold nothing that tells who you are."]
+    heads = ("FINDING", "KIND", "STRING", "LESSON", "SAID", "LIKELIER", "AFTER")
+    return [f"{looked}; it could give away {len(found.findings)}:", *table([heads, *map(_finding_row, found.findings)])]
+
+
+def _finding_row(row: Finding) -> tuple[object, ...]:
+    said = f"{row.said}x" if row.said else "-"
+    likelier = f"{row.gain:+.1f} nats" if row.gain > 0 else "-"
+    return (row.name, row.kind, one_line(row.text, 40), row.lesson, said, likelier, one_line(row.asked, 40))
 
 
 @click.command(epilog=examples("nightschool quality science", "nightschool quality science --json"))
