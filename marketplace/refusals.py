@@ -32,9 +32,63 @@ class Refusal:
 
 
 _ASK = "ask the publisher for a whole and signed one"
+_AGAIN = "fetch it again"
+_BASE = "fetch that base, or ask the publisher for one that was made for yours"
 _DO_NOT = "do not use it, and tell the publisher"
 
 _ROWS = (
+    # -- the file of a bundle -----------------------------------------------------------------------------------------
+    Refusal("empty", "The file is empty", _AGAIN, (1,)),
+    Refusal("not-a-file", "It is no regular file", "name the file itself, not a link, a folder or a device"),
+    Refusal("not-a-bundle", "The file is no bundle", "give a .slot file", (2,)),
+    Refusal("too-large", "It is larger than a bundle may be", _ASK),
+    Refusal("truncated", "The bundle ends too early", _AGAIN, (3, 4)),
+    Refusal("trailing", "The bundle goes on after its end", _AGAIN, (5, 6)),
+    Refusal("padding", "The bundle hides bytes where only zeros belong", _DO_NOT),
+    Refusal("header", "The bundle has a header that is not written as the format asks", _ASK),
+    Refusal("pax-header", "The bundle has extended tar headers", _ASK, (7,)),
+    Refusal("gnu-name", "The bundle has long tar names", _ASK, (8,)),
+    Refusal("sparse", "The bundle has sparse or oversized tar entries", _ASK, (9,)),
+    Refusal("symlink", "The bundle holds a symbolic link", _DO_NOT, (10,)),
+    Refusal("hardlink", "The bundle holds a hard link", _DO_NOT, (11,)),
+    Refusal("special-file", "The bundle holds a folder, a device or a pipe", _DO_NOT, (12,)),
+    Refusal("member-name", "The bundle holds a file of a name that none may have", _DO_NOT, (13,)),
+    Refusal("metadata", "The bundle sets modes, owners or times", _ASK, (14,)),
+    Refusal("duplicate-member", "The bundle holds a file twice", _DO_NOT, (15,)),
+    Refusal("unlisted-member", "The bundle holds a file that its manifest does not list", _DO_NOT, (16,)),
+    Refusal("missing-member", "The bundle lacks a file that its manifest lists", _AGAIN, (17,)),
+    Refusal("changed", "The file changed while it was read", "take it again when nothing writes to it", (63,)),
+    # -- the manifest of a bundle -------------------------------------------------------------------------------------
+    Refusal("format", "The bundle is of a format that this Night School does not know", "update Night School", (35,)),
+    Refusal("requires", "The bundle needs what this Night School does not have", "update Night School", (34,)),
+    Refusal("subject", "What the manifest is about and the files that it lists differ", _DO_NOT),
+    Refusal("text", "It holds characters that could deceive who reads it", _DO_NOT, (57,)),
+    Refusal("card-size", "The card is longer than 64 KiB", _ASK, (58,)),
+    Refusal("slot-name", "The slot has a name that not every machine can keep", _ASK, (65,)),
+    # -- digests and codecs -------------------------------------------------------------------------------------------
+    Refusal("blob-digest", "A file in the bundle is not the one that was signed", _AGAIN),
+    Refusal("raw-digest", "A file in the bundle unpacks to something else than was signed", _DO_NOT),
+    Refusal("zstd-size", "A compressed file unpacks to another size than the manifest says", _DO_NOT, (36, 37, 38)),
+    Refusal("zstd-window", "A compressed file asks for too much memory", _DO_NOT, (39,)),
+    Refusal("zstd-dictionary", "A compressed file needs a dictionary", _ASK, (40,)),
+    Refusal("zstd-frame", "A compressed file is not exactly one whole frame", _ASK, (41, 42)),
+    Refusal("planes", "The planes of the weights are of other lengths than their header says", _ASK, (43,)),
+    # -- weights ------------------------------------------------------------------------------------------------------
+    Refusal("weights-header", "The weights have no header of an allowed size and form", _DO_NOT, (44, 52)),
+    Refusal("weights-key", "The weights name a tensor twice", _DO_NOT, (45,)),
+    Refusal("weights-layout", "The weights have gaps, overlaps or empty tensors", _DO_NOT, (46,)),
+    Refusal("weights-name", "The weights hold a tensor of a name that none may have", _DO_NOT, (47,)),
+    Refusal("weights-number", "The weights hold numbers that are none", _ASK, (48,)),
+    Refusal("weights-lora", "The weights hold something that is no part of a LoRA", _ASK, (49,)),
+    Refusal("weights-pair", "The weights hold half of a pair, or pairs of other ranks or places", _ASK, (50,)),
+    Refusal("weights-scan", "The weights move the model further than any adapter does", _DO_NOT),
+    # -- configuration and base ---------------------------------------------------------------------------------------
+    Refusal("config-field", "The configuration sets something that bundles cannot", _DO_NOT, (53,)),
+    Refusal("config-targets", "The configuration names projections by a pattern", _DO_NOT, (54,)),
+    Refusal("config-rank", "The configuration asks for a rank or a scale that no adapter needs", _DO_NOT, (55,)),
+    Refusal("config-differs", "Manifest, configuration and weights do not say the same", _DO_NOT),
+    Refusal("base-fingerprint", "The base of this name that is here is not the one it was made for", _BASE, (56,)),
+    Refusal("base-shape", "The weights do not fit the base that the bundle names", _DO_NOT, (51,)),
     # -- signatures ---------------------------------------------------------------------------------------------------
     Refusal("unsigned", "It carries no signature", _ASK, (18,)),
     Refusal("envelope", "Its signature is not in the form of a DSSE envelope", _ASK),
