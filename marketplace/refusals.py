@@ -94,7 +94,7 @@ _ROWS = (
     Refusal("envelope", "Its signature is not in the form of a DSSE envelope", _ASK),
     Refusal("bad-signature", "A signature on it does not fit what it signs", _DO_NOT, (19, 20)),
     Refusal("payload-type", "What is signed is of another kind than what was asked for", _DO_NOT, (21,)),
-    Refusal("threshold", "Fewer of its publisher's keys have signed it than must", _DO_NOT, (22,)),
+    Refusal("threshold", "Fewer of its publisher's keys have signed it than must", _DO_NOT, (22, 29)),
     Refusal("weak-key", "A key is one of those for which anybody can make signatures", _DO_NOT, (23,)),
     Refusal("key", "A public key is no Ed25519 key", _DO_NOT),
     Refusal("signature-form", "A signature is not in the one form that Ed25519 allows", _DO_NOT, (24,)),
