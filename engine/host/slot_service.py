@@ -99,7 +99,15 @@ class SlotService:
             with rooms.records.transaction():
                 known = [own_lesson(rooms, made.name, lesson) for lesson in reversed(learned)]
             report, kind = version.report, VersionKind.FORK
-            store.add_version(made.name, folder, base=version.base, lessons=known, report=report, kind=kind)
+            store.add_version(
+                made.name,
+                folder,
+                base=version.base,
+                lessons=known,
+                report=report,
+                kind=kind,
+                origins=version.origins,
+            )
             settle_lessons(rooms, made.name)
         return rooms.slot(made.name)
 

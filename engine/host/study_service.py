@@ -305,6 +305,7 @@ class StudyService:
                 report=result.report,
                 kind=kind,
                 merge=result.merge if kind is VersionKind.MERGE else None,
+                origins=() if job.anew or kind is VersionKind.IMPORT else None,
             )
         except NightSchoolError as error:
             return records.finish_study(study.id, StudyState.FAILED, report=result.report, reason=str(error))
