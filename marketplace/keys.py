@@ -50,9 +50,8 @@ class PublicKey:
 
     @property
     def words(self) -> str:
-        """The first 66 bits of the fingerprint as six words, to be compared aloud."""
-        number = int(self.fingerprint[:18], 16) >> 6
-        return " ".join(word_list()[number >> 11 * place & 2047] for place in range(5, -1, -1))
+        """Its fingerprint in six words."""
+        return words_of(self.fingerprint)
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Accept a signature, or raise.
@@ -131,6 +130,12 @@ def check_public(raw: bytes) -> None:
     x_squared = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
     if pow(x_squared, (_P - 1) // 2, _P) != 1:
         raise refuse("key", "no point of the curve")
+
+
+def words_of(fingerprint: str) -> str:
+    """Return the first 66 bits of a fingerprint as six words, to be compared aloud."""
+    number = int(fingerprint[:18], 16) >> 6
+    return " ".join(word_list()[number >> 11 * place & 2047] for place in range(5, -1, -1))
 
 
 def strict_base64(text: str, code: str) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..schemas.errors import MarketError, Refused, Unchecked
+from ..schemas.errors import MarketError, NotConfirmed, Refused, Unchecked
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,46 @@ _ROWS = (
         "cannot-check-signature",
         "Its signature could not be checked",
         "nothing was taken; see that the signer's keys are known, then try again",
+        error=Unchecked,
+    ),
+    # -- publishers and pins ------------------------------------------------------------------------------------------
+    Refusal(
+        "new-publisher",
+        "Its publisher was never met before",
+        "compare the six words with the publisher, then confirm them",
+        error=NotConfirmed,
+    ),
+    Refusal(
+        "key-changed",
+        "Its publisher is known by other keys",
+        "do not take it; where the publisher says why, pin the new keys and name the old fingerprint",
+        (25,),
+    ),
+    Refusal("rotation", "New keys of its publisher are not signed by the old ones", _DO_NOT, (26,)),
+    Refusal(
+        "key-retired",
+        "It is signed with keys that its publisher has since replaced",
+        "take it from a registry that lists it, or ask the publisher for a newer one",
+    ),
+    Refusal("revoked", "It was revoked", "do not use it", (27,)),
+    Refusal(
+        "rollback",
+        "It is older than what was taken from its publisher before",
+        "go back with `nightschool rollback` where that is wanted",
+        (28,),
+    ),
+    Refusal("equivocation", "Its publisher has signed two different things under one number", _DO_NOT),
+    Refusal("publisher", "It is no whole document of a publisher", _ASK),
+    Refusal(
+        "cannot-check-trust",
+        "Which publishers are believed could not be read",
+        "nothing was taken; restore the trust folder from a backup, or move it away and meet them anew",
+        error=Unchecked,
+    ),
+    Refusal(
+        "cannot-check-revocation",
+        "What was revoked could not be read",
+        "nothing was taken; restore the trust folder from a backup",
         error=Unchecked,
     ),
     # -- JSON ---------------------------------------------------------------------------------------------------------

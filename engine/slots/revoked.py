@@ -55,7 +55,7 @@ class Revoked:
                     self._read = stamp, RevocationFile.model_validate_json(data)
         except (ValidationError, StorageError) as error:
             raise Unchecked(
-                f"What was revoked cannot be read from {self._path}, so nothing that came from a bundle is used; restore "
+                f"What was revoked cannot be read from {self._path}, so nothing of a bundle is used; restore "
                 f"that file from a backup, or go back with `nightschool rollback {version.slot}`.",
                 "cannot-check-revocation",
             ) from error
