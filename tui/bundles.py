@@ -39,7 +39,7 @@ class Choice:
     """What the publisher adds by hand. Nothing that was said in a chat or taught gets into a bundle without it.
 
     Attributes:
-        version: Semver; empty: the number of the generation, ``N.0.0``.
+        version_name: Semver; empty: the number of the generation, ``N.0.0``.
         seq: Grows with every bundle of the slot; None: the number of the generation.
     """
 
@@ -48,7 +48,7 @@ class Choice:
     name: str = ""
     title: str = ""
     summary: str = ""
-    version: str = ""
+    version_name: str = ""
     seq: int | None = None
     prev: str | None = None
     language: Sequence[str] = ()
@@ -113,7 +113,7 @@ def _draft(shared: Shareable, choice: Choice) -> Draft:
     return Draft(
         slot=SlotPart(
             name=choice.name or shared.slot,
-            version=choice.version or f"{shared.number}.0.0",
+            version=choice.version_name or f"{shared.number}.0.0",
             seq=choice.seq or shared.number,
             prev=choice.prev,
             created=int(shared.created),
