@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zstandard
 import pytest
 
 from nightschool.marketplace.bundle.reading import read_manifest
