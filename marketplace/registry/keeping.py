@@ -207,6 +207,7 @@ class Keeper:
         """
         with self._locked():
             self._check_online(self.roots(), online)
+            self._sweep()
             state, pending = self.state(), self.pending()
             revoked = RevokedList(
                 registry=state.revoked.registry,
@@ -281,6 +282,12 @@ class Keeper:
 
     def _note(self, pending: Pending) -> None:
         self._put("pending.json", strict_json.dumps(pending.model_dump()))
+
+    def _sweep(self) -> None:
+        """Remove what writers left that were killed; the lock is held, so none of them still lives."""
+        with storage_errors(self.folder):
+            for part in self.folder.rglob(".*.part"):
+                part.unlink()
 
     def _put(self, place: str, data: bytes) -> None:
         """Write a file that everybody may read."""
