@@ -74,6 +74,11 @@ class Home:
         return self.root / "keys"
 
     @property
+    def quarantine(self) -> Path:
+        """Where a stranger's bundle lies while it is checked; nothing of it stays there."""
+        return self.root / "quarantine"
+
+    @property
     def registries(self) -> Path:
         """One folder per registry that is looked at."""
         return self.root / "registries"

@@ -53,7 +53,7 @@ Figures = Annotated[dict[Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,60}$")], 
 class Part(BaseModel):
     """A closed part of the manifest, read without turning one kind of value into another."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 # -- who, what, on which base -----------------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ class KeyPart(Part):
 class PublisherPart(Part):
     """Who says all this: ``threshold`` of the keys must have signed."""
 
-    name: Line = Field(min_length=1)
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
     keys: list[KeyPart] = Field(min_length=1, max_length=8)
     threshold: int = Field(ge=1, le=8)
 

@@ -12,6 +12,7 @@ from ...schemas.messages import Check, Doctor, EngineStatus, GetStatus, Request,
 from ...schemas.records import Signal
 from . import doctor
 from .answer_service import AnswerService
+from .bundle_service import BundleService
 from .chat_service import ChatService
 from .compare_service import CompareService
 from .conversation_service import ConversationService
@@ -50,7 +51,7 @@ class Service:
         answers = AnswerService(rooms)
         self._exchange, memory = ExchangeService(rooms), MemoryService(rooms)
         compare = CompareService(rooms)
-        providers = ProviderService(rooms)
+        providers, bundles = ProviderService(rooms), BundleService(rooms, self._studies)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
@@ -80,6 +81,8 @@ class Service:
             "slots.fork": slots.fork,
             "slots.export": PortabilityService(rooms).export,
             "slots.import": self._studies.bring,
+            "bundles.describe": bundles.describe,
+            "bundles.take": bundles.take,
             "versions.list": slots.versions,
             "versions.rollback": slots.rollback,
             "versions.pin": garbage.pin,

@@ -156,6 +156,16 @@ class SlotService:
         return version
 
 
+def ensure_slot(rooms: Rooms, name: str, title: str, system_prompt: str) -> None:
+    """Make a slot where there is none of this name.
+
+    Raises:
+        UsageError: If no slot can be called so.
+    """
+    if all(slot.name != name for slot in rooms.store.list()):
+        rooms.store.create(title or name, name, system_prompt=system_prompt)
+
+
 def settle_lessons(rooms: Rooms, slot: str) -> tuple[int, int]:
     """Put the lessons of a slot in step with its current generation; return how many it lost and gained.
 

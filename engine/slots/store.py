@@ -225,11 +225,13 @@ class SlotStore:
         kind: VersionKind = VersionKind.STUDY,
         merge: MergeFacts | None = None,
         origins: Sequence[BundleOrigin] | None = None,
+        activate: bool = True,
     ) -> Version:
         """Make a new generation current: a copy of the PEFT folder ``adapter``, or None for the plain base.
 
-        ``origins`` are the bundles whose weights are in it; None: those of what it was made from, which are the parents
-        of a merge, else the generation in effect.
+        With ``activate`` False it is only kept; a rollback to it makes it answer. ``origins`` are the bundles whose
+        weights are in it; None: those of what it was made from, which are the parents of a merge, else the generation
+        in effect.
 
         Raises:
             NotFound: If there is no slot of this name, or no adapter in the folder.
@@ -240,7 +242,15 @@ class SlotStore:
             if origins is None:
                 origins = self._origins(name, merge)
             return self._add(
-                name, adapter, base=base, lessons=lessons, report=report, kind=kind, merge=merge, origins=origins
+                name,
+                adapter,
+                base=base,
+                lessons=lessons,
+                report=report,
+                kind=kind,
+                merge=merge,
+                origins=origins,
+                activate=activate,
             )
 
     def rollback(self, name: str, to: int | None = None) -> Version:
@@ -309,8 +319,9 @@ class SlotStore:
         restores: int | None = None,
         merge: MergeFacts | None = None,
         origins: Sequence[BundleOrigin] = (),
+        activate: bool = True,
     ) -> Version:
-        """Write a generation and point ``current`` at it. The lock is held."""
+        """Write a generation, and point ``current`` at it unless it shall wait. The lock is held."""
         parent = self._current_number(name)
         folder = self._versions_folder(name)
         with storage_errors(folder):
@@ -331,8 +342,9 @@ class SlotStore:
             )
             # Only a folder of ours is linked: it is read-only, while a candidate may still be written by its maker.
             generations.write(folder, facts, adapter, link=kind is VersionKind.ROLLBACK)
-        write_atomic(self._current_file(name), f"{number}\n")
-        return self._version(name, number, number)
+        if activate:
+            write_atomic(self._current_file(name), f"{number}\n")
+        return self._version(name, number, number if activate else parent)
 
     def _origins(self, name: str, merge: MergeFacts | None) -> builtins.list[BundleOrigin]:
         """Return the bundles whose weights are in what a new generation is made from, each once."""

@@ -313,8 +313,7 @@ def nothing_but_a_manifest():
 
 @hostile(17, "missing-member")
 def manifest_is_not_the_first():
-    payload, blobs = parts()
-    blob = blobs["card"]
+    blob = parts()[1]["card"]
     return tar([(ustar.blob_name(hashlib.sha256(blob).hexdigest()), blob)])
 
 
@@ -892,7 +891,6 @@ def deceiving_title(title):
 @variants(
     57,
     ("text", "summary", ("card", "summary")),
-    ("text", "publisher", ("publisher", "name")),
     ("text", "base", ("base", "id")),
     ("text", "prompt", ("card", "system_prompt")),
 )

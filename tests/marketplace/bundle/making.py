@@ -67,7 +67,7 @@ def draft(**changes) -> Draft:
     """Return what a bundle shall say, with some of it changed."""
     given = {
         "slot": SlotPart(name="captain", version="1.2.0", seq=3, prev=None, created=1_700_000_000),
-        "publisher": "Ann of the docks",
+        "publisher": "ann",
         "base": BASE,
         "card": CardPart(
             title="Captain",

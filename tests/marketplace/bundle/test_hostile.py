@@ -126,7 +126,7 @@ def test_a_file_that_is_swapped_after_it_was_opened_changes_nothing(tmp_path):
 
     def swap(signed):
         (tmp_path / "evil").write_bytes(b"evil")
-        os.replace(tmp_path / "evil", file)
+        (tmp_path / "evil").replace(file)
 
     with taken(file, tmp_path / "q", trust=swap, find_base=here) as found:
         assert found.manifest.slot.name == "captain"
