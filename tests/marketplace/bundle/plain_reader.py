@@ -18,7 +18,12 @@ import numpy as np
 import zstandard
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "schemas" / "bundle.schema.json").read_text("utf-8"))
-PATHS = {"weights": "adapter_model.safetensors", "config": "slot_config.json", "card": "card.md", "metrics": "metrics.json"}
+PATHS = {
+    "weights": "adapter_model.safetensors",
+    "config": "slot_config.json",
+    "card": "card.md",
+    "metrics": "metrics.json",
+}
 MOST = {"weights": 512 << 20, "config": 64 << 10, "card": 64 << 10, "metrics": 256 << 10}
 LINES = re.compile("[^\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*")
 
@@ -167,16 +172,27 @@ def tensors(text, size):
     rows, pairs, spans = strict(body, 1 << 20), {}, []
     must(rows.pop("__metadata__", {}) in ({}, {"format": "pt"}) and 2 <= len(rows) <= 8192, "header")
     for name, row in rows.items():
-        match = re.fullmatch(r"base_model\.model\.model\.layers\.(0|[1-9][0-9]{0,3})\.([a-z_.]+)\.lora_([AB])\.weight", name)
+        match = re.fullmatch(
+            r"base_model\.model\.model\.layers\.(0|[1-9][0-9]{0,3})\.([a-z_.]+)\.lora_([AB])\.weight", name
+        )
         must(match and len(name) <= 256 and ".." not in name and isinstance(row, dict), "name")
         must(row.keys() == {"dtype", "shape", "data_offsets"} and row["dtype"] in ("F32", "F16", "BF16"), "tensor")
-        must(all(len(part) == 2 and all(type(n) is int for n in part) for part in (row["shape"], row["data_offsets"])), "tensor")
+        must(
+            all(len(part) == 2 and all(type(n) is int for n in part) for part in (row["shape"], row["data_offsets"])),
+            "tensor",
+        )
         begin, end = (8 + len(text) + offset for offset in row["data_offsets"])
-        must(end - begin == math.prod(row["shape"]) * (4 if row["dtype"] == "F32" else 2) and min(row["shape"]) > 0, "shape")
+        must(
+            end - begin == math.prod(row["shape"]) * (4 if row["dtype"] == "F32" else 2) and min(row["shape"]) > 0,
+            "shape",
+        )
         spans.append((begin, end))
         pairs.setdefault((int(match[1]), match[2]), {})[match[3]] = (begin, end, row["shape"])
     must([a for a, _ in sorted(spans)] + [size] == [8 + len(text)] + [b for _, b in sorted(spans)], "layout")
-    must(len({row["dtype"] for row in rows.values()}) == 1 and all(pair.keys() == {"A", "B"} for pair in pairs.values()), "pairs")
+    must(
+        len({row["dtype"] for row in rows.values()}) == 1 and all(pair.keys() == {"A", "B"} for pair in pairs.values()),
+        "pairs",
+    )
     must(len({rank for p in pairs.values() for rank in (p["A"][2][0], p["B"][2][1])}) == 1, "rank")
     must(len(pairs) == len({n for n, _ in pairs}) * len({path for _, path in pairs}), "places")
     return next(iter(rows.values()))["dtype"], pairs
@@ -197,8 +213,15 @@ def read(data, base):
     closed("Manifest", said)
     predicate, files = said["predicate"], said["predicate"]["files"]
     must(not predicate["requires"] and not {"weights", "config"} - {file["role"] for file in files}, "files")
-    must([(s["name"], s["digest"]["sha256"]) for s in said["subject"]] == [(f["path"], f["raw_sha256"]) for f in files], "subject")
-    must(list(found) == [f"blobs/sha256/{file['blob']}" for file in files] and len({f["role"] for f in files}) == len(files), "blobs")
+    must(
+        [(s["name"], s["digest"]["sha256"]) for s in said["subject"]] == [(f["path"], f["raw_sha256"]) for f in files],
+        "subject",
+    )
+    must(
+        list(found) == [f"blobs/sha256/{file['blob']}" for file in files]
+        and len({f["role"] for f in files}) == len(files),
+        "blobs",
+    )
     must(sum(file["raw_size"] for file in files) <= 512 << 20, "size")
     raw = {}
     for file, blob in zip(files, found.values(), strict=True):
