@@ -27,7 +27,7 @@ from ..bundle.manifest import read_record
 from ..keys import PrivateKey
 from ..refusals import refuse
 from ..trust.key_set import KeySet
-from ..trust.publisher import Publisher, Withdrawn
+from ..trust.publisher import Publisher, Withdrawn, read_publisher
 from . import layout, roles
 from .records import Pending, RevokedList
 from .roles import Roots
@@ -156,6 +156,20 @@ class Keeper:
         if not path.is_file():
             return Pending()
         return read_record(Pending, strict_json.loads(path.read_bytes(), max_bytes=MAX_PENDING))
+
+    def publisher(self, name: str) -> Publisher:
+        """Return the newest documents of a publisher that are here, published or not.
+
+        Raises:
+            NotFound: If it was not introduced.
+        """
+        listed = {**self.state().catalog.publishers, **self.pending().publishers}.get(name)
+        if listed is None:
+            raise NotFound(f"Publisher {name} is not listed here; add its file with `--publisher FILE`.")
+        data = self._get(layout.publisher(name, listed.sha256))
+        if hashlib.sha256(data).hexdigest() != listed.sha256:
+            raise refuse("registry-mix", f"publisher {name}")
+        return read_publisher(data)
 
     def introduce(self, publisher: Publisher) -> None:
         """Note a publisher's newest documents.
