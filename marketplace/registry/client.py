@@ -106,7 +106,7 @@ def open_source(address: str) -> Source:
         return Site(address)
     if "://" in address:
         raise UsageError(f"{address} is no address of a registry; give a folder, or http(s)://host/path.")
-    return Folder(Path(address).expanduser().absolute())
+    return Folder(Path(address).expanduser().resolve())
 
 
 def look(address: str) -> tuple[RegistryFace, bytes]:

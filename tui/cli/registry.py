@@ -65,7 +65,7 @@ def init(
     from .passphrase import new_passphrase
 
     home = home_of(context)
-    keeper = Keeper(folder.absolute())
+    keeper = Keeper(folder.resolve())
     if (folder / "registry.json").exists():
         raise UsageError(f"{folder} holds a registry already; choose another folder.")
     files = [home.keys / f"registry-{name}-root-{number}.pem" for number in range(1, count + 1)]
@@ -192,7 +192,7 @@ def rotate(
         made += files
     after = keeper.rotate(online, signing, root_keys=root_keys, new_online=new_online)
     lines = [
-        f"Root {after.version}: {after.keys.threshold} of {len(after.keys.keys)} root keys, until {after.expires:%Y-%m-%d}.",
+        f"Root {after.version}: {after.keys.threshold} of {len(after.keys.keys)} root keys, until {after.expires:%F}.",
         f"signing key  {after.online.words}",
         *(f"new key      {file}" for file in made),
     ]
@@ -252,7 +252,7 @@ def check(address: str, *, as_json: bool) -> int:
 def _keeper(folder: Path) -> Keeper:
     from ...marketplace.registry.keeping import Keeper
 
-    made = Keeper(folder.absolute())
+    made = Keeper(folder.resolve())
     made.face()
     return made
 
