@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..schemas.errors import MarketError, NotConfirmed, Refused, Unchecked
+from ..schemas.errors import MarketError, NotConfirmed, Refused, RegistryStale, Unchecked
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,50 @@ _ROWS = (
         "nothing was taken; restore the trust folder from a backup",
         error=Unchecked,
     ),
+    # -- registries ---------------------------------------------------------------------------------------------------
+    Refusal(
+        "new-registry",
+        "The registry was never met before",
+        "compare the six words with who keeps it, then confirm them",
+        error=NotConfirmed,
+    ),
+    Refusal("not-a-registry", "There is no registry", "give the folder or the address that holds a registry.json"),
+    Refusal(
+        "registry-signature",
+        "What the registry says is not signed by its keys",
+        "do not install from it, and tell who keeps it",
+    ),
+    Refusal(
+        "registry-rollback",
+        "The registry shows an older state than it showed before",
+        "do not install from it, and tell who keeps it",
+        (62,),
+    ),
+    Refusal(
+        "registry-mix",
+        "A file of the registry is not the one that its metadata names",
+        "try again later; if it stays so, tell who keeps it",
+    ),
+    Refusal("registry-metadata", "The metadata of the registry does not read", "tell who keeps it"),
+    Refusal(
+        "stale",
+        "What the registry says is too old to be believed",
+        "look for a newer copy of it; `--allow-stale` installs all the same",
+        error=RegistryStale,
+    ),
+    Refusal(
+        "unreachable",
+        "The registry could not be reached",
+        "what is installed works on; try again later",
+        error=Unchecked,
+    ),
+    Refusal("content-encoding", "The server sends another encoding than was asked for", "tell who keeps it", (59,)),
+    Refusal(
+        "too-long", "The server sends more than it said", "try again later; if it stays so, tell who keeps it", (60,)
+    ),
+    Refusal("redirect", "The server sends the reader to another place", "tell who keeps it", (61,)),
+    Refusal("listing", "The bundle is not the one that the registry lists", _DO_NOT),
+    Refusal("taken-name", "Another publisher has a slot of this name in the registry", "give the slot another name"),
     # -- JSON ---------------------------------------------------------------------------------------------------------
     Refusal("json", "It is not valid JSON", _ASK),
     Refusal("json-size", "Its JSON is longer than allowed", _ASK),

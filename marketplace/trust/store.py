@@ -23,7 +23,6 @@ from ...schemas.errors import Locked, MarketError, NotFound, StorageError, Usage
 from ...schemas.trust import REVOCATIONS, Revocation, RevocationFile, RevokedKind
 from ..refusals import refuse
 from .judging import Judgement, Offer, follow, judge
-from .key_set import KeySet
 from .publisher import Publisher
 from .records import Incident, Pin, PinFile, Seen, State, Step
 
@@ -144,8 +143,10 @@ class TrustStore:
             self._learn(publisher)
             return pin
 
-    def repin(self, publisher: str, keys: KeySet, *, old_fingerprint: str, seq: int = 0) -> Pin:
-        """Believe other keys of a publisher from now on, because the user says so and names the old ones.
+    def repin(self, publisher: Publisher, *, old_fingerprint: str) -> Pin:
+        """Believe other documents of a publisher from now on, because the user says so and names the old keys.
+
+        What was taken of it before still counts: nothing older is taken now either.
 
         Raises:
             NotFound: If it was never met.
@@ -153,16 +154,18 @@ class TrustStore:
         """
         with self._locked():
             file = self._pins()
-            known = file.pins.get(publisher)
+            known = file.pins.get(publisher.name)
             if known is None:
-                raise NotFound(f"{publisher} is not pinned; list the publishers with `nightschool trust list`.")
+                raise NotFound(f"{publisher.name} is not pinned; list the publishers with `nightschool trust list`.")
             if old_fingerprint.lower().replace(" ", "") != known.keys.fingerprint:
                 raise UsageError(
-                    f"The old fingerprint of {publisher} is another; `nightschool trust list` shows it, to be "
+                    f"The old fingerprint of {publisher.name} is another; `nightschool trust list` shows it, to be "
                     "compared with what the publisher says."
                 )
-            pin = known.model_copy(update={"steps": [*known.steps, Step.of(keys)], "seq": seq})
+            steps = [Step.of(step) for step in publisher.steps]
+            pin = known.model_copy(update={"steps": steps, "seq": publisher.seq})
             self._write(file, pin)
+            self._learn(publisher)
             return pin
 
     def forget(self, publisher: str) -> None:

@@ -173,31 +173,56 @@ async def bring(desk: Desk, file: Path, into: str | None, confirm: str) -> int:
     Every check is made before anything is kept; then it passes the gates of a study, where its base is loaded. It does
     not answer until you say so with `nightschool rollback SLOT --to GENERATION`. Of one that is refused nothing stays.
     """
-    from ...marketplace.bundle.reading import read_verified
+    kept = await take_in(desk, file, into, confirm)
+    desk.give(kept, kept_lines(kept))
+    return exit_code(kept)
 
-    home = desk.profile.home
-    store, offer, judgement = _judged(home, read_verified(file))
-    confirm = _agreed(desk, offer, judgement, confirm)
+
+async def take_in(
+    desk: Desk, file: Path, into: str | None, confirm: str, offer_of: Callable[[Signed], Offer] | None = None
+) -> BundleTaken:
+    """Take a version out of a bundle, wherever the file came from.
+
+    Args:
+        desk: Of the command.
+        file: The bundle.
+        into: The slot that keeps it; None: its own name.
+        confirm: Fingerprint of a new publisher that the user agreed to; empty: the user is asked.
+        offer_of: Says what a verified manifest is to the trust store; None: a file alone.
+
+    Raises:
+        MarketError: By which rule it is not taken.
+    """
+    from ...marketplace.bundle.reading import read_verified
+    from ...marketplace.trust.store import TrustStore
+
+    home, offer_of = desk.profile.home, offer_of or _offer
+    store, offer = TrustStore(home.trust), offer_of(read_verified(file))
+    confirm = _agreed(desk, offer, store.judge(offer), confirm)
 
     def trust(signed: Signed) -> None:
-        store.check(_offer(signed), confirmed=confirm)
+        store.check(offer_of(signed), confirmed=confirm)
 
     with _taken(file, home, trust) as found:
         for line in _weight_lines(found):
             desk.note(line)
-        card = found.manifest.card
+        card, offer = found.manifest.card, offer_of(found.signed)
         request = TakeBundle(
             folder=str(found.folder),
             base=found.manifest.predicate.base.fingerprint,
-            origin=_offer(found.signed).origin,
+            origin=offer.origin,
             into=await _place(desk, into, found.manifest.slot.name),
             title=card.title,
             system_prompt=card.system_prompt or "",
         )
-        kept = await until_stopped(desk, request, lambda ended: desk.give(ended, _kept_lines(ended)))
+        kept = await until_stopped(desk, request, lambda ended: desk.give(ended, kept_lines(ended)))
         if kept.version is not None:
-            store.accept(_offer(found.signed), confirmed=confirm)
-    desk.give(kept, _kept_lines(kept))
+            store.accept(offer, confirmed=confirm)
+    return kept
+
+
+def exit_code(kept: BundleTaken) -> int:
+    """Return how a command ends that took, or refused, a bundle."""
     if kept.version is not None or kept.study is None:
         return 0
     return STUDY_CODES.get(kept.study.state, StudyError.exit_code)
@@ -298,7 +323,8 @@ async def _place(desk: Desk, wanted: str | None, own: str) -> str:
 # -- words ------------------------------------------------------------------------------------------------------------
 
 
-def _kept_lines(kept: BundleTaken) -> list[str]:
+def kept_lines(kept: BundleTaken) -> list[str]:
+    """Return what became of a bundle, in words."""
     lines = []
     if kept.version is not None:
         lines += [

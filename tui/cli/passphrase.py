@@ -8,11 +8,27 @@ from pathlib import Path
 
 import click
 
-from ...marketplace.key_file import load_key
+from ...marketplace.key_file import check_passphrase, load_key
 from ...marketplace.keys import PrivateKey
 from ...schemas.errors import KeyUnusable
 
 VARIABLE = "NIGHTSCHOOL_PASSPHRASE"
+
+
+def new_passphrase(what: str) -> str:
+    """Return a passphrase for a key that is made: from the environment, or asked for twice.
+
+    Raises:
+        KeyUnusable: If nobody can be asked.
+        UsageError: If it would protect nothing.
+    """
+    passphrase = os.environ.get(VARIABLE, "")
+    if not passphrase:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise KeyUnusable(f"{what} needs a passphrase and nobody can be asked; set {VARIABLE}.")
+        passphrase = click.prompt(f"Passphrase for {what}", hide_input=True, confirmation_prompt=True, err=True)
+    check_passphrase(passphrase)
+    return passphrase
 
 
 def open_key(path: Path) -> PrivateKey:

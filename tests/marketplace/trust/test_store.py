@@ -158,12 +158,12 @@ def test_the_user_can_pin_other_keys_by_naming_the_old_ones(trust):
     taken(trust, offer(seq=3))
     for wrong in ("", key_set(2).fingerprint, key_set(1).fingerprint[:-1]):
         with pytest.raises(UsageError):
-            trust.repin("ada", key_set(2), old_fingerprint=wrong)
-    trust.repin("ada", key_set(2), old_fingerprint=key_set(1).fingerprint.upper())
+            trust.repin(publisher("ada", (2,)), old_fingerprint=wrong)
+    trust.repin(publisher("ada", (2,)), old_fingerprint=key_set(1).fingerprint.upper())
     trust.accept(offer(seq=4, numbers=(2,)))
     assert code_of(trust.accept, offer(seq=2, numbers=(2,))) == "rollback"
     with pytest.raises(NotFound):
-        trust.repin("eve", key_set(2), old_fingerprint="")
+        trust.repin(publisher("eve", (2,)), old_fingerprint="")
 
 
 def test_a_forgotten_publisher_is_new_again(trust):
