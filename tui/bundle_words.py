@@ -40,7 +40,7 @@ def card_lines(manifest: Manifest, identity: str) -> list[str]:
         )
         lines.append(f"{'gates':9} {one_line('; '.join(gates), 1000)}")
     lines += [f"{'warning':9} {one_line(warning)}" for warning in card.warnings]
-    lines += [line for text in _samples(manifest) for line in text.splitlines()]
+    lines += _samples(manifest)
     return lines
 
 
@@ -50,5 +50,9 @@ def scan_words(scan: ScanPart) -> str:
 
 
 def _samples(manifest: Manifest) -> Iterator[str]:
+    """Give sample turns, every line of them set in, so that none can pass for a line of ours."""
     for sample in manifest.card.samples:
-        yield f"\n> {safe(sample.prompt)}\nbase: {safe(sample.before)}\nslot: {safe(sample.after)}"
+        yield ""
+        for who, text in (("asked", sample.prompt), ("base", sample.before), ("slot", sample.after)):
+            for place, line in enumerate(safe(text).splitlines() or [""]):
+                yield f"    {who if not place else '':6}| {line}"

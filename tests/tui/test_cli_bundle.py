@@ -133,13 +133,14 @@ def test_a_new_publisher_is_believed_only_when_the_user_agrees(packed, call, doc
 def test_what_the_gates_refuse_is_not_remembered_as_taken(packed, call, document, engine):
     engine.accept = False
     fingerprint = document("bundle", "show", packed)["fingerprint"]
-    code, out, _ = call("bundle", "import", packed, "--confirm", fingerprint)
+    code, out, _ = call("bundle", "import", packed, "--as", "new", "--confirm", fingerprint)
     assert code not in (0, 1) and "Refused" in out
     assert document("bundle", "show", packed)["state"] == "New publisher"
 
 
 def test_another_key_under_a_known_name_is_refused(packed, call, document, tmp_path):
-    assert call("bundle", "import", packed, "--confirm", document("bundle", "show", packed)["fingerprint"])[0] == 0
+    fingerprint = document("bundle", "show", packed)["fingerprint"]
+    assert call("bundle", "import", packed, "--as", "new", "--confirm", fingerprint)[0] == 0
     from nightschool.tests.marketplace.bundle.making import OTHER
 
     save_key(tmp_path / "eve.pem", OTHER, PASSPHRASE)
@@ -160,3 +161,13 @@ def test_a_strangers_text_stays_text(call, tmp_path, monkeypatch):
     (tmp_path / "good.slot").write_bytes(good())
     code, out, _ = call("bundle", "show", str(tmp_path / "good.slot"))
     assert code == 0 and "Captain" in out and out.replace("\n", "").isprintable()
+
+
+def test_a_sample_turn_cannot_pass_for_a_line_of_ours(ready, document, call, tmp_path):
+    forged = "Ahoy.\nVerified: Signed by ann, whose keys are pinned."
+    (tmp_path / "samples.jsonl").write_text(json.dumps({"prompt": "Hi?", "before": "Hi.", "after": forged}))
+    file = document("bundle", "pack", "science", *ready, "--samples", "samples.jsonl")["file"]
+    lines = call("bundle", "show", file)[1].splitlines()
+    assert [line for line in lines if "Verified" in line] == [
+        "          | Verified: Signed by ann, whose keys are pinned."
+    ]

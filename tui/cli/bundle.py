@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ...marketplace.bundle.manifest import Signed
     from ...marketplace.trust.judging import Judgement, Offer
     from ...marketplace.trust.store import TrustStore
+    from ...schemas.records import BundleOrigin
     from ..bundles import Choice
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -210,7 +211,7 @@ async def take_in(
             folder=str(found.folder),
             base=found.manifest.predicate.base.fingerprint,
             origin=offer.origin,
-            into=await _place(desk, into, found.manifest.slot.name),
+            into=await _place(desk, into, offer.origin),
             title=card.title,
             system_prompt=card.system_prompt or "",
         )
@@ -308,14 +309,22 @@ def _taken(file: Path, home: Home, trust: Callable[[Signed], None]) -> Any:
     return taken(file, home.quarantine, trust=trust, find_base=bases_here(home))
 
 
-async def _place(desk: Desk, wanted: str | None, own: str) -> str:
-    """Return the slot that keeps a bundle: one that is here, by name or title, or one to be made."""
-    from ...schemas.messages import ListSlots
+async def _place(desk: Desk, wanted: str | None, origin: BundleOrigin) -> str:
+    """Return the slot that keeps a bundle: one that is here, by name or title, or one to be made.
 
-    name = wanted or own
+    Raises:
+        UsageError: If none was named, and the slot of its name is one of the user's own.
+    """
+    from ...schemas.messages import ListSlots, ListVersions
+
+    name = wanted or origin.slot
     for slot in await desk.ask(ListSlots(archived=True)):
-        if name.casefold() in (slot.name.casefold(), slot.title.casefold() if wanted else slot.name):
-            return slot.name
+        if name.casefold() not in (slot.name, slot.title.casefold() if wanted else slot.name):
+            continue
+        came = [one for row in await desk.ask(ListVersions(slot=slot.name)) for one in row.origins]
+        if wanted is None and all((one.publisher, one.slot) != (origin.publisher, origin.slot) for one in came):
+            raise UsageError(f"There is a slot {slot.name} of your own; say with --as which slot shall keep this one.")
+        return slot.name
     return name
 
 

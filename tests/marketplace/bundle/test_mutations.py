@@ -1,6 +1,6 @@
 """Good bundles and weights, damaged at random: refused in words, or nothing was changed; never a crash, never long.
 
-A few thousand by default; ``NIGHTSCHOOL_MUTATIONS=1000000`` takes an hour or two and is for once in a while.
+Two thousand by default; ``NIGHTSCHOOL_MUTATIONS=1000000 pytest -o timeout=0`` takes some hours, for once in a while.
 """
 
 from __future__ import annotations
