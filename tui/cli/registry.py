@@ -323,17 +323,17 @@ def _made(home: Home, names: Sequence[str]) -> tuple[list[PrivateKey], list[Path
 def _facts(state: State) -> dict[str, Any]:
     return {
         "version": state.version,
-        "slots": len(state.catalog.slots),
-        "publishers": len(state.catalog.publishers),
+        "slots": len(state.slots),
+        "publishers": len(state.publishers),
         "revoked_bundles": len(state.revoked.bundles),
         "revoked_keys": len(state.revoked.keys),
     }
 
 
 def _lines(state: State, keeper: Keeper) -> list[str]:
-    count = sum(len(slot.versions) for slot in state.catalog.slots)
+    count = sum(len(slot.versions) for slot in state.slots)
     revoked = len(state.revoked.bundles) + len(state.revoked.keys)
     return [
-        f"Publication {state.version} of {keeper.face().title}: {len(state.catalog.slots)} slots in {count} bundles"
+        f"Publication {state.version} of {keeper.face().title}: {len(state.slots)} slots in {count} bundles"
         + (f", {revoked} revocations." if revoked else ".")
     ]
