@@ -60,7 +60,7 @@ _ROWS = (
     Refusal("changed", "The file changed while it was read", "take it again when nothing writes to it", (63,)),
     # -- the manifest of a bundle -------------------------------------------------------------------------------------
     Refusal("format", "The bundle is of a format that this Night School does not know", "update Night School", (35,)),
-    Refusal("requires", "The bundle needs what this Night School does not have", "update Night School", (34,)),
+    Refusal("requires", "The bundle needs what this Night School does not have", "update Night School"),
     Refusal("subject", "What the manifest is about and the files that it lists differ", _DO_NOT),
     Refusal("text", "It holds characters that could deceive who reads it", _DO_NOT, (57,)),
     Refusal("card-size", "The card is longer than 64 KiB", _ASK, (58,)),

@@ -11,7 +11,7 @@ import json
 import sys
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 STATEMENT: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
 PREDICATE: Literal["urn:nightschool:slot-bundle:v1"] = "urn:nightschool:slot-bundle:v1"
@@ -31,8 +31,18 @@ DEVICES = ("aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "
 """What no file can be called on Windows."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _no_device(name: str) -> str:
+    if name in DEVICES:
+        raise ValueError("no file can be called so on Windows")
+    return name
+
+
 SlotName = Annotated[
-    str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", json_schema_extra={"not": {"enum": list(DEVICES)}})
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", json_schema_extra={"not": {"enum": list(DEVICES)}}),
+    AfterValidator(_no_device),
 ]
 Semver = Annotated[
     str,
@@ -47,7 +57,10 @@ Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/@-]{1,200}$")]
 Projection = Annotated[str, Field(pattern=r"^[a-z_]{1,60}$")]
 Size = Annotated[int, Field(ge=1, le=512 << 20)]
 Count = Annotated[int, Field(ge=0, le=1 << 48)]
-Figures = Annotated[dict[Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,60}$")], float], Field(max_length=200)]
+Figures = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,60}$")], float],
+    Field(max_length=200, json_schema_extra={"additionalProperties": False}),
+]
 
 
 class Part(BaseModel):

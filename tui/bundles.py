@@ -72,7 +72,8 @@ def draft_of(shared: Shareable, choice: Choice) -> Draft:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise UsageError(f"This cannot be the {place} of a bundle ({first['msg']}); give another.") from error
+        wrong = "of another form" if first["type"] == "string_pattern_mismatch" else first["msg"].lower()
+        raise UsageError(f"This cannot be the {place} of a bundle ({wrong}); docs/bundle.md says what can.") from error
 
 
 def read_samples(file: Path) -> list[SampleTurn]:

@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from ..refusals import refuse
 from . import limits, zstd
+from .numbers import np
 from .span import Span
 from .tensors import Header, parse_header
 

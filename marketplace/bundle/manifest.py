@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ...schemas.bundle import DEVICES, FORMAT, PAYLOAD_TYPE, TEXTS, FilePart, KeyPart, Manifest, PublisherPart
+from ...schemas.bundle import FORMAT, PAYLOAD_TYPE, TEXTS, FilePart, KeyPart, Manifest, PublisherPart
 from .. import dsse, strict_json
 from ..keys import PublicKey
 from ..refusals import refuse
@@ -129,8 +129,6 @@ def _checked(said: Any) -> Manifest:
         case {"predicate": {"requires": [_, *_]}}:
             raise refuse("requires")
     manifest = read_record(Manifest, said)
-    if manifest.slot.name in DEVICES:
-        raise refuse("slot-name")
     _check_files(manifest)
     adapter = manifest.predicate.adapter
     if adapter.alpha / (math.sqrt(adapter.r) if adapter.rslora else adapter.r) > limits.SCALE:

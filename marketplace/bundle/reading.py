@@ -104,7 +104,9 @@ def opened(file: Path) -> Iterator[tuple[int, os.stat_result]]:
 
 def _manifest_of(file: Path) -> bytes:
     with opened(file) as (handle, facts):
-        return manifest_member(Span(handle, 0, facts.st_size).at(0, limits.LISTING))
+        head = Span(handle, 0, min(facts.st_size, limits.LISTING))
+        member = ustar.first(head.at)
+        return head.whole(member.start, member.size)
 
 
 def _blobs(whole: Span, members: list[ustar.Member], files: list[FilePart]) -> dict[str, Span]:

@@ -11,15 +11,16 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal
 
 from ...schemas.bundle import ScanPart
 from ..refusals import refuse
+from .numbers import np
 from .span import Span
 from .tensors import Header, Tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TOOL, VERSION = "nightschool-scan", "1"
 FAR = 14.0

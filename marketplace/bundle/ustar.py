@@ -59,7 +59,7 @@ def header(name: str, size: int) -> bytes:
     fields = (
         name.encode("ascii").ljust(100, b"\0"),
         *(b"0000644\0", b"0000000\0", b"0000000\0", b"%011o\0" % size, b"00000000000\0"),
-        *(b" " * 8, b"0", bytes(100), b"ustar\x0000", bytes(64), b"0000000\0", b"0000000\0", bytes(167)),
+        *(b" " * 8, b"0", bytes(100), b"ustar\x0000", bytes(247)),
     )
     block = b"".join(fields)
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
@@ -143,6 +143,6 @@ def _member(block: bytes, offset: int) -> Member:
     member = Member(name.decode("ascii"), offset + BLOCK, int(block[124:135], 8))
     expected = header(member.name, member.size)
     if block != expected:
-        odd = block[100:124] != expected[100:124] or block[136:148] != expected[136:148] or any(block[265:329])
+        odd = block[100:124] != expected[100:124] or block[136:148] != expected[136:148] or any(block[265:345])
         raise refuse("metadata" if odd else "header")
     return member

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,8 @@ from ...schemas.sharing import BundleTaken
 from .desk import Desk, ask_first, talks, talks_alone
 from .learning import STUDY_CODES, until_stopped
 from .options import examples, json_option
-from .output import document, report_lines
-from .profile import Profile
+from .output import report_lines
+from .plain import give, home_of
 
 if TYPE_CHECKING:
     from ...engine.paths import Home
@@ -112,11 +111,11 @@ def show(context: click.Context, file: Path, *, as_json: bool) -> None:
     from ...marketplace.bundle.reading import read_verified
     from ..bundle_words import card_lines
 
-    home = _home(context)
+    home = home_of(context)
     signed = read_verified(file)
     _, offer, judgement = _judged(home, signed)
     lines = [*card_lines(signed.manifest, signed.id), "", *_state_lines(judgement, offer)]
-    _give({**_facts(signed, judgement, offer), "manifest": _said(signed)}, lines, as_json=as_json)
+    give({**_facts(signed, judgement, offer), "manifest": _said(signed)}, lines, as_json=as_json)
 
 
 @bundle.command(epilog=examples("nightschool bundle verify captain.slot"))
@@ -128,7 +127,7 @@ def verify(context: click.Context, file: Path, *, as_json: bool) -> None:
 
     A publisher that you have not met is no failure here; a wrong signature, a changed key and a revoked bundle are.
     """
-    home = _home(context)
+    home = home_of(context)
     judged: list[tuple[Offer, Judgement]] = []
 
     def trust(signed: Signed) -> None:
@@ -150,7 +149,7 @@ def verify(context: click.Context, file: Path, *, as_json: bool) -> None:
             *_state_lines(judgement, offer),
             *_weight_lines(found),
         ]
-        _give(facts, lines, as_json=as_json)
+        give(facts, lines, as_json=as_json)
 
 
 @bundle.command(
@@ -242,7 +241,7 @@ def export(context: click.Context, file: Path, peft: Path, *, as_json: bool) -> 
     """
     from ...engine.slots.portable import export_peft
 
-    home = _home(context)
+    home = home_of(context)
 
     def trust(signed: Signed) -> None:
         store, offer, judgement = _judged(home, signed)
@@ -251,7 +250,7 @@ def export(context: click.Context, file: Path, peft: Path, *, as_json: bool) -> 
 
     with _taken(file, home, trust) as found:
         export_peft(found.folder, peft)
-    _give({"folder": str(peft.absolute())}, [f"The adapter is in {peft.absolute()}."], as_json=as_json)
+    give({"folder": str(peft.absolute())}, [f"The adapter is in {peft.absolute()}."], as_json=as_json)
 
 
 def _choice(said: dict[str, Any], system_prompt: str) -> Choice:
@@ -366,17 +365,3 @@ def _facts(signed: Signed, judgement: Judgement, offer: Offer) -> dict[str, Any]
 
 def _said(signed: Signed) -> Any:
     return signed.manifest.model_dump(mode="json", by_alias=True)
-
-
-def _home(context: click.Context) -> Home:
-    profile = context.find_object(Profile)
-    assert profile is not None
-    return profile.home
-
-
-def _give(data: object, lines: list[str], *, as_json: bool) -> None:
-    from ..safe_text import safe
-
-    terminal = sys.stdout.isatty()
-    text = document(data, pretty=terminal) if as_json else "\n".join(lines)
-    click.echo(text if as_json or not terminal else safe(text))
