@@ -315,6 +315,7 @@ def test_an_older_version_is_not_taken_after_a_newer_one(document, failing, know
     install(document, ada)
     error = failing("market", "install", "captain", "--version", "1.1.0")
     assert error["exit_code"] == Refused.exit_code and "older than what was taken" in error["message"]
+    assert error["refusal"] == "rollback"
 
 
 def test_a_stale_registry_installs_only_when_told_and_loudly(call, failing, known, ada, monkeypatch, tmp_path):

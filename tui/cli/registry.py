@@ -150,7 +150,7 @@ def publish(context: click.Context, folder: Path, *, key: Path | None, as_json: 
     epilog=examples(
         "nightschool registry rotate ./site --new-key",
         "nightschool registry rotate ./site --root-keys 3 --root-threshold 2",
-        "nightschool registry rotate ./site   # only believed for another year",
+        "nightschool registry rotate ./site",
     )
 )
 @click.argument("folder", type=FOLDER)
@@ -174,7 +174,10 @@ def rotate(
     old: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Change the keys of a registry; as many of its root keys as must sign are needed for it."""
+    """Change the keys of a registry; as many of its root keys as must sign are needed for it.
+
+    Without any of the options it is only believed for another year.
+    """
     from ...marketplace.trust.key_set import KeySet
 
     home, keeper = home_of(context), _keeper(folder)
