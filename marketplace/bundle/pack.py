@@ -102,8 +102,10 @@ def pack(target: Path, weights: Path, draft: Draft, keys: Sequence[PrivateKey], 
     said = _manifest(weights, header, draft, stored, [key.public for key in keys])
     member = dsse.sign(manifest.dump(said), PAYLOAD_TYPE, keys)
     signed = manifest.verified(member)
-    with replacing(target) as part, part.open("wb") as stream:
-        _write(stream, member, stored)
+    with replacing(target) as part:
+        with part.open("wb") as stream:
+            _write(stream, member, stored)
+        part.chmod(0o644)  # it is made for others
     return signed
 
 
