@@ -391,3 +391,9 @@ def test_every_command_has_examples_and_json(group):
     for name, command in found.commands.items():
         assert "nightschool" in (command.epilog or ""), f"{group} {name} has no example"
         assert any("--json" in option.opts for option in command.params), f"{group} {name} has no --json"
+
+
+def test_a_registry_that_does_not_read_is_not_kept(document, failing, site, tmp_path):
+    (tmp_path / "site" / "metadata" / "timestamp.json").write_text("{}")
+    assert failing("market", "add", site["folder"], "--confirm", site["root"])["refusal"] == "registry-metadata"
+    assert document("market") == []

@@ -92,7 +92,11 @@ def add(context: click.Context, address: str, *, name: str, confirm: str, as_jso
         agree("Believe this registry from now on?", f"agree with --confirm {face.root}")
         confirm = face.root
     client = Client.meet(home.registries, address, name=name, confirmed=confirm)
-    refreshed = client.refresh(_trust(home))
+    try:
+        refreshed = client.refresh(_trust(home))
+    except NightSchoolError:
+        client.forget()
+        raise
     known = client.known()
     facts = {**known.model_dump(), "words": known.words, "slots": len(client.index().lines)}
     lines = [f"{known.title} is known as {known.name}: {len(client.index().lines)} slots."]
