@@ -195,7 +195,12 @@ _ROWS = (
     Refusal("json-number", "Its JSON has a number that is none, or that is too large", _DO_NOT, (31,)),
     Refusal("json-depth", "Its JSON is nested too deeply", _DO_NOT, (32,)),
     Refusal("json-text", "Its text is not valid UTF-8", _DO_NOT, (33,)),
-    Refusal("fields", "It lacks a field, or has one that is unknown or not of its kind", _ASK, (34,)),
+    Refusal(
+        "fields",
+        "It lacks a field, or has one that is unknown or not of its kind",
+        "ask who made it for another, or update Night School",
+        (34,),
+    ),
 )
 
 REFUSALS = {row.code: row for row in _ROWS}

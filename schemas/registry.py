@@ -73,11 +73,25 @@ class ListedPublisher(Part):
     fingerprint: Sha256 = Field(description="Of its keys now.")
 
 
+class ListedPart(Part):
+    """A file with a part of the slots."""
+
+    sha256: Sha256
+    length: Annotated[int, Field(ge=1, le=4 << 20)]
+
+
+class CatalogPart(Part):
+    """A part of what is listed: the slots whose name has a hash that begins alike."""
+
+    format: Literal[1]
+    slots: list[ListedSlot]
+
+
 class Catalog(Part):
-    """All that a registry lists."""
+    """All that a registry lists: publishers, and the files that list its slots, by the first two digits of a hash."""
 
     format: Literal[1]
     registry: PublisherName
     created: Count
     publishers: dict[PublisherName, ListedPublisher]
-    slots: list[ListedSlot]
+    parts: dict[Annotated[str, Field(pattern=r"^[0-9a-f]{2}$")], ListedPart]

@@ -76,8 +76,8 @@ def find(home: Home, name: str, registry: str | None) -> Found:
         NotFound: If none does.
         UsageError: If several do.
     """
-    every = [Found(client, slot) for client in read(registries(home, registry)) for slot in client.catalog().slots]
-    found = [one for one in every if one.slot.name == name]
+    every = [(client, client.index().slot(name)) for client in read(registries(home, registry))]
+    found = [Found(client, slot) for client, slot in every if slot is not None]
     if not found:
         raise NotFound(f"No registry lists {name}; look with `nightschool market search`, or refresh first.")
     if len(found) > 1:
@@ -108,7 +108,7 @@ def read(found: Iterable[Client]) -> list[Client]:
 
 def state_of(found: Found, trust: TrustStore) -> State:
     """Return how a listed slot stands, as far as its listing tells; its bundle is judged when it is taken."""
-    listed = found.client.catalog().publishers.get(found.slot.publisher)
+    listed = found.client.index().publishers.get(found.slot.publisher)
     pin = trust.pin(found.slot.publisher)
     gone = {row.id for row in trust.revocations().revocations}
     if found.slot.latest.id in gone:
@@ -136,11 +136,12 @@ async def installed(ask: Ask) -> list[Here]:
 
 def updates(home: Home, here: Sequence[Here], trust: TrustStore) -> list[Update]:
     """Return what is newer in the registries than what is here."""
-    listed = [Found(client, slot) for client in read(registries(home)) for slot in client.catalog().slots]
+    known = read(registries(home))
     found = []
     for one in here:
-        for other in listed:
-            if (other.slot.publisher, other.slot.name) != (one.origin.publisher, one.origin.slot):
+        listed = [(client, client.index().slot(one.origin.slot)) for client in known]
+        for other in [Found(client, slot) for client, slot in listed if slot is not None]:
+            if other.slot.publisher != one.origin.publisher:
                 continue
             latest = other.slot.latest
             if latest.seq > one.origin.seq:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ...schemas.errors import NightSchoolError
-from ...schemas.registry import Catalog
+from ...schemas.registry import ListedSlot
 from ..trust.store import TrustStore
 from . import layout
 from .client import Client, look, open_source
@@ -50,15 +50,16 @@ def check(address: str, tell: Callable[[float], None] = lambda share: None) -> R
         client = Client.meet(Path(folder) / "registries", address, confirmed=face.root)
         source = open_source(address)
         fetched = client.refresh(TrustStore(Path(folder) / "trust"), source).fetched
-        catalog = client.catalog()
+        index = client.index()
+        slots = index.slots()
         findings = [*_age(fetched.expires), *_publishers(client, source)]
         count, size = 0, 0
-        total = sum(len(slot.versions) for slot in catalog.slots)
-        for number, finding in enumerate(_bundles(source, catalog), start=1):
+        total = sum(len(slot.versions) for slot in slots)
+        for number, finding in enumerate(_bundles(source, slots), start=1):
             count, size = number, size + finding[0]
             findings += finding[1]
             tell(number / total)
-    return Report(len(catalog.slots), count, len(catalog.publishers), size, fetched.expires, tuple(findings))
+    return Report(len(slots), count, len(index.publishers), size, fetched.expires, tuple(findings))
 
 
 def _age(expires: float) -> list[Finding]:
@@ -73,7 +74,7 @@ def _age(expires: float) -> list[Finding]:
 
 def _publishers(client: Client, source: Source) -> list[Finding]:
     found = []
-    for name in client.catalog().publishers:
+    for name in client.index().publishers:
         try:
             client.publisher(name, source)
         except NightSchoolError as error:
@@ -81,9 +82,9 @@ def _publishers(client: Client, source: Source) -> list[Finding]:
     return found
 
 
-def _bundles(source: Source, catalog: Catalog) -> Iterator[tuple[int, list[Finding]]]:
+def _bundles(source: Source, slots: Sequence[ListedSlot]) -> Iterator[tuple[int, list[Finding]]]:
     """Hash every bundle; give its size and what is wrong with it."""
-    for slot in catalog.slots:
+    for slot in slots:
         for version in slot.versions:
             digest, size = hashlib.sha256(), 0
             wrong: list[Finding] = []

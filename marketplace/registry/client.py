@@ -3,7 +3,7 @@
     registries/<name>/source.json              where it is, and its fingerprint
     registries/<name>/root.json                the root metadata that was confirmed when it was first met
     registries/<name>/tuf/                     the newest metadata that was seen; python-tuf's
-    registries/<name>/catalog-<sha256>.json    the newest catalog that was verified
+    registries/<name>/index-<sha256>.txt       the newest catalog that was verified, see index.py
     registries/<name>/state.json               which that is, when it was read, until when it is believed
 
 What was read once can be searched offline, and when it is stale; only installing asks for fresh metadata.
@@ -28,7 +28,7 @@ from pydantic import BaseModel, Field, ValidationError
 from ...engine.files import storage_errors, sync_folder, write_atomic
 from ...schemas.errors import Damaged, Locked, MarketError, NotFound, UsageError
 from ...schemas.records import Record
-from ...schemas.registry import Catalog, ListedPublisher, ListedSlot, ListedVersion, RegistryFace
+from ...schemas.registry import Catalog, CatalogPart, ListedPublisher, ListedSlot, ListedVersion, RegistryFace
 from ...schemas.trust import Revocation, RevokedKind
 from .. import strict_json
 from ..bundle import limits
@@ -39,6 +39,7 @@ from ..refusals import refuse
 from ..trust.publisher import MAX_FILE, Publisher, read_publisher
 from ..trust.store import TrustStore
 from . import layout
+from .index import Index, line_of, parse_index
 from .records import RevokedList
 from .source import Folder, Missing, Source, Wanted, download, read_all, read_checked
 
@@ -67,11 +68,14 @@ class Known(Record):
 class Fetched(Record):
     """What was last read of a registry."""
 
-    catalog: str
+    catalog: str = Field(description="sha256 of the catalog.")
+    index: str = Field(description="sha256 of what is kept of it.")
     refreshed: float
     expires: float
     version: int
-    followed: dict[str, str] = Field(default_factory=dict, description="By publisher: its file that was last followed.")
+    followed: dict[str, str] = Field(
+        default_factory=dict, description="By pinned publisher: its file that was last followed; empty: none is listed."
+    )
 
     def stale(self, now: float) -> bool:
         """Whether it is too old to install from."""
@@ -135,7 +139,7 @@ class Client:
         """Use the folder of a registry that was met; see ``meet`` and ``known``."""
         self.folder = folder
         self._clock = clock
-        self._catalog: tuple[str, Catalog] | None = None
+        self._index: tuple[str, Index] | None = None
 
     # -- meeting ------------------------------------------------------------------------------------------------------
 
@@ -218,19 +222,18 @@ class Client:
             revoked = trust.revoke(self._revocations(data, now))
             before = self._state()
             changed = before is None or before.catalog != found.catalog.sha256
-            if changed:
-                self._take_catalog(source, found.catalog)
+            index = self._take_catalog(source, found.catalog) if changed or before is None else before.index
+            followed, warnings = self._follow(source, trust, {} if before is None else before.followed, changed=changed)
             fetched = Fetched(
                 catalog=found.catalog.sha256,
+                index=index,
                 refreshed=now,
                 expires=found.expires,
                 version=found.version,
-                followed=before.followed if before else {},
+                followed=followed,
             )
-            followed, warnings = self._follow(source, trust, fetched)
-            fetched = fetched.model_copy(update={"followed": followed})
             write_atomic(self.folder / "state.json", fetched.model_dump_json(indent=1))
-            self._sweep(fetched.catalog)
+            self._sweep(index)
             return Refreshed(fetched, changed, revoked, tuple(warnings))
 
     def fetched(self) -> Fetched:
@@ -259,22 +262,14 @@ class Client:
             until = f"{datetime.fromtimestamp(fetched.expires, UTC):%Y-%m-%d}"
             raise refuse("stale", f"{self.folder.name} was to be believed until {until}")
 
-    def catalog(self) -> Catalog:
+    def index(self) -> Index:
         """Return the newest catalog that was verified.
 
         Raises:
             NotFound: If it was never refreshed.
             Damaged: If the copy is not the one that was verified.
         """
-        wanted = self.fetched().catalog
-        if self._catalog is None or self._catalog[0] != wanted:
-            path = self._catalog_file(wanted)
-            with storage_errors(path):
-                data = path.read_bytes() if path.exists() else b""
-            if hashlib.sha256(data).hexdigest() != wanted:
-                raise Damaged(f"{path} is not the one that was verified; run `nightschool market refresh`.")
-            self._catalog = wanted, Catalog.model_validate_json(data)
-        return self._catalog[1]
+        return self._open_index(self.fetched().index)
 
     def slot(self, name: str) -> ListedSlot:
         """Return what is listed of a slot.
@@ -282,10 +277,10 @@ class Client:
         Raises:
             NotFound: If there is none of this name.
         """
-        for slot in self.catalog().slots:
-            if slot.name == name:
-                return slot
-        raise NotFound(f"The registry {self.folder.name} lists no {name}; look with `nightschool market search`.")
+        found = self.index().slot(name)
+        if found is None:
+            raise NotFound(f"The registry {self.folder.name} lists no {name}; look with `nightschool market search`.")
+        return found
 
     def manifest(self, slot: ListedSlot, version: ListedVersion, source: Source | None = None) -> Signed:
         """Return what a bundle says of itself, from its first 257 KiB.
@@ -311,7 +306,7 @@ class Client:
             NotFound: If the registry lists no such publisher.
             Refused: If they are not what is listed, or not signed as they must be.
         """
-        listed = self.catalog().publishers.get(name)
+        listed = self.index().publishers.get(name)
         if listed is None:
             raise NotFound(f"The registry {self.folder.name} lists no publisher {name}; look with `market search`.")
         return self._publisher(source or open_source(self.known().address), name, listed)
@@ -339,15 +334,51 @@ class Client:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
-    def _take_catalog(self, source: Source, wanted: Wanted) -> None:
-        """Keep a catalog that the metadata names, if it reads."""
+    def _take_catalog(self, source: Source, wanted: Wanted) -> str:
+        """Keep the catalog that the metadata names, if all of it reads; return the sha256 of what is kept.
+
+        Parts that are known already are not read again.
+        """
         if wanted.length > layout.MAX_CATALOG:
             raise refuse("too-long", f"the catalog has {wanted.length} bytes, at most {layout.MAX_CATALOG}")
-        path = self._catalog_file(wanted.sha256)
         data = read_checked(source, layout.target(layout.CATALOG, wanted.sha256), wanted)
         catalog = read_record(Catalog, strict_json.loads(data, max_bytes=layout.MAX_CATALOG))
-        write_atomic(path, data)
-        self._catalog = wanted.sha256, catalog
+        try:
+            before = self.index()
+        except (NotFound, Damaged):
+            before = Index({}, {}, ())
+        known, lines = before.by_part(), list[str]()
+        for digits, part in catalog.parts.items():
+            if before.parts.get(digits) == part.sha256:
+                lines += known[digits]
+            else:
+                lines += self._part(source, digits, Wanted(part.length, part.sha256))
+        parts = {digits: part.sha256 for digits, part in catalog.parts.items()}
+        index = Index.made(catalog.publishers, parts, lines)
+        kept = index.dump()
+        sha256 = hashlib.sha256(kept).hexdigest()
+        write_atomic(self._index_file(sha256), kept)
+        self._index = sha256, index
+        return sha256
+
+    def _part(self, source: Source, digits: str, wanted: Wanted) -> list[str]:
+        data = read_checked(source, layout.part(digits, wanted.sha256), wanted)
+        slots = read_record(CatalogPart, strict_json.loads(data, max_bytes=layout.MAX_PART)).slots
+        if any(layout.part_of(slot.name) != digits for slot in slots) or len({slot.name for slot in slots}) < len(
+            slots
+        ):
+            raise refuse("fields", f"part {digits} lists a slot that is not its own, or one twice")
+        return [line_of(slot) for slot in slots]
+
+    def _open_index(self, wanted: str) -> Index:
+        if self._index is None or self._index[0] != wanted:
+            path = self._index_file(wanted)
+            with storage_errors(path):
+                data = path.read_bytes() if path.exists() else b""
+            if hashlib.sha256(data).hexdigest() != wanted:
+                raise Damaged(f"{path} is not the one that was verified; forget the registry and add it again.")
+            self._index = wanted, parse_index(data)
+        return self._index[1]
 
     def _revocations(self, data: bytes, now: float) -> list[Revocation]:
         told = read_record(RevokedList, strict_json.loads(data, max_bytes=layout.MAX_REVOCATIONS))
@@ -358,22 +389,27 @@ class Client:
             for row in rows
         ]
 
-    def _follow(self, source: Source, trust: TrustStore, fetched: Fetched) -> tuple[dict[str, str], list[MarketError]]:
+    def _follow(
+        self, source: Source, trust: TrustStore, before: dict[str, str], *, changed: bool
+    ) -> tuple[dict[str, str], list[MarketError]]:
         """Follow the publishers that are pinned to their newest documents; what is not believed is a warning."""
+        pinned = [pin.name for pin in trust.pins()]
+        if not changed and before.keys() >= set(pinned):
+            return before, []
         warnings: list[MarketError] = []
-        path = self._catalog_file(fetched.catalog)
-        with storage_errors(path):
-            catalog = self._catalog[1] if self._catalog else Catalog.model_validate_json(path.read_bytes())
-        followed = dict(fetched.followed)
-        for pin in trust.pins():
-            listed = catalog.publishers.get(pin.name)
-            if listed is None or followed.get(pin.name) == listed.sha256:
+        publishers = self._index[1].publishers if self._index else self.index().publishers
+        followed: dict[str, str] = {}
+        for name in pinned:
+            listed = publishers.get(name)
+            followed[name] = before.get(name, "")
+            if listed is None or followed[name] == listed.sha256:
                 continue
             try:
-                trust.meet(self._publisher(source, pin.name, listed), registry=self.folder.name)
-                followed[pin.name] = listed.sha256
+                trust.meet(self._publisher(source, name, listed), registry=self.folder.name)
+                followed[name] = listed.sha256
             except MarketError as error:
                 warnings.append(error)
+                del followed[name]
         return followed, warnings
 
     def _publisher(self, source: Source, name: str, listed: ListedPublisher) -> Publisher:
@@ -396,14 +432,14 @@ class Client:
             except ValidationError as error:
                 raise Damaged(f"{path} does not read back; forget the registry and add it again.") from error
 
-    def _catalog_file(self, sha256: str) -> Path:
-        return self.folder / f"catalog-{sha256}.json"
+    def _index_file(self, sha256: str) -> Path:
+        return self.folder / f"index-{sha256}.txt"
 
     def _sweep(self, kept: str) -> None:
-        """Remove catalogs that are no longer needed, and what a killed refresh left."""
+        """Remove what is kept of older catalogs, and what a killed refresh left."""
         with storage_errors(self.folder):
-            for path in (*self.folder.glob("catalog-*.json"), *self.folder.glob(".*.part")):
-                if path != self._catalog_file(kept):
+            for path in (*self.folder.glob("index-*.txt"), *self.folder.glob(".*.part")):
+                if path != self._index_file(kept):
                     path.unlink(missing_ok=True)
 
     @contextmanager

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +20,15 @@ from tuf.api.exceptions import RepositoryError
 
 from ...engine.files import replacing, storage_errors, sync_folder
 from ...schemas.errors import KeyUnusable, Locked, NotFound, UsageError
-from ...schemas.registry import Catalog, ListedPublisher, ListedSlot, ListedVersion, RegistryFace
+from ...schemas.registry import (
+    Catalog,
+    CatalogPart,
+    ListedPart,
+    ListedPublisher,
+    ListedSlot,
+    ListedVersion,
+    RegistryFace,
+)
 from ...schemas.trust import RevokedKind
 from .. import strict_json
 from ..bundle.manifest import read_record
@@ -43,7 +51,8 @@ class State:
     """What is published."""
 
     version: int
-    catalog: Catalog
+    publishers: dict[str, ListedPublisher]
+    slots: list[ListedSlot]
     revoked: RevokedList
 
 
@@ -75,8 +84,7 @@ class Keeper:
                 {"format": 1, "name": name, "title": title, "root": hashlib.sha256(root).hexdigest()},
             )
             self._put(layout.metadata("root", 1), root)
-            catalog = Catalog(format=1, registry=name, created=0, publishers={}, slots=[])
-            self._write(catalog, RevokedList(registry=name), 1, [online])
+            self._write(State(1, {}, [], RevokedList(registry=name)), [online])
             self._put(layout.FACE, strict_json.dumps(face.model_dump()))
             return face
 
@@ -132,7 +140,7 @@ class Keeper:
             self._check_online(before, online)
             if new_online is not None:
                 state = self.state()
-                self._write(state.catalog, state.revoked, state.version + 1, [online, new_online])
+                self._write(replace(state, version=state.version + 1), [online, new_online])
             self._put(layout.metadata("root", before.version + 1), root)
             return self.roots()
 
@@ -142,13 +150,16 @@ class Keeper:
         """Return what is published, from the newest metadata. It is the keeper's own: only its hashes are checked."""
         version = roles.timestamp_version(self._get(layout.TIMESTAMP))
         listed = roles.listed(self._get(layout.metadata("targets", version)))
-        catalog = self._target(layout.CATALOG, listed, layout.MAX_CATALOG)
-        revoked = self._target(layout.REVOCATIONS, listed, layout.MAX_REVOCATIONS)
-        return State(
-            version,
-            read_record(Catalog, strict_json.loads(catalog, max_bytes=layout.MAX_CATALOG)),
-            read_record(RevokedList, strict_json.loads(revoked, max_bytes=layout.MAX_REVOCATIONS)),
+        catalog = read_record(
+            Catalog, strict_json.loads(self._target(layout.CATALOG, listed), max_bytes=layout.MAX_CATALOG)
         )
+        revoked = strict_json.loads(self._target(layout.REVOCATIONS, listed), max_bytes=layout.MAX_REVOCATIONS)
+        slots = []
+        for digits, part in catalog.parts.items():
+            data = self._hashed(layout.part(digits, part.sha256), part.sha256)
+            slots += read_record(CatalogPart, strict_json.loads(data, max_bytes=layout.MAX_PART)).slots
+        slots.sort(key=lambda slot: slot.name)
+        return State(version, catalog.publishers, slots, read_record(RevokedList, revoked))
 
     def pending(self) -> Pending:
         """Return what the next publication shall list besides."""
@@ -163,13 +174,10 @@ class Keeper:
         Raises:
             NotFound: If it was not introduced.
         """
-        listed = {**self.state().catalog.publishers, **self.pending().publishers}.get(name)
+        listed = {**self.state().publishers, **self.pending().publishers}.get(name)
         if listed is None:
             raise NotFound(f"Publisher {name} is not listed here; add its file with `--publisher FILE`.")
-        data = self._get(layout.publisher(name, listed.sha256))
-        if hashlib.sha256(data).hexdigest() != listed.sha256:
-            raise refuse("registry-mix", f"publisher {name}")
-        return read_publisher(data)
+        return read_publisher(self._hashed(layout.publisher(name, listed.sha256), listed.sha256))
 
     def introduce(self, publisher: Publisher) -> None:
         """Note a publisher's newest documents.
@@ -193,16 +201,16 @@ class Keeper:
         """
         with self._locked():
             state, pending = self.state(), self.pending()
-            if listed.publisher not in {**state.catalog.publishers, **pending.publishers}:
+            if listed.publisher not in {**state.publishers, **pending.publishers}:
                 raise NotFound(
                     f"Publisher {listed.publisher} is not listed here; add its file with `--publisher FILE`."
                 )
-            slots = merged(state.catalog.slots, [*pending.slots, listed])
+            slots = merged(state.slots, [*pending.slots, listed])
             version = listed.latest
             if version.id in {row.id for row in (*state.revoked.bundles, *pending.bundles)}:
                 raise refuse("revoked", f"{listed.name} {version.version}")
             self._copy(file, layout.bundle(listed.name, version.version, version.sha256), version)
-            if slots != state.catalog.slots:
+            if slots != state.slots:
                 self._note(pending.model_copy(update={"slots": [*pending.slots, listed]}))
 
     def revoke(self, kind: RevokedKind, identifier: str, reason: str) -> None:
@@ -229,14 +237,9 @@ class Keeper:
                 bundles=_joined(state.revoked.bundles, pending.bundles),
             )
             gone = {row.id for row in revoked.bundles}
-            catalog = Catalog(
-                format=1,
-                registry=state.catalog.registry,
-                created=int(self._clock().timestamp()),
-                publishers={**state.catalog.publishers, **pending.publishers},
-                slots=without(merged(state.catalog.slots, pending.slots), gone),
-            )
-            self._write(catalog, revoked, state.version + 1, [online])
+            slots = without(merged(state.slots, pending.slots), gone)
+            publishers = {**state.publishers, **pending.publishers}
+            self._write(State(state.version + 1, publishers, slots, revoked), [online])
             with storage_errors(self.folder):
                 (self.folder / "pending.json").unlink(missing_ok=True)
                 sync_folder(self.folder)
@@ -244,11 +247,20 @@ class Keeper:
 
     # -- files --------------------------------------------------------------------------------------------------------
 
-    def _write(self, catalog: Catalog, revoked: RevokedList, version: int, signing: Sequence[PrivateKey]) -> None:
-        """Write a publication: files, targets, snapshot, and the timestamp last."""
+    def _write(self, state: State, signing: Sequence[PrivateKey]) -> None:
+        """Write a publication: parts, catalog, targets, snapshot, and the timestamp last."""
+        version, parts = state.version, {}
+        for digits, data in catalog_parts(state.slots).items():
+            parts[digits] = ListedPart(sha256=hashlib.sha256(data).hexdigest(), length=len(data))
+            place = layout.part(digits, parts[digits].sha256)
+            if not (self.folder / place).exists():  # one that is there is whole: it was written as all are
+                self._put(place, data)
+        created = int(self._clock().timestamp())
+        registry = state.revoked.registry
+        catalog = Catalog(format=1, registry=registry, created=created, publishers=state.publishers, parts=parts)
         files = {
             layout.CATALOG: strict_json.dumps(catalog.model_dump()),
-            layout.REVOCATIONS: strict_json.dumps(revoked.model_dump()),
+            layout.REVOCATIONS: strict_json.dumps(state.revoked.model_dump()),
         }
         for name, data in files.items():
             self._put(layout.target(name, hashlib.sha256(data).hexdigest()), data)
@@ -265,7 +277,7 @@ class Keeper:
 
     def _introduce(self, publisher: Publisher) -> None:
         state, pending = self.state(), self.pending()
-        known = {**state.catalog.publishers, **pending.publishers}.get(publisher.name)
+        known = {**state.publishers, **pending.publishers}.get(publisher.name)
         data = publisher.dump()
         row = ListedPublisher(
             sha256=hashlib.sha256(data).hexdigest(),
@@ -324,12 +336,15 @@ class Keeper:
         with storage_errors(path):
             return path.read_bytes()
 
-    def _target(self, name: str, listed: dict[str, str], most: int) -> bytes:
+    def _target(self, name: str, listed: dict[str, str]) -> bytes:
         if name not in listed:
             raise refuse("registry-metadata", f"it names no {name}")
-        data = self._get(layout.target(name, listed[name]))
-        if hashlib.sha256(data).hexdigest() != listed[name] or len(data) > most:
-            raise refuse("registry-mix", name)
+        return self._hashed(layout.target(name, listed[name]), listed[name])
+
+    def _hashed(self, place: str, sha256: str) -> bytes:
+        data = self._get(place)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise refuse("registry-mix", place)
         return data
 
     @contextmanager
@@ -347,6 +362,17 @@ class Keeper:
             yield
         finally:
             lock.release()
+
+
+def catalog_parts(slots: Sequence[ListedSlot]) -> dict[str, bytes]:
+    """Return the files that list slots, by their digits; the same slots give the same bytes."""
+    found: dict[str, list[ListedSlot]] = {}
+    for slot in sorted(slots, key=lambda slot: slot.name):
+        found.setdefault(layout.part_of(slot.name), []).append(slot)
+    return {
+        digits: strict_json.dumps(CatalogPart(format=1, slots=rows).model_dump())
+        for digits, rows in sorted(found.items())
+    }
 
 
 def merged(slots: Sequence[ListedSlot], more: Sequence[ListedSlot]) -> list[ListedSlot]:

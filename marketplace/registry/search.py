@@ -1,11 +1,9 @@
-"""Finding slots in a catalog: every word of the text, and every condition, must fit."""
+"""What can be asked of a catalog: every word of the text, and every condition, must fit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from ...schemas.registry import ListedSlot
 
 
 @dataclass(frozen=True)
@@ -27,30 +25,3 @@ class Query:
     licence: str = ""
     largest: int | None = None
     publisher: str = ""
-
-
-def search(slots: Iterable[ListedSlot], query: Query) -> list[ListedSlot]:
-    """Return the slots whose newest version fits, those first whose name or title has the words."""
-    words = query.text.casefold().split()
-    found = [slot for slot in slots if _fits(slot, query) and all(word in _text(slot) for word in words)]
-    return sorted(found, key=lambda slot: (not all(word in _head(slot) for word in words), slot.name))
-
-
-def _fits(slot: ListedSlot, query: Query) -> bool:
-    latest = slot.latest
-    base, licence = query.base.casefold(), query.licence.casefold()
-    return (
-        (not base or latest.base.fingerprint.startswith(base) or base in latest.base.id.casefold())
-        and (not query.tags or set(query.tags) <= set(slot.tags))
-        and latest.license.casefold().startswith(licence)
-        and (query.largest is None or latest.length <= query.largest)
-        and query.publisher in ("", slot.publisher)
-    )
-
-
-def _head(slot: ListedSlot) -> str:
-    return f"{slot.name}\n{slot.title}".casefold()
-
-
-def _text(slot: ListedSlot) -> str:
-    return "\n".join((slot.name, slot.title, slot.summary, slot.publisher, *slot.tags)).casefold()

@@ -53,6 +53,8 @@ class Folder:
             As ``Source.read``.
         """
         path = self._folder / place
+        if not self._folder.is_dir():
+            raise refuse("unreachable", f"there is no folder {self.address} now")
         try:
             if not path.parent.resolve().is_relative_to(self._folder.resolve()):
                 raise refuse("redirect", place)

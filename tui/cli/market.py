@@ -58,7 +58,7 @@ def list_all(context: click.Context, *, as_json: bool) -> None:
         known = client.known()
         try:
             fetched = client.fetched()
-            count, expires, stale = len(client.catalog().slots), fetched.expires, client.stale()
+            count, expires, stale = len(client.index().lines), fetched.expires, client.stale()
         except NotFound:
             count, expires, stale = 0, 0.0, True
         rows.append((known.name, count, f"{when(expires)}{' STALE' if stale else ''}", known.words, known.address))
@@ -92,10 +92,14 @@ def add(context: click.Context, address: str, *, name: str, confirm: str, as_jso
         agree("Believe this registry from now on?", f"agree with --confirm {face.root}")
         confirm = face.root
     client = Client.meet(home.registries, address, name=name, confirmed=confirm)
-    refreshed = client.refresh(_trust(home))
+    try:
+        refreshed = client.refresh(_trust(home))
+    except NightSchoolError:
+        client.forget()
+        raise
     known = client.known()
-    facts = {**known.model_dump(), "words": known.words, "slots": len(client.catalog().slots)}
-    lines = [f"{known.title} is known as {known.name}: {len(client.catalog().slots)} slots."]
+    facts = {**known.model_dump(), "words": known.words, "slots": len(client.index().lines)}
+    lines = [f"{known.title} is known as {known.name}: {len(client.index().lines)} slots."]
     if refreshed.fetched.stale(datetime.now(UTC).timestamp()):
         lines.append("It is STALE: you can look, and install only with --allow-stale.")
     give(facts, lines, as_json=as_json)
@@ -130,7 +134,7 @@ def refresh(context: click.Context, name: str | None, *, as_json: bool) -> int:
             lines.append(f"{client.folder.name}: {error}")
             continue
         stale = found.fetched.stale(datetime.now(UTC).timestamp())
-        count = len(client.catalog().slots)
+        count = len(client.index().lines)
         news = f"{'new' if found.changed else 'nothing new'}, {count} slots, {found.revoked} new revocations"
         lines.append(f"{client.folder.name}: {news}{', STALE' if stale else ''}")
         lines += [f"{client.folder.name}: WARNING {warning}" for warning in found.warnings]
@@ -179,18 +183,17 @@ def search(
 ) -> None:
     """Search what the registries listed when they were last read; nothing is asked of any of them."""
     from ...marketplace.registry.search import Query
-    from ...marketplace.registry.search import search as fitting
     from ..market import Found, read, state_of
 
     home = home_of(context)
     largest = None if max_mb is None else int(max_mb * 1e6)
     query, trust = Query(text=" ".join(words), largest=largest, **wanted), _trust(home)
-    every = [
-        Found(client, slot)
-        for client in read(_clients(context, registry))
-        for slot in fitting(client.catalog().slots, query)
-    ]
-    found = every[:limit]
+    found: list[Found] = []
+    count = 0
+    for client in read(_clients(context, registry)):
+        slots, fitting = client.index().search(query, limit)
+        found += [Found(client, slot) for slot in slots][: limit - len(found)]
+        count += fitting
     states = [state_of(one, trust) for one in found]
     heads = ("SLOT", "VERSION", "PUBLISHER", "STATE", "BASE", "LICENCE", "MB", "REGISTRY", "TITLE")
     rows = [
@@ -205,8 +208,8 @@ def search(
         for one, state in zip(found, states, strict=True)
     ]
     lines = table([heads, *rows])
-    if len(every) > limit:
-        lines.append(f"{len(every) - limit} more; narrow the search, or raise --limit.")
+    if count > len(found):
+        lines.append(f"{count - len(found)} more; narrow the search, or raise --limit.")
     give(facts, lines, as_json=as_json)
 
 

@@ -150,7 +150,7 @@ def publish(context: click.Context, folder: Path, *, key: Path | None, as_json: 
     epilog=examples(
         "nightschool registry rotate ./site --new-key",
         "nightschool registry rotate ./site --root-keys 3 --root-threshold 2",
-        "nightschool registry rotate ./site   # only believed for another year",
+        "nightschool registry rotate ./site",
     )
 )
 @click.argument("folder", type=FOLDER)
@@ -174,7 +174,10 @@ def rotate(
     old: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Change the keys of a registry; as many of its root keys as must sign are needed for it."""
+    """Change the keys of a registry; as many of its root keys as must sign are needed for it.
+
+    Without any of the options it is only believed for another year.
+    """
     from ...marketplace.trust.key_set import KeySet
 
     home, keeper = home_of(context), _keeper(folder)
@@ -323,17 +326,17 @@ def _made(home: Home, names: Sequence[str]) -> tuple[list[PrivateKey], list[Path
 def _facts(state: State) -> dict[str, Any]:
     return {
         "version": state.version,
-        "slots": len(state.catalog.slots),
-        "publishers": len(state.catalog.publishers),
+        "slots": len(state.slots),
+        "publishers": len(state.publishers),
         "revoked_bundles": len(state.revoked.bundles),
         "revoked_keys": len(state.revoked.keys),
     }
 
 
 def _lines(state: State, keeper: Keeper) -> list[str]:
-    count = sum(len(slot.versions) for slot in state.catalog.slots)
+    count = sum(len(slot.versions) for slot in state.slots)
     revoked = len(state.revoked.bundles) + len(state.revoked.keys)
     return [
-        f"Publication {state.version} of {keeper.face().title}: {len(state.catalog.slots)} slots in {count} bundles"
+        f"Publication {state.version} of {keeper.face().title}: {len(state.slots)} slots in {count} bundles"
         + (f", {revoked} revocations." if revoked else ".")
     ]

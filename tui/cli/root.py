@@ -41,7 +41,7 @@ COMMANDS = {
     ),
     "bundle": ("bundle", "Pack, show, verify, import and export slots in signed files."),
     "publisher": ("publisher", "Make, show, change and revoke the keys that you publish with."),
-    "trust": ("trust", "List, pin and forget publishers, and see what was revoked."),
+    "trust": ("trust", "List, pin and forget publishers, and see what was revoked and refused."),
     "market": ("market", "Search registries; install, update, verify and remove what they list."),
     "registry": ("registry", "Keep a registry of your own: a folder, or the same behind a web server."),
     "models": ("models", "List, fetch, choose and remove models."),

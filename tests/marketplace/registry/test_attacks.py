@@ -23,7 +23,7 @@ def refused(action, *arguments, **named):
 
 
 def names(client):
-    return [slot.name for slot in client.catalog().slots]
+    return [slot.name for slot in client.index().slots()]
 
 
 @pytest.fixture
@@ -43,10 +43,25 @@ def newer(listed, client):
     return old
 
 
+def catalog_of(world):
+    """What the published catalog says."""
+    targets = world.folder / layout.metadata("targets", world.keeper.state().version)
+    sha256 = roles.listed(targets.read_bytes())[layout.CATALOG]
+    return strict_json.loads((world.folder / layout.target(layout.CATALOG, sha256)).read_bytes())
+
+
+def put_part(world, slots, digits=None):
+    """Lay a part of a catalog beside the others and return how a catalog lists it."""
+    data = strict_json.dumps({"format": 1, "slots": slots})
+    sha256, digits = hashlib.sha256(data).hexdigest(), digits or layout.part_of(slots[0]["name"])
+    (world.folder / layout.part(digits, sha256)).write_bytes(data)
+    return {digits: {"sha256": sha256, "length": len(data)}}
+
+
 def forge(world, signing, version, files=None):
     """Write a publication signed by whoever wants to."""
     files = files or {
-        layout.CATALOG: strict_json.dumps({**world.keeper.state().catalog.model_dump(), "slots": []}),
+        layout.CATALOG: strict_json.dumps({**catalog_of(world), "parts": {}}),
         layout.REVOCATIONS: strict_json.dumps(world.keeper.state().revoked.model_dump()),
     }
     for name, data in files.items():
@@ -228,26 +243,46 @@ def test_metadata_that_is_none(listed, client, text, place):
     [
         {"more": 1},
         {"format": 2},
-        {"slots": [{"name": "../x"}]},
+        {"parts": {"../x": {"sha256": "a" * 64, "length": 1}}},
         {"publishers": {"../x": {"sha256": "a" * 64, "length": 1, "seq": 1, "fingerprint": "a" * 64}}},
     ],
 )
 def test_a_catalog_that_is_none_although_it_is_signed(listed, client, change):
     state = listed.keeper.state()
-    catalog = strict_json.dumps({**state.catalog.model_dump(), **change})
+    catalog = strict_json.dumps({**catalog_of(listed), **change})
     files = {layout.CATALOG: catalog, layout.REVOCATIONS: strict_json.dumps(state.revoked.model_dump())}
     forge(listed, keys(ONLINE), state.version + 1, files)
     assert refused(client.refresh, listed.trust) == "fields"
     assert names(client) == ["captain"]
 
 
-def test_a_title_that_is_markup_is_no_title(listed):
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"title": "[@click=app.quit]Free[/]"}, "text"),
+        ({"title": "\u202eevil"}, "text"),
+        ({"summary": "one\ntwo"}, "text"),
+        ({"summary": "one\u001ftwo"}, "text"),
+        ({"name": "../x"}, "fields"),
+        ({"name": "other"}, "fields"),
+        ({"publisher": "Ada\u001f"}, "fields"),
+        ({"versions": []}, "fields"),
+    ],
+)
+def test_a_slot_that_is_none_although_it_is_signed(listed, change, code):
     state = listed.keeper.state()
-    catalog = state.catalog.model_dump()
-    catalog["slots"][0]["title"] = "[@click=app.quit]Free[/]"
-    files = {
-        layout.CATALOG: strict_json.dumps(catalog),
-        layout.REVOCATIONS: strict_json.dumps(state.revoked.model_dump()),
-    }
+    slot = state.slots[0].model_dump() | change
+    parts = put_part(listed, [slot], layout.part_of("captain"))
+    catalog = strict_json.dumps({**catalog_of(listed), "parts": parts})
+    files = {layout.CATALOG: catalog, layout.REVOCATIONS: strict_json.dumps(state.revoked.model_dump())}
     forge(listed, keys(ONLINE), state.version + 1, files)
-    assert refused(listed.client().refresh, listed.trust) == "text"
+    assert refused(listed.client().refresh, listed.trust) == code
+
+
+def test_a_slot_that_is_listed_twice(listed):
+    state = listed.keeper.state()
+    parts = put_part(listed, [state.slots[0].model_dump()] * 2)
+    catalog = strict_json.dumps({**catalog_of(listed), "parts": parts})
+    files = {layout.CATALOG: catalog, layout.REVOCATIONS: strict_json.dumps(state.revoked.model_dump())}
+    forge(listed, keys(ONLINE), state.version + 1, files)
+    assert refused(listed.client().refresh, listed.trust) == "fields"

@@ -21,7 +21,7 @@ def seen(world: World, name: str) -> list[str]:
     """What a reader who comes for the first time sees."""
     client = world.client(name, home=f"reader-{name}")
     client.refresh(world.trust)
-    found = client.catalog().slots
+    found = client.index().slots()
     for slot in found:
         client.download(slot, slot.latest, world.root / "got.slot")
     return [slot.name for slot in found]
@@ -57,7 +57,7 @@ def test_a_publication_is_seen_as_a_whole_or_not_at_all(listed, how):
         shutil.copytree(kept, readers.folder, symlinks=True)
         known = listed.client("long-known")
         known.refresh(listed.trust)
-        assert [slot.name for slot in known.catalog().slots] == states[-1]
+        assert [slot.name for slot in known.index().slots()] == states[-1]
         listed.publish()
         assert seen(listed, f"again{step}") == NEW
         known.refresh(listed.trust)
@@ -90,7 +90,7 @@ def test_a_change_of_keys_is_survived_by_readers_at_every_step(listed):
 
 
 def test_a_revocation_is_noted_or_can_be_noted_again(listed):
-    identifier = listed.keeper.state().catalog.slots[0].latest.id
+    identifier = listed.keeper.state().slots[0].latest.id
 
     def revoke():
         listed.keeper.revoke(RevokedKind.BUNDLE, identifier, "poisoned")
@@ -133,10 +133,10 @@ def test_a_refresh_that_is_cut_off_goes_on(listed, how):
             listed.client().refresh(listed.trust)
 
         reached = cut_off(step, refresh, how)
-        assert [slot.name for slot in listed.client().catalog().slots] in (OLD, NEW)
+        assert [slot.name for slot in listed.client().index().slots()] in (OLD, NEW)
         refresh()
-        assert [slot.name for slot in listed.client().catalog().slots] == NEW
-        assert len(list(listed.client().folder.glob("catalog-*"))) == 1
+        assert [slot.name for slot in listed.client().index().slots()] == NEW
+        assert len(list(listed.client().folder.glob("index-*"))) == 1
     assert step > 5
 
 
