@@ -10,7 +10,7 @@ has more noise in it than one that was trained.
 ``f32_ratio``           the same in float32
 ``over_tar_size``       the bundle over the same PEFT folder in a tar with zstd -19
 ``over_zip_size``       the bundle over the same in a zip
-``over_tar_open``       time until every byte is unpacked and hashed, signature included, over that of the tar unpacked
+``over_tar_open``       time until every byte is unpacked, signature checked, over that of the tar unpacked
 ``over_zip_open``       the same over that of the zip
 ``listing_bytes``       read to list and verify a bundle of ``--mb``
 ``listing_ms``          time for that
