@@ -51,6 +51,8 @@ BENCHES = (
     Bench("slots", ("bench/slots.py",)),
     Bench("blend", ("bench/blend.py",)),
     Bench("codecs", ("bench/codecs.py",)),
+    Bench("registry", ("bench/registry.py",)),
+    Bench("bundle", ("bench/bundle.py",)),
     Bench("serve", ("bench/serve.py",)),
     Bench("tui", ("bench/tui.py",)),
     Bench("tui-scripted", ("bench/tui.py", "--scripted")),

@@ -104,6 +104,9 @@ FIGURES: dict[str, Figure] = {
     "overhead_ms": _less(1, ratio=False),
     "cache_share": _less(1),
     "memory_growth_mb": _less(50, ratio=False),
+    # registry, with 10,000 bundles listed
+    "registry_wait_ms": _less(200, ratio=False),
+    "registry_vs_tuf": _less(1),
     # wire
     "round_trips_per_100_tokens": _less(12, noise=1),
     "speedup_at_0ms": _more(0.95),

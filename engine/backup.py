@@ -1,4 +1,4 @@
-"""A whole profile as one file, and back: the database, the slots with all their generations, the settings.
+"""A whole profile as one file, and back: the database, the slots with all their generations, settings, trust.
 
     manifest.json                 every file of the profile with its hash
     blobs/<sha256>                each content once, however many generations share it
@@ -26,7 +26,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..schemas.errors import Damaged, Locked, NotFound, UsageError
 from ..schemas.records import BackupSummary
-from .files import replacing, storage_errors, sync_folder
+from ..schemas.trust import REVOCATIONS, Revocation, RevocationFile
+from .files import replacing, storage_errors, sync_folder, write_atomic
 from .paths import Home
 from .slots.generations import FileFacts
 
@@ -36,8 +37,9 @@ _CHUNK = 1 << 20
 _PART, _ASIDE = ".restore-", "before-restore-"
 _DATABASE, _CONFIG, _SLOTS = "night.db", "config.toml", "slots"
 _SIDE_FILES = (f"{_DATABASE}-wal", f"{_DATABASE}-shm")
+_PINS = "pins.json"
 _NAME = re.compile(
-    r"night\.db|config\.toml|slots/first_slots|slots/[a-z0-9][a-z0-9-]{0,39}(?:/[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}){1,3}"
+    r"night\.db|config\.toml|trust/(?:pins|revocations)\.json|slots/first_slots|slots/[a-z0-9][a-z0-9-]{0,39}(?:/[A-Za-z0-9_][A-Za-z0-9_.-]{0,80}){1,3}"
 )
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -117,6 +119,10 @@ def _restore(file: Path, home: Home, there: list[Path], tell: Tell) -> BackupSum
     part = Path(tempfile.mkdtemp(dir=home.root, prefix=_PART))
     try:
         manifest = _unpack(file, part, tell)
+        if (part / "trust").exists():
+            home.trust.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with FileLock(home.trust / ".lock", preserve_lock_file=True):  # that of whoever writes there
+                _join_trust(part / "trust", home.trust)
         if there:
             aside = home.root / f"{_ASIDE}{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**6:06d}"
             aside.mkdir()
@@ -131,6 +137,26 @@ def _restore(file: Path, home: Home, there: list[Path], tell: Tell) -> BackupSum
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return _summary(file, manifest)
+
+
+def _join_trust(saved: Path, here: Path) -> None:
+    """Bring back which publishers are known, and what was revoked: what this profile saw revoked stays so.
+
+    Raises:
+        Damaged: If what was revoked does not read, here or in the backup.
+    """
+    revoked: dict[tuple[str, str, str], Revocation] = {}
+    for folder in (here, saved):
+        path = folder / REVOCATIONS
+        try:
+            rows = RevocationFile.model_validate_json(path.read_bytes()).revocations if path.exists() else ()
+        except ValidationError as error:
+            raise Damaged(f"{path} does not read back as it was written; nothing was changed.") from error
+        for row in rows:
+            revoked.setdefault((row.kind, row.id, row.publisher), row)
+    write_atomic(here / REVOCATIONS, RevocationFile(revocations=tuple(revoked.values())).model_dump_json(indent=1))
+    if (saved / _PINS).exists() and not (here / _PINS).exists():
+        write_atomic(here / _PINS, (saved / _PINS).read_bytes())
 
 
 def _unpack(file: Path, part: Path, tell: Tell) -> _Manifest:
@@ -196,6 +222,9 @@ def _files(home: Home, snapshot: Path) -> Iterator[tuple[str, Path]]:
     """Give the files of a profile by their names in it; what is half written or locked is none."""
     if home.config.is_file():
         yield _CONFIG, home.config
+    for name in (_PINS, REVOCATIONS):
+        if (home.trust / name).is_file():
+            yield f"trust/{name}", home.trust / name
     for path in sorted(home.slots.rglob("*")) if home.slots.is_dir() else ():
         key = f"{_SLOTS}/{path.relative_to(home.slots).as_posix()}"
         if path.is_file() and _NAME.fullmatch(key):

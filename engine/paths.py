@@ -64,6 +64,26 @@ class Home:
         return self.root / "provider-keys"
 
     @property
+    def trust(self) -> Path:
+        """Which publishers are believed, and what was revoked."""
+        return self.root / "trust"
+
+    @property
+    def keys(self) -> Path:
+        """The user's own private keys, encrypted."""
+        return self.root / "keys"
+
+    @property
+    def quarantine(self) -> Path:
+        """Where a stranger's bundle lies while it is checked; nothing of it stays there."""
+        return self.root / "quarantine"
+
+    @property
+    def registries(self) -> Path:
+        """One folder per registry that is looked at."""
+        return self.root / "registries"
+
+    @property
     def night_due(self) -> Path:
         """There while a night waits for the engine that has the profile open."""
         return self.root / "night.due"

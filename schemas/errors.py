@@ -36,12 +36,18 @@ the class name travels over the engine pipe, so that the other side raises the s
     │   ├── ImportRunning          72   one import at a time
     │   └── ImportStopped          73   the user stopped looking at a file
     ├── ScheduleError              80   the machine's own scheduler cannot be used
-    └── RemoteError                90   a provider elsewhere cannot be used
-        ├── Unreachable            91   it does not answer, or not in time
-        ├── BadFrame               92   it does not speak HSP/1 as it should
-        ├── PeerRefused            93   it refuses, with a code of its own
-        ├── Unauthorised           94   the key is missing, wrong or spent
-        └── PeerFull               95   it has no room now
+    ├── RemoteError                90   a provider elsewhere cannot be used
+    │   ├── Unreachable            91   it does not answer, or not in time
+    │   ├── BadFrame               92   it does not speak HSP/1 as it should
+    │   ├── PeerRefused            93   it refuses, with a code of its own
+    │   ├── Unauthorised           94   the key is missing, wrong or spent
+    │   └── PeerFull               95   it has no room now
+    └── MarketError               100   sharing failed; the refusal's code (marketplace/refusals.py) says by which rule
+        ├── Refused               101   what was offered breaks a rule
+        ├── Unchecked             102   it could not be checked, so it was not taken
+        ├── NotConfirmed          103   the user must agree first: a new publisher, something unsigned
+        ├── RegistryStale         104   what the registry says is too old to install from
+        └── KeyUnusable           105   a private key does not open, or is none
 """
 
 from __future__ import annotations
@@ -288,6 +294,46 @@ class PeerFull(RemoteError):
     """The provider has no room now."""
 
     exit_code = 95
+
+
+class MarketError(NightSchoolError):
+    """A bundle, a publisher, a registry or a key cannot be used; ``code`` is the refusal's, where it is one."""
+
+    exit_code = 100
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Refused(MarketError):
+    """What was offered breaks a rule, and was not taken."""
+
+    exit_code = 101
+
+
+class Unchecked(MarketError):
+    """Whether a rule is kept could not be found out, so it was not taken either."""
+
+    exit_code = 102
+
+
+class NotConfirmed(MarketError):
+    """The user must agree to this before it is done."""
+
+    exit_code = 103
+
+
+class RegistryStale(MarketError):
+    """What the registry says is too old to install from."""
+
+    exit_code = 104
+
+
+class KeyUnusable(MarketError):
+    """A private key does not open with this passphrase, or is none."""
+
+    exit_code = 105
 
 
 def error_classes() -> dict[str, type[NightSchoolError]]:

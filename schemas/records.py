@@ -409,6 +409,18 @@ class MergeFacts(Record):
     error: float = Field(description="Distance from what the strategy wanted, relative, in the Frobenius norm.")
 
 
+class BundleOrigin(Record):
+    """A bundle whose weights are in a generation: as it came, or blended or trained on since."""
+
+    id: str = Field(description="sha256 of what its publisher signed.")
+    publisher: str
+    slot: str = Field(description="As the publisher calls it.")
+    version: str
+    seq: int
+    signers: list[str] = Field(description="Fingerprints of the keys that signed it.")
+    threshold: int = Field(description="How many of them must have.")
+
+
 class Version(Record):
     """One immutable generation of a slot."""
 
@@ -424,6 +436,7 @@ class Version(Record):
     adapter_bytes: int = 0
     report: StudyReport | None = None
     merge: MergeFacts | None = Field(default=None, description="For a merge: of what, and how.")
+    origins: list[BundleOrigin] = Field(default_factory=list, description="The bundles whose weights are in it.")
     current: bool = False
     pinned: bool = Field(default=False, description="Its files stay, however many generations are kept.")
     removed: bool = Field(default=False, description="Its files were removed; what is said here stays.")

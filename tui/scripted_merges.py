@@ -11,6 +11,7 @@ from ..schemas import messages as ask
 from ..schemas import records as rec
 from ..schemas.audit import Audit
 from ..schemas.events import AuditEvent, ComparedEvent, Event, StudyEndedEvent
+from ..schemas.sharing import BundleTaken, Shareable, ShareBase
 from .scripted_report import scripted_report
 
 Tell = Callable[[Event], None]
@@ -36,6 +37,8 @@ class ScriptedMerges:
         self.comparing = False
         self.audit = Audit(slot="", number=0, strings=1, replies=29)
         """What an audit finds, of whatever version."""
+        self.shared_folder = ""
+        """Where the adapter of a version lies that shall be shared."""
 
     async def _slots_fork(self, request: ask.ForkSlot, tell: Tell) -> rec.Slot:
         made = await self._slots_create(ask.CreateSlot(title=request.title, name=request.name), tell)
@@ -83,6 +86,30 @@ class ScriptedMerges:
 
     async def _slots_import(self, request: ask.ImportAdapter, tell: Tell) -> rec.Study:
         return await self._slots_blend(ask.BlendSlots(weights={}, into=request.into), tell)
+
+    async def _bundles_describe(self, request: ask.DescribeVersion, tell: Tell) -> Shareable:
+        slot = self._slot(request.slot)
+        hashes = ("config_hash", "tokenizer_hash", "template_hash", "tensors_hash")
+        return Shareable(
+            slot=slot.name, title=slot.title, number=request.number or slot.current or 1, created=1_700_000_000.0,
+            folder=self.shared_folder, trainer="tail-lora", steps=24, examples=40,
+            base=ShareBase(
+                name="scripted", source="owner/scripted@abc", family="llama", width=32, layers=4, vocabulary=256,
+                **{name: str(place) * 64 for place, name in enumerate(hashes)},
+            ),
+        )  # fmt: skip
+
+    async def _bundles_take(self, request: ask.TakeBundle, tell: Tell) -> BundleTaken:
+        if request.into not in self.slots:
+            await self._slots_create(ask.CreateSlot(title=request.title, name=request.into), tell)
+        before = self._slot(request.into).current
+        study = await self._slots_blend(ask.BlendSlots(weights={}, into=request.into), tell)
+        if study.version is None:
+            return BundleTaken(slot=request.into, version=None, study=study)
+        fields = {"kind": rec.VersionKind.IMPORT, "merge": None, "origins": [request.origin]}
+        rows = [row.model_copy(update={"current": row.number == before}) for row in self.versions[request.into]]
+        self.versions[request.into] = [*rows[:-1], rows[-1].model_copy(update=fields)]
+        return BundleTaken(slot=request.into, version=self.versions[request.into][-1], study=study)
 
     async def _slots_blend(self, request: ask.BlendSlots, tell: Tell) -> rec.Study:
         known = [

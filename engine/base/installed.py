@@ -20,6 +20,7 @@ from .weights import CARD, Manifest, read_config, read_manifest, shard_files
 
 HUB = "huggingface.co/"
 """How the source of a card begins whose base came from the hub; owner/name@commit follows."""
+_PROJECTION = re.compile(r"model\.layers\.(?P<block>[0-9]+)\.(?P<path>.+)\.weight")
 _PART = re.compile(r"\.(?P<name>.+)-(?P<digits>[0-9a-f]{8})(-\d+)?\.part")
 
 
@@ -78,6 +79,20 @@ def sizes(folder: Path) -> tuple[int, int]:
     tied = bool(config.get("tie_word_embeddings"))
     parameters = sum(count for name, count in _counts(folder) if not (tied and name == "lm_head.weight"))
     return parameters, int(config.get("vocab_size", 0)) * int(config.get("hidden_size", 0))
+
+
+def projections(folder: Path) -> dict[tuple[int, str], tuple[int, int]]:
+    """Return ``(out, in)`` of the matrices in the blocks of a base, by block and path in it.
+
+    Raises:
+        ModelDamaged: If its files do not say.
+    """
+    found = {}
+    for name, shape in _shapes(folder):
+        match = _PROJECTION.fullmatch(name)
+        if match is not None and len(shape) == 2:
+            found[int(match["block"]), match["path"]] = (shape[0], shape[1])
+    return found
 
 
 def installed(home: Home) -> list[Installed]:
@@ -148,13 +163,19 @@ def _size(folder: Path) -> int:
 
 
 def _counts(folder: Path) -> Iterator[tuple[str, int]]:
-    """Give name and number of entries of every tensor, from the headers of the safetensors files alone."""
+    """Give name and number of entries of every tensor."""
+    for name, shape in _shapes(folder):
+        yield name, math.prod(shape)
+
+
+def _shapes(folder: Path) -> Iterator[tuple[str, list[int]]]:
+    """Give name and shape of every tensor, from the headers of the safetensors files alone."""
     from safetensors import SafetensorError, safe_open
 
     for path in shard_files(folder):
         try:
             with safe_open(path, framework="np") as shard:
                 for name in shard.keys():  # noqa: SIM118 - a reader, not a dictionary
-                    yield name, math.prod(shard.get_slice(name).get_shape())
+                    yield name, shard.get_slice(name).get_shape()
         except (SafetensorError, OSError, ValueError) as error:
             raise ModelDamaged(f"{path} does not say what it holds ({error}); fetch the model again.") from error

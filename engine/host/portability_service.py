@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...schemas.errors import UsageError
 from ...schemas.messages import ExportSlot, ImportAdapter
-from ...schemas.records import AdapterForm, ExportedAdapter, Study
+from ...schemas.records import AdapterForm, BundleOrigin, ExportedAdapter, Slot, Study
 from ..slots import generations
 from .rooms import Rooms, Tell
 
@@ -70,11 +70,26 @@ async def prepare_import(rooms: Rooms, request: ImportAdapter) -> tuple[Study, S
         UsageError: If it is not a plain LoRA, or changes blocks that are not in the tail here.
         BaseMismatch: If it is for another base.
     """
+    into = rooms.store.slot(request.into)
+    return await begin_brought(rooms, into, Path(request.folder).expanduser().absolute())
+
+
+async def begin_brought(
+    rooms: Rooms, into: Slot, given: Path, origin: BundleOrigin | None = None
+) -> tuple[Study, StudyJob]:
+    """Return a begun study that tries the adapter in a folder, and its job.
+
+    Args:
+        rooms: With the base that it is for.
+        into: The slot, which may be one that is yet to be made.
+        given: A PEFT folder.
+        origin: The bundle that it came in.
+
+    Raises:
+        As :func:`prepare_import`.
+    """
     from ..study.job import MergePart, MergeTask
     from . import blending
-
-    into = rooms.store.slot(request.into)
-    given = Path(request.folder).expanduser().absolute()
 
     async def read(model: Model) -> Adapter:
         from ..base.halves import open_tail
@@ -83,11 +98,11 @@ async def prepare_import(rooms: Rooms, request: ImportAdapter) -> tuple[Study, S
         return read_foreign(given, open_tail(model.base, model.cut).shapes())
 
     adapter = await rooms.model.do(read)
-    study, job = await blending.begin(rooms, into, MergeTask(strategy=blending.AS_IT_IS, parts=[]))
+    task = MergeTask(strategy=blending.AS_IT_IS, parts=[], origin=origin, title=into.title)
+    study, job = await blending.begin(rooms, into, task)
     folder = job.folder / "brought"
     folder.mkdir(parents=True, exist_ok=True)
     adapter.save(folder, (await rooms.model.model()).base.card.name)
     digest = generations.file_hash(folder / generations.WEIGHTS)
     part = MergePart(slot="", number=0, weight=1.0, adapter=folder, sha256=digest)
-    assert job.merge is not None
-    return study, job.model_copy(update={"merge": job.merge.model_copy(update={"parts": [part]})})
+    return study, job.model_copy(update={"merge": task.model_copy(update={"parts": [part]})})

@@ -12,6 +12,7 @@ from ...schemas.messages import EngineStatus
 from ..files import storage_errors
 from ..paths import Home
 from ..records import Records
+from ..slots.revoked import Revoked
 from ..slots.store import SlotStore
 from .model_thread import ModelThread
 from .plugins import PluginHost
@@ -67,7 +68,7 @@ def open_profile(
             ) from error
     try:
         plugins = PluginHost.load()
-        store = SlotStore(home.slots)
+        store = SlotStore(home.slots, Revoked(home.trust))
         store.ensure_defaults()
         thread = ModelThread(home, model, plugins, tell_status)
         rooms = Rooms(home, Records(home.database), store, plugins, thread, broadcast, status)

@@ -13,6 +13,7 @@ from ...schemas.records import Signal
 from . import doctor
 from .answer_service import AnswerService
 from .audit_service import AuditService
+from .bundle_service import BundleService
 from .chat_service import ChatService
 from .compare_service import CompareService
 from .conversation_service import ConversationService
@@ -51,7 +52,7 @@ class Service:
         answers = AnswerService(rooms)
         self._exchange, memory = ExchangeService(rooms), MemoryService(rooms)
         compare = CompareService(rooms)
-        providers = ProviderService(rooms)
+        providers, bundles = ProviderService(rooms), BundleService(rooms, self._studies)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
@@ -81,6 +82,8 @@ class Service:
             "slots.fork": slots.fork,
             "slots.export": PortabilityService(rooms).export,
             "slots.import": self._studies.bring,
+            "bundles.describe": bundles.describe,
+            "bundles.take": bundles.take,
             "versions.list": slots.versions,
             "versions.rollback": slots.rollback,
             "versions.pin": garbage.pin,

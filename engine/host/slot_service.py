@@ -99,7 +99,15 @@ class SlotService:
             with rooms.records.transaction():
                 known = [own_lesson(rooms, made.name, lesson) for lesson in reversed(learned)]
             report, kind = version.report, VersionKind.FORK
-            store.add_version(made.name, folder, base=version.base, lessons=known, report=report, kind=kind)
+            store.add_version(
+                made.name,
+                folder,
+                base=version.base,
+                lessons=known,
+                report=report,
+                kind=kind,
+                origins=version.origins,
+            )
             settle_lessons(rooms, made.name)
         return rooms.slot(made.name)
 
@@ -146,6 +154,16 @@ class SlotService:
         text = f"{text}: {', '.join(changes)}." if changes else f"{text}."
         self._rooms.broadcast(NoticeEvent(level="info", text=text))
         return version
+
+
+def ensure_slot(rooms: Rooms, name: str, title: str, system_prompt: str) -> None:
+    """Make a slot where there is none of this name.
+
+    Raises:
+        UsageError: If no slot can be called so.
+    """
+    if all(slot.name != name for slot in rooms.store.list()):
+        rooms.store.create(title or name, name, system_prompt=system_prompt)
 
 
 def settle_lessons(rooms: Rooms, slot: str) -> tuple[int, int]:

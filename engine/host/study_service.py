@@ -6,18 +6,19 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...schemas.errors import NightSchoolError, NothingToLearn, StudyRunning, UsageError
 from ...schemas.events import NoticeEvent, StudyEndedEvent, StudyEvent
 from ...schemas.messages import BlendSlots, CancelStudy, ForgetLesson, ImportAdapter, ListStudies, StartStudy
-from ...schemas.records import Lesson, LessonState, Study, StudyState, Version, VersionKind
+from ...schemas.records import BundleOrigin, Lesson, LessonState, Slot, Study, StudyState, Version, VersionKind
 from ..settings import read_settings
 from . import blending
 from .expiry import end_expired, has_ended, until
-from .portability_service import prepare_import
+from .portability_service import begin_brought, prepare_import
 from .rooms import Rooms, Tell
-from .slot_service import settle_lessons
+from .slot_service import ensure_slot, settle_lessons
 from .thumbs import thumbs_of
 
 if TYPE_CHECKING:
@@ -91,6 +92,14 @@ class StudyService:
             StudyRunning: If a study is under way.
         """
         return await self._begin(lambda: prepare_import(self._rooms, request))
+
+    async def try_bundle(self, into: Slot, folder: Path, origin: BundleOrigin) -> Study:
+        """Try an adapter that came in a bundle, as a generation that is only kept, and return how it ended.
+
+        Raises:
+            As ``bring``.
+        """
+        return await self._begin(lambda: begin_brought(self._rooms, into, folder, origin))
 
     async def cancel(self, request: CancelStudy, tell: Tell) -> bool:
         """Stop the running study; returns when it has ended."""
@@ -295,9 +304,12 @@ class StudyService:
             known = [lesson.id for lesson in (*job.known, *job.lessons)]
         else:
             known = blending.taken_over(rooms, job, result)
+        origin = job.merge.origin if job.merge is not None else None
         try:
             base = rooms.status().base
             assert base is not None
+            if origin is not None:
+                ensure_slot(rooms, job.slot, job.merge.title if job.merge else "", job.system)
             version = rooms.store.add_version(
                 job.slot,
                 result.candidate,
@@ -306,6 +318,8 @@ class StudyService:
                 report=result.report,
                 kind=kind,
                 merge=result.merge if kind is VersionKind.MERGE else None,
+                origins=[origin] if origin else () if job.anew or kind is VersionKind.IMPORT else None,
+                activate=origin is None,
             )
         except NightSchoolError as error:
             return records.finish_study(study.id, StudyState.FAILED, report=result.report, reason=str(error))

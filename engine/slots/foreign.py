@@ -44,12 +44,12 @@ _MUST_BE_OFF = (
 )
 
 
-def read_foreign(folder: Path, shapes: Mapping[Place, tuple[int, int]]) -> Adapter:
+def read_foreign(folder: Path, shapes: Mapping[Place, tuple[int, int]] | None) -> Adapter:
     """Return a PEFT LoRA of any scale as one of the portable profile.
 
     Args:
         folder: With ``adapter_config.json`` and ``adapter_model.safetensors``.
-        shapes: ``(out, in)`` of the projections that it may change, by place.
+        shapes: ``(out, in)`` of the projections that it may change, by place; None: its base is not here to say.
 
     Raises:
         NotFound: If one of the two files is missing; pickled weights are never read.
@@ -69,7 +69,7 @@ def read_foreign(folder: Path, shapes: Mapping[Place, tuple[int, int]]) -> Adapt
         pairs.setdefault((int(match[1]), match[2]), {})[match[3]] = tensor.float()
     if not pairs:
         raise UsageError(f"{folder} holds no LoRA; give another folder.")
-    lowest = min(layer for layer, _ in shapes)
+    lowest = min((layer for layer, _ in shapes or ()), default=0)
     if min(layer for layer, _ in pairs) < lowest:
         raise UsageError(
             f"The adapter in {folder} changes blocks from {min(layer for layer, _ in pairs)} on, and here the tail "
@@ -116,12 +116,12 @@ def _fitted(
     folder: Path,
     place: Place,
     pair: dict[str, torch.Tensor],
-    shapes: Mapping[Place, tuple[int, int]],
+    shapes: Mapping[Place, tuple[int, int]] | None,
     scale: float,
 ) -> Factors:
     name = f"{place[1]} of block {place[0]}"
     if pair.keys() != {"A", "B"} or pair["A"].shape[0] != pair["B"].shape[1]:
         raise UsageError(f"The adapter in {folder} is not whole at {name}; fetch it again.")
-    if shapes.get(place) != (pair["B"].shape[0], pair["A"].shape[1]):
+    if shapes is not None and shapes.get(place) != (pair["B"].shape[0], pair["A"].shape[1]):
         raise BaseMismatch(f"The adapter in {folder} does not fit this base at {name}; load the base it was made for.")
     return Factors(pair["A"], pair["B"] * scale)

@@ -18,8 +18,8 @@ from __future__ import annotations
 import builtins
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ import filelock
 from pydantic import ValidationError
 
 from ...schemas.errors import Damaged, Locked, NotFound, UsageError
-from ...schemas.records import MergeFacts, Slot, StudyReport, Version, VersionKind
+from ...schemas.records import BundleOrigin, MergeFacts, Slot, StudyReport, Version, VersionKind
 from ..files import storage_errors, write_atomic
 from . import generations
 from .blend import check_weights
@@ -48,9 +48,13 @@ _FIRST_SLOTS = (
 class SlotStore:
     """The slots of one profile. Reading needs no lock; each writer holds the lock of its slot."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use ``folder``, which is created with the first slot."""
+    def __init__(self, folder: Path, permit: Callable[[Version], None] | None = None) -> None:
+        """Use ``folder``, which is created with the first slot.
+
+        ``permit`` is asked each time before the files of a generation are given out, and raises where they must not be.
+        """
         self.folder = folder
+        self._permit = permit
         self._verified: dict[Path, tuple[tuple[int, int, int], ...]] = {}
         self._known: dict[Path, tuple[tuple[int, int, int], Version]] = {}
 
@@ -220,8 +224,14 @@ class SlotStore:
         report: StudyReport | None = None,
         kind: VersionKind = VersionKind.STUDY,
         merge: MergeFacts | None = None,
+        origins: Sequence[BundleOrigin] | None = None,
+        activate: bool = True,
     ) -> Version:
         """Make a new generation current: a copy of the PEFT folder ``adapter``, or None for the plain base.
+
+        With ``activate`` False it is only kept; a rollback to it makes it answer. ``origins`` are the bundles whose
+        weights are in it; None: those of what it was made from, which are the parents of a merge, else the generation
+        in effect.
 
         Raises:
             NotFound: If there is no slot of this name, or no adapter in the folder.
@@ -229,7 +239,19 @@ class SlotStore:
         """
         self._settings(name)
         with self._locked(self.folder / name):
-            return self._add(name, adapter, base=base, lessons=lessons, report=report, kind=kind, merge=merge)
+            if origins is None:
+                origins = self._origins(name, merge)
+            return self._add(
+                name,
+                adapter,
+                base=base,
+                lessons=lessons,
+                report=report,
+                kind=kind,
+                merge=merge,
+                origins=origins,
+                activate=activate,
+            )
 
     def rollback(self, name: str, to: int | None = None) -> Version:
         """Make a new generation that equals an old one.
@@ -253,6 +275,7 @@ class SlotStore:
                 report=None,
                 kind=VersionKind.ROLLBACK,
                 restores=target.number,
+                origins=target.origins,
             )
 
     def adapter_folder(self, name: str, number: int | None = None) -> Path | None:
@@ -261,6 +284,7 @@ class SlotStore:
         Raises:
             NotFound: If the slot or the generation does not exist, or its files were removed.
             Damaged: If the adapter is not the one that was stored.
+            MarketError: If it came from a bundle that was revoked, or of which that cannot be found out.
         """
         version = self.current(name) if number is None else self.version(name, number)
         if version.adapter_sha256 is None:
@@ -270,6 +294,8 @@ class SlotStore:
                 f"The files of generation {version.number} of slot {name} were removed by `slots gc`; choose another "
                 "generation, or restore them from a backup."
             )
+        if self._permit is not None:
+            self._permit(version)
         folder = self._versions_folder(name) / generations.folder_name(version.number)
         with storage_errors(folder):
             # Hashing takes a while for a large adapter and the files never change: once for each state of the files.
@@ -292,8 +318,10 @@ class SlotStore:
         kind: VersionKind,
         restores: int | None = None,
         merge: MergeFacts | None = None,
+        origins: Sequence[BundleOrigin] = (),
+        activate: bool = True,
     ) -> Version:
-        """Write a generation and point ``current`` at it. The lock is held."""
+        """Write a generation, and point ``current`` at it unless it shall wait. The lock is held."""
         parent = self._current_number(name)
         folder = self._versions_folder(name)
         with storage_errors(folder):
@@ -310,11 +338,22 @@ class SlotStore:
                 lessons=[*lessons],
                 report=report,
                 merge=merge,
+                origins=[*origins],
             )
             # Only a folder of ours is linked: it is read-only, while a candidate may still be written by its maker.
             generations.write(folder, facts, adapter, link=kind is VersionKind.ROLLBACK)
-        write_atomic(self._current_file(name), f"{number}\n")
-        return self._version(name, number, number)
+        if activate:
+            write_atomic(self._current_file(name), f"{number}\n")
+        return self._version(name, number, number if activate else parent)
+
+    def _origins(self, name: str, merge: MergeFacts | None) -> builtins.list[BundleOrigin]:
+        """Return the bundles whose weights are in what a new generation is made from, each once."""
+        parts = [(part.slot, part.number) for part in merge.parents] if merge else [(name, self._current_number(name))]
+        found: dict[str, BundleOrigin] = {}
+        for slot, number in parts:
+            with suppress(NotFound, Damaged):  # then its weights could not be read either, and nothing was made of them
+                found |= {origin.id: origin for origin in self.version(slot, number).origins}
+        return [*found.values()]
 
     def _before_current(self, name: str) -> Version:
         """Return what the state in effect was made from."""

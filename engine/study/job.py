@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ...schemas.records import Lesson, MergeFacts, MergeOptions, Record, StudyReport, StudyState
+from ...schemas.records import BundleOrigin, Lesson, MergeFacts, MergeOptions, Record, StudyReport, StudyState
 from ..base.device import CPU
 from ..base.numbers import Numbers
 from ..settings import DEFAULT_TRAINER
@@ -25,11 +25,18 @@ class MergePart(Record):
 
 
 class MergeTask(Record):
-    """What is to be merged, and how."""
+    """What is to be merged, and how.
+
+    Attributes:
+        origin: The bundle that the one part came in; what comes of it waits to be activated.
+        title: Of the slot, which is made for a bundle where it is not there.
+    """
 
     strategy: str
     options: MergeOptions = MergeOptions()
     parts: list[MergePart]
+    origin: BundleOrigin | None = None
+    title: str = ""
 
 
 class StudyJob(Record):

@@ -47,6 +47,12 @@ from .bases import (
 from .bases import (
     UseProviders as UseProviders,
 )
+from .bundles import (
+    DescribeVersion as DescribeVersion,
+)
+from .bundles import (
+    TakeBundle as TakeBundle,
+)
 from .chat import (
     AnswerTurns as AnswerTurns,
 )

@@ -13,6 +13,7 @@ from nightschool.engine.paths import Home
 from nightschool.engine.records import Records
 from nightschool.engine.slots.store import SlotStore
 from nightschool.schemas.errors import Damaged, DiskFull, Locked, NotFound, UsageError
+from nightschool.schemas.trust import REVOCATIONS, Revocation, RevocationFile
 from nightschool.tests.engine.slots.test_store import killed_at
 
 
@@ -225,3 +226,41 @@ def test_names_that_a_profile_has_are_the_only_ones(tmp_path):
     bad = ("slots/a", "slots/a/.lock", "slots/../b/c", "slots/a/./b", "slots/a/b\n", "night.db/x", "engine.lock", "")
     assert all(backup._NAME.fullmatch(name) for name in good)
     assert not any(backup._NAME.fullmatch(name) for name in bad)
+
+
+def revoked(home, *ids):
+    home.trust.mkdir(exist_ok=True)
+    rows = [Revocation(kind="bundle", id=one * 64, reason="bad", by="registry home", seen=1.0) for one in ids]
+    (home.trust / REVOCATIONS).write_text(RevocationFile(revocations=rows).model_dump_json())
+
+
+def test_what_is_known_of_publishers_comes_back_elsewhere(home, tmp_path):
+    revoked(home, "a")
+    (home.trust / "pins.json").write_text('{"pins":{}}')
+    write_backup(home, tmp_path / "b.zip")
+    other = Home(tmp_path / "other")
+    restore_backup(tmp_path / "b.zip", other)
+    assert (other.trust / "pins.json").read_text() == '{"pins":{}}'
+    assert RevocationFile.model_validate_json((other.trust / REVOCATIONS).read_bytes()).revocations[0].id == "a" * 64
+
+
+def test_a_backup_takes_no_revocation_back_and_no_pin(home, tmp_path):
+    revoked(home, "a")
+    (home.trust / "pins.json").write_text("older")
+    write_backup(home, tmp_path / "b.zip")
+    revoked(home, "b", "c")
+    (home.trust / "pins.json").write_text("newer")
+    restore_backup(tmp_path / "b.zip", home, replace=True)
+    rows = RevocationFile.model_validate_json((home.trust / REVOCATIONS).read_bytes()).revocations
+    assert [row.id[0] for row in rows] == ["b", "c", "a"]
+    assert (home.trust / "pins.json").read_text() == "newer"
+
+
+def test_a_damaged_list_of_revocations_is_not_written_over(home, tmp_path):
+    revoked(home, "a")
+    write_backup(home, tmp_path / "b.zip")
+    (home.trust / REVOCATIONS).write_text("{")
+    before = state(home)
+    with pytest.raises(Damaged):
+        restore_backup(tmp_path / "b.zip", home, replace=True)
+    assert state(home) == before and (home.trust / REVOCATIONS).read_text() == "{"

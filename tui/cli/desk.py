@@ -193,3 +193,4 @@ async def _talk(body: Body, desk: Desk, values: dict[str, Any], *, wake: bool) -
     finally:
         desk.status.clear()
         await desk.link.close()
+        desk.status.clear()  # an engine that is closed may still have said how far it was

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from pydantic_core import to_jsonable_python
 
-from ...schemas.errors import NightSchoolError
+from ...schemas.errors import MarketError, NightSchoolError
 from ...schemas.events import StudyEvent
 from ...schemas.records import Comparison, Lesson, Study, StudyReport, StudyState
 from ..report_words import proofs
@@ -31,6 +31,10 @@ def error_line(error: NightSchoolError, as_json: bool) -> str:
     """Return an error as one line, for stderr."""
     if as_json:
         fields = {"code": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+        if isinstance(error, MarketError) and error.code:
+            fields["refusal"] = error.code
+        if isinstance(error, MarketError) and error.code:
+            fields["refusal"] = error.code
         return document({"error": fields}, pretty=False)
     return f"Error: {one_line(str(error), 1000)}"
 

@@ -39,6 +39,11 @@ COMMANDS = {
         "conversations",
         "List, show, search, import, export, rename, delete and restore conversations.",
     ),
+    "bundle": ("bundle", "Pack, show, verify, import and export slots in signed files."),
+    "publisher": ("publisher", "Make, show, change and revoke the keys that you publish with."),
+    "trust": ("trust", "List, pin and forget publishers, and see what was revoked and refused."),
+    "market": ("market", "Search registries; install, update, verify and remove what they list."),
+    "registry": ("registry", "Keep a registry of your own: a folder, or the same behind a web server."),
     "models": ("models", "List, fetch, choose and remove models."),
     "backup": ("backup", "Save the whole profile in one file."),
     "restore": ("backup", "Bring a profile back from a backup."),
@@ -83,7 +88,7 @@ class Commands(click.Group):
     )
     + "\n\nExit codes: 0 done, 2 wrong use, 3 not found, 10-16 model, 20-23 files (22: Night School is open already), "
     "30-32 chat, 40-44 study, 50-52 engine, 60 plugin, 70-73 import and export, 80 scheduler, "
-    "90-95 servers elsewhere, 130 stopped with ctrl+c.",
+    "90-95 servers elsewhere, 100-105 bundles and trust, 130 stopped with ctrl+c.",
 )
 @click.option("--home", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER", help="Another profile.")
 @click.option(

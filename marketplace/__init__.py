@@ -1,0 +1,1 @@
+"""Sharing between people who need not trust each other: bundles, signatures, publishers, registries. Never torch."""

@@ -1,0 +1,83 @@
+"""What the engine says of a version that shall be shared, and of one that came from others. No text of a lesson in it.
+
+The marketplace makes bundles and takes them apart, the engine keeps versions: these records are all that passes
+between.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from .records import Record, Study, Version
+
+
+class ShareGate(Record):
+    """A gate's figure, without its words: these quote lessons."""
+
+    name: str
+    passed: bool
+    value: float
+    limit: float
+
+
+class ShareParent(Record):
+    """What a version was made of: how much of it, how, and the bundle that it came from, where it did."""
+
+    adapter_sha256: str
+    weight: float
+    method: str
+    bundle: str | None = None
+
+
+class ShareBase(Record):
+    """The base of a version, as its card says."""
+
+    name: str
+    source: str
+    family: str
+    width: int
+    layers: int
+    vocabulary: int
+    config_hash: str
+    tokenizer_hash: str
+    template_hash: str
+    tensors_hash: str
+
+
+class Shareable(Record):
+    """A version as others may know it: figures and hashes, never what was said or taught.
+
+    Attributes:
+        folder: With its adapter.
+        routed: Whether a router tells where it speaks; a bundle does not carry that.
+        curve: Of its training, as (step, loss, kl).
+    """
+
+    slot: str
+    title: str
+    number: int
+    created: float
+    folder: str
+    base: ShareBase
+    routed: bool = False
+    trainer: str = ""
+    steps: int = 0
+    examples: int = 0
+    gates: list[ShareGate] = Field(default_factory=list)
+    curve: list[tuple[float, float, float]] = Field(default_factory=list)
+    parents: list[ShareParent] = Field(default_factory=list)
+
+
+class BundleTaken(Record):
+    """A version that came in a bundle; it answers nobody until the user activates it.
+
+    Attributes:
+        slot: Where it is.
+        version: None: it was refused.
+        study: How it fared at the gates; None: they could not be run here, and ``note`` says why.
+    """
+
+    slot: str
+    version: Version | None
+    study: Study | None = None
+    note: str = ""

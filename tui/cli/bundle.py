@@ -1,0 +1,376 @@
+"""Commands of bundles: versions of slots in one signed file each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...schemas.errors import MarketError, StudyError, UsageError
+from ...schemas.messages import DescribeVersion, TakeBundle
+from ...schemas.sharing import BundleTaken
+from .desk import Desk, ask_first, talks, talks_alone
+from .learning import STUDY_CODES, until_stopped
+from .options import examples, json_option
+from .output import report_lines
+from .plain import give, home_of
+
+if TYPE_CHECKING:
+    from ...engine.paths import Home
+    from ...marketplace.bundle.importing import Taken
+    from ...marketplace.bundle.manifest import Signed
+    from ...marketplace.trust.judging import Judgement, Offer
+    from ...marketplace.trust.store import TrustStore
+    from ...schemas.records import BundleOrigin
+    from ..bundles import Choice
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group(
+    epilog=examples(
+        "nightschool bundle show captain-1.0.0.slot",
+        "nightschool bundle import captain-1.0.0.slot",
+        "nightschool bundle pack science --publisher ann --key ~/ann.pem --license CC-BY-4.0",
+    )
+)
+def bundle() -> None:
+    """Pack, show, verify, import and export slots in signed files."""
+
+
+@bundle.command(
+    epilog=examples(
+        "nightschool bundle pack science --publisher ann --key ~/ann.pem --license CC-BY-4.0",
+        'nightschool bundle pack science@3 --to captain.slot --title "Captain" --publisher ann --key ~/ann.pem '
+        "--license Apache-2.0 --tag style",
+    )
+)
+@click.argument("version", metavar="SLOT[@GENERATION]")
+@click.option(
+    "--key", "keys", type=FILE, multiple=True, required=True, help="A private key that signs; may be repeated."
+)
+@click.option("--publisher", required=True, metavar="NAME", help="Who you are, as those who take it shall know you.")
+@click.option("--license", "licence", required=True, metavar="SPDX", help="Under which others may use it.")
+@click.option("--to", type=FILE, help="The file; without it NAME-VERSION.slot here.")
+@click.option("--name", default="", help="Of the slot, for others; without it as it is called here.")
+@click.option("--title", default="", help="On its card; without it the slot's.")
+@click.option("--summary", default="", help="A sentence on its card.")
+@click.option("--as-version", "version_name", default="", metavar="N.N.N", help="Without it the generation, as N.0.0.")
+@click.option(
+    "--seq", type=click.IntRange(min=1), help="Number that grows with each bundle; without it the generation."
+)
+@click.option("--prev", metavar="ID", help="Id of the bundle before it.")
+@click.option("--language", multiple=True, metavar="CODE", help="It is for; may be repeated.")
+@click.option("--tag", "tags", multiple=True, help="May be repeated.")
+@click.option("--warning", "warnings", multiple=True, help="What people should know before; may be repeated.")
+@click.option("--samples", type=FILE, help="Sample turns of your choice: JSON lines with prompt, before and after.")
+@click.option("--card", type=FILE, help="A longer text, in Markdown.")
+@click.option("--with-system-prompt", is_flag=True, help="Give the slot's system prompt to others too.")
+@click.option("--threshold", type=click.IntRange(1, 8), default=1, show_default=True, help="Keys that must sign.")
+@click.option("--best", is_flag=True, help="Take a hundred times as long for a file that is 3 % smaller.")
+@talks_alone
+async def pack(desk: Desk, version: str, *, keys: tuple[Path, ...], to: Path | None, best: bool, **said: Any) -> None:
+    """Pack a version of a slot into one signed file.
+
+    It holds the adapter, the figures of its study, its base's hashes and what it was made of. Nothing that was said in
+    a chat and no lesson is in it, unless you add it by hand. The same version with the same options and keys gives the
+    same bytes.
+    """
+    from ...marketplace.bundle.pack import pack as write
+    from ..bundle_words import card_lines
+    from ..bundles import draft_of
+    from .passphrase import open_key
+
+    name, _, number = version.partition("@")
+    if number and not number.isdecimal():
+        raise UsageError(f"{number!r} is no generation; write SLOT@NUMBER, as in science@3.")
+    slot = await desk.slot(name)
+    shared = await desk.ask(DescribeVersion(slot=slot.name, number=int(number) if number else None))
+    choice = _choice(said, slot.system_prompt)
+    draft = draft_of(shared, choice)
+    target = (to or Path(f"{draft.slot.name}-{draft.slot.version}.slot")).absolute()
+    if target.exists():
+        raise UsageError(f"{target} is there already; name another file with --to, or remove it.")
+    weights = Path(shared.folder) / "adapter_model.safetensors"
+    signed = write(target, weights, draft, [open_key(key) for key in keys], best=best)
+    size = target.stat().st_size
+    lines = [*card_lines(signed.manifest, signed.id), "", f"{target} ({size / 1e6:.1f} MB)"]
+    desk.give({"file": str(target), "bytes": size, "id": signed.id}, lines)
+
+
+@bundle.command(epilog=examples("nightschool bundle show captain.slot", "nightschool bundle show captain.slot --json"))
+@click.argument("file", type=FILE)
+@json_option
+@click.pass_context
+def show(context: click.Context, file: Path, *, as_json: bool) -> None:
+    """Show what a bundle says of itself and who signed it.
+
+    Reads the first 257 KiB alone; `nightschool bundle verify` reads the rest.
+    """
+    from ...marketplace.bundle.reading import read_verified
+    from ..bundle_words import card_lines
+
+    home = home_of(context)
+    signed = read_verified(file)
+    _, offer, judgement = _judged(home, signed)
+    lines = [*card_lines(signed.manifest, signed.id), "", *_state_lines(judgement, offer)]
+    give({**_facts(signed, judgement, offer), "manifest": _said(signed)}, lines, as_json=as_json)
+
+
+@bundle.command(epilog=examples("nightschool bundle verify captain.slot"))
+@click.argument("file", type=FILE)
+@json_option
+@click.pass_context
+def verify(context: click.Context, file: Path, *, as_json: bool) -> None:
+    """Check everything in a bundle, as an import does, and keep nothing of it.
+
+    A publisher that you have not met is no failure here; a wrong signature, a changed key and a revoked bundle are.
+    """
+    home = home_of(context)
+    judged: list[tuple[Offer, Judgement]] = []
+
+    def trust(signed: Signed) -> None:
+        store, offer, judgement = _judged(home, signed)
+        judged.append((offer, judgement))
+        if judgement.refusal is not None and judgement.refusal.code not in ("new-publisher", "rollback"):
+            store.check(offer)
+
+    with _taken(file, home, trust) as found:
+        offer, judgement = judged[0]
+        facts = {
+            **_facts(found.signed, judgement, offer),
+            "fits": found.fits,
+            "scan": found.scan,
+            "sha256": found.sha256,
+        }
+        lines = [
+            "Every file in it is as its publisher signed it.",
+            *_state_lines(judgement, offer),
+            *_weight_lines(found),
+        ]
+        give(facts, lines, as_json=as_json)
+
+
+@bundle.command(
+    "import",
+    epilog=examples(
+        "nightschool bundle import captain.slot",
+        "nightschool bundle import captain.slot --as creative",
+        "nightschool bundle import captain.slot --confirm FINGERPRINT --json",
+    ),
+)
+@click.argument("file", type=FILE)
+@click.option(
+    "--as", "into", metavar="SLOT", help="The slot that keeps it, made if it is not there; else its own name."
+)
+@click.option("--confirm", default="", metavar="FINGERPRINT", help="Agree to a new publisher with these keys.")
+@talks
+async def bring(desk: Desk, file: Path, into: str | None, confirm: str) -> int:
+    """Take a version of a slot out of a bundle.
+
+    Every check is made before anything is kept; then it passes the gates of a study, where its base is loaded. It does
+    not answer until you say so with `nightschool rollback SLOT --to GENERATION`. Of one that is refused nothing stays.
+    """
+    kept = await take_in(desk, file, into, confirm)
+    desk.give(kept, kept_lines(kept))
+    return exit_code(kept)
+
+
+async def take_in(
+    desk: Desk, file: Path, into: str | None, confirm: str, offer_of: Callable[[Signed], Offer] | None = None
+) -> BundleTaken:
+    """Take a version out of a bundle, wherever the file came from.
+
+    Args:
+        desk: Of the command.
+        file: The bundle.
+        into: The slot that keeps it; None: its own name.
+        confirm: Fingerprint of a new publisher that the user agreed to; empty: the user is asked.
+        offer_of: Says what a verified manifest is to the trust store; None: a file alone.
+
+    Raises:
+        MarketError: By which rule it is not taken.
+    """
+    from ...marketplace.bundle.reading import read_verified
+    from ...marketplace.trust.store import TrustStore
+
+    home, offer_of = desk.profile.home, offer_of or _offer
+    store, offer = TrustStore(home.trust), offer_of(read_verified(file))
+    confirm = _agreed(desk, offer, store.judge(offer), confirm)
+
+    def trust(signed: Signed) -> None:
+        store.check(offer_of(signed), confirmed=confirm)
+
+    with _taken(file, home, trust) as found:
+        for line in _weight_lines(found):
+            desk.note(line)
+        card, offer = found.manifest.card, offer_of(found.signed)
+        request = TakeBundle(
+            folder=str(found.folder),
+            base=found.manifest.predicate.base.fingerprint,
+            origin=offer.origin,
+            into=await _place(desk, into, offer.origin),
+            title=card.title,
+            system_prompt=card.system_prompt or "",
+        )
+        kept = await until_stopped(desk, request, lambda ended: desk.give(ended, kept_lines(ended)))
+        if kept.version is not None:
+            store.accept(offer, confirmed=confirm)
+    return kept
+
+
+def exit_code(kept: BundleTaken) -> int:
+    """Return how a command ends that took, or refused, a bundle."""
+    if kept.version is not None or kept.study is None:
+        return 0
+    return STUDY_CODES.get(kept.study.state, StudyError.exit_code)
+
+
+@bundle.command(epilog=examples("nightschool bundle export captain.slot --peft ./captain"))
+@click.argument("file", type=FILE)
+@click.option(
+    "--peft", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="One that is not there yet."
+)
+@json_option
+@click.pass_context
+def export(context: click.Context, file: Path, peft: Path, *, as_json: bool) -> None:
+    """Write the adapter of a bundle as a PEFT folder, with a configuration that was made here.
+
+    It is checked as for an import. For GGUF import it, then see `nightschool slots export --form gguf`.
+    """
+    from ...engine.slots.portable import export_peft
+
+    home = home_of(context)
+
+    def trust(signed: Signed) -> None:
+        store, offer, judgement = _judged(home, signed)
+        if judgement.refusal is not None and judgement.refusal.code not in ("new-publisher", "rollback"):
+            store.check(offer)
+
+    with _taken(file, home, trust) as found:
+        export_peft(found.folder, peft)
+    give({"folder": str(peft.absolute())}, [f"The adapter is in {peft.absolute()}."], as_json=as_json)
+
+
+def _choice(said: dict[str, Any], system_prompt: str) -> Choice:
+    """Return what the options add to what the engine says of a version."""
+    from ...engine.files import storage_errors
+    from ..bundles import Choice, read_samples
+
+    text, samples = "", said.pop("samples")
+    if (card := said.pop("card")) is not None:
+        with storage_errors(card):
+            text = card.read_text("utf-8")
+    prompt = (system_prompt or None) if said.pop("with_system_prompt") else None
+    return Choice(
+        **said, card_text=text, samples=read_samples(samples) if samples is not None else (), system_prompt=prompt
+    )
+
+
+# -- trust ------------------------------------------------------------------------------------------------------------
+
+
+def _judged(home: Home, signed: Signed) -> tuple[TrustStore, Offer, Judgement]:
+    """Return how a bundle stands with what this profile knows of its publisher."""
+    from ...marketplace.trust.store import TrustStore
+
+    store, offer = TrustStore(home.trust), _offer(signed)
+    return store, offer, store.judge(offer)
+
+
+def _offer(signed: Signed) -> Offer:
+    from ...marketplace.trust.judging import Offer
+
+    return Offer.of(signed)
+
+
+def _agreed(desk: Desk, offer: Offer, judgement: Judgement, confirm: str) -> str:
+    """Return the fingerprint that the user agrees to, where the publisher is new; raise what speaks against it."""
+    refusal = judgement.refusal
+    if refusal is None:
+        return ""
+    if refusal.code != "new-publisher":
+        raise refusal
+    if confirm:
+        return confirm.lower().replace(" ", "")
+    for line in _state_lines(judgement, offer):
+        desk.note(line)
+    question = f"Believe {offer.origin.publisher} with these keys from now on?"
+    ask_first(desk, question, f"agree to the publisher's keys with --confirm {offer.keys.fingerprint}")
+    return offer.keys.fingerprint
+
+
+def _taken(file: Path, home: Home, trust: Callable[[Signed], None]) -> Any:
+    from ...marketplace.bundle.importing import taken
+    from ..bundles import bases_here
+
+    return taken(file, home.quarantine, trust=trust, find_base=bases_here(home))
+
+
+async def _place(desk: Desk, wanted: str | None, origin: BundleOrigin) -> str:
+    """Return the slot that keeps a bundle: one that is here, by name or title, or one to be made.
+
+    Raises:
+        UsageError: If none was named, and the slot of its name is one of the user's own.
+    """
+    from ...schemas.messages import ListSlots, ListVersions
+
+    name = wanted or origin.slot
+    for slot in await desk.ask(ListSlots(archived=True)):
+        if name.casefold() not in (slot.name, slot.title.casefold() if wanted else slot.name):
+            continue
+        came = [one for row in await desk.ask(ListVersions(slot=slot.name)) for one in row.origins]
+        if wanted is None and all((one.publisher, one.slot) != (origin.publisher, origin.slot) for one in came):
+            raise UsageError(f"There is a slot {slot.name} of your own; say with --as which slot shall keep this one.")
+        return slot.name
+    return name
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+
+def kept_lines(kept: BundleTaken) -> list[str]:
+    """Return what became of a bundle, in words."""
+    lines = []
+    if kept.version is not None:
+        lines += [
+            f"Kept as generation {kept.version.number} of {kept.slot}; it does not answer yet.",
+            f"To have it answer: nightschool rollback {kept.slot} --to {kept.version.number}",
+        ]
+    elif kept.study is not None:
+        lines += [f"Refused: nothing of it was kept. {kept.study.reason}"]
+    lines += [kept.note] if kept.note else []
+    report = kept.study.report if kept.study is not None else None
+    return lines + (report_lines(report) if report is not None else [])
+
+
+def _state_lines(judgement: Judgement, offer: Offer) -> list[str]:
+    return [
+        f"{judgement.state.value}: {judgement.sentence}",
+        f"keys      {offer.keys.words} ({offer.keys.fingerprint})",
+    ]
+
+
+def _weight_lines(found: Taken) -> list[str]:
+    from ..bundle_words import scan_words
+
+    fits = "It fits its base, which is here." if found.fits else "Its base is not here, so that it could not be fitted."
+    return [fits, scan_words(found.scan)]
+
+
+def _facts(signed: Signed, judgement: Judgement, offer: Offer) -> dict[str, Any]:
+    refusal: MarketError | None = judgement.refusal
+    return {
+        "id": signed.id,
+        "state": judgement.state.value,
+        "sentence": judgement.sentence,
+        "code": refusal.code if refusal is not None else None,
+        "fingerprint": offer.keys.fingerprint,
+        "words": offer.keys.words,
+    }
+
+
+def _said(signed: Signed) -> Any:
+    return signed.manifest.model_dump(mode="json", by_alias=True)
