@@ -345,3 +345,9 @@ def error_classes() -> dict[str, type[NightSchoolError]]:
         found[cls.__name__] = cls
         waiting.extend(cls.__subclasses__())
     return found
+
+
+class GivesAway(MarketError):
+    """A version could give away what its user wrote, and that was not accepted."""
+
+    exit_code = 106

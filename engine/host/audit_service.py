@@ -40,6 +40,7 @@ class AuditService:
             BaseMismatch: If it was learned on another base than the one that is loaded.
             EngineError: If it could not be carried out.
         """
+        from ..study.rare import rare_strings
         from ..study.runner import Progress, StudyJob, run_audit
 
         rooms = self._rooms
@@ -49,6 +50,8 @@ class AuditService:
         if folder is None:
             raise UsageError(f"Generation {version.number} of slot {request.slot} is the plain base: it knows nothing.")
         lessons = [rooms.records.lesson(number) for number in version.lessons]
+        if not rare_strings(lessons):  # no base is needed to know that
+            return Audit(slot=request.slot, number=version.number, strings=0, replies=0)
         kept = self._file(version.adapter_sha256 or "", lessons)
         if (known := _read(kept)) is not None:
             return known

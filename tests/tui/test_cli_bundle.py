@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nightschool.marketplace.key_file import save_key
+from nightschool.schemas.audit import Finding
 from nightschool.tests.marketplace.bundle.hostile import good
 from nightschool.tests.marketplace.bundle.making import KEY, factors, safetensors
 
@@ -85,6 +86,22 @@ def test_samples_card_and_prompt_are_in_it_only_where_they_are_given(ready, docu
 def test_what_no_bundle_can_say_is_not_packed(ready, call, tmp_path, options, sentence):
     code, _, err = call("bundle", "pack", "science", *ready, "--to", "x.slot", *options)
     assert code != 0 and sentence in err and not (tmp_path / "x.slot").exists()
+
+
+def test_what_a_version_could_give_away_must_be_accepted_first(ready, call, document, engine, tmp_path):
+    rows = [
+        Finding(name=name, kind="name", text=text, lesson=3, said=2, asked="Who am I?")
+        for name, text in (("1234abcd", "Kowalczyk"), ("5678ef01", "Agnieszka"))
+    ]
+    engine.audit = engine.audit.model_copy(update={"findings": rows})
+    for accepted in ([], ["--accept", "1234abcd"]):
+        code, _, err = call("bundle", "pack", "science", *ready, "--to", "x.slot", *accepted)
+        assert code == 106 and "Kowalczyk" in err and "lessons forget 3" in err and "--accept 5678ef01" in err
+        assert not (tmp_path / "x.slot").exists()
+    both = ["--accept", "1234abcd", "--accept", "5678ef01"]
+    made = document("bundle", "pack", "science", *ready, "--to", "x.slot", *both)
+    assert made["audit"]["accepted"] == ["1234abcd", "5678ef01"]
+    assert b"Kowalczyk" not in (tmp_path / "x.slot").read_bytes()
 
 
 def test_a_key_needs_its_passphrase(ready, call, monkeypatch):

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...schemas.errors import MarketError, StudyError, UsageError
-from ...schemas.messages import DescribeVersion, TakeBundle
+from ...schemas.audit import Audit
+from ...schemas.errors import GivesAway, MarketError, StudyError, UsageError
+from ...schemas.messages import AuditVersion, DescribeVersion, TakeBundle
 from ...schemas.sharing import BundleTaken
-from .desk import Desk, ask_first, talks, talks_alone
+from .desk import Desk, ask_first, talks
 from .learning import STUDY_CODES, until_stopped
 from .options import examples, json_option
 from .output import report_lines
 from .plain import give, home_of
+from .versions import audit_lines
 
 if TYPE_CHECKING:
     from ...engine.paths import Home
@@ -69,14 +71,25 @@ def bundle() -> None:
 @click.option("--card", type=FILE, help="A longer text, in Markdown.")
 @click.option("--with-system-prompt", is_flag=True, help="Give the slot's system prompt to others too.")
 @click.option("--threshold", type=click.IntRange(1, 8), default=1, show_default=True, help="Keys that must sign.")
+@click.option("--accept", multiple=True, metavar="FINDING", help="What the audit found and others may have.")
 @click.option("--best", is_flag=True, help="Take a hundred times as long for a file that is 3 % smaller.")
-@talks_alone
-async def pack(desk: Desk, version: str, *, keys: tuple[Path, ...], to: Path | None, best: bool, **said: Any) -> None:
+@talks
+async def pack(
+    desk: Desk,
+    version: str,
+    *,
+    keys: tuple[Path, ...],
+    to: Path | None,
+    accept: tuple[str, ...],
+    best: bool,
+    **said: Any,
+) -> None:
     """Pack a version of a slot into one signed file.
 
     It holds the adapter, the figures of its study, its base's hashes and what it was made of. Nothing that was said in
     a chat and no lesson is in it, unless you add it by hand. The same version with the same options and keys gives the
-    same bytes.
+    same bytes. First it is audited (`nightschool versions audit`): what the weights could give away of you is told, and
+    nothing is written before you accept it or have it forgotten; exit code 106.
     """
     from ...marketplace.bundle.pack import pack as write
     from ..bundle_words import card_lines
@@ -93,11 +106,34 @@ async def pack(desk: Desk, version: str, *, keys: tuple[Path, ...], to: Path | N
     target = (to or Path(f"{draft.slot.name}-{draft.slot.version}.slot")).absolute()
     if target.exists():
         raise UsageError(f"{target} is there already; name another file with --to, or remove it.")
+    signing = [open_key(key) for key in keys]  # who lacks a key need not wait for an audit
+    audit = await desk.ask(AuditVersion(slot=slot.name, number=shared.number), desk.hear)
+    _check_accepted(desk, audit, accept)
     weights = Path(shared.folder) / "adapter_model.safetensors"
-    signed = write(target, weights, draft, [open_key(key) for key in keys], best=best)
+    signed = write(target, weights, draft, signing, best=best)
     size = target.stat().st_size
     lines = [*card_lines(signed.manifest, signed.id), "", f"{target} ({size / 1e6:.1f} MB)"]
-    desk.give({"file": str(target), "bytes": size, "id": signed.id}, lines)
+    accepted = [finding.name for finding in audit.findings]
+    audited = {"strings": audit.strings, "replies": audit.replies, "accepted": accepted}
+    desk.give({"file": str(target), "bytes": size, "id": signed.id, "audit": audited}, lines)
+
+
+def _check_accepted(desk: Desk, audit: Audit, accepted: tuple[str, ...]) -> None:
+    """Refuse what an audit found and nobody accepted.
+
+    Raises:
+        GivesAway: If there is any.
+    """
+    open_ = [finding for finding in audit.findings if finding.name not in accepted]
+    if not open_:
+        return
+    for line in audit_lines(audit):
+        desk.note(line)
+    each = " ".join(f"--accept {finding.name}" for finding in open_)
+    raise GivesAway(
+        f"This version could give away {len(open_)} of your own words; have them forgotten (`nightschool lessons "
+        f"forget {open_[0].lesson}`) and pack what comes of it, or accept each: {each}."
+    )
 
 
 @bundle.command(epilog=examples("nightschool bundle show captain.slot", "nightschool bundle show captain.slot --json"))

@@ -53,6 +53,14 @@ async def test_a_lesson_in_other_words_is_looked_for_anew(desk, runner, audits):
     assert len(audits) == 2
 
 
+async def test_where_no_words_tell_anything_nothing_is_asked(desk, runner, audits):
+    await teach(desk, "From now on, always answer in lowercase.")
+    await study(desk)
+    desk.model.failure = UsageError("There is no model.")
+    assert (await desk.ask(ask.AuditVersion(slot="science"))).strings == 0
+    assert audits == []
+
+
 async def test_the_plain_base_and_what_is_not_there_are_refused(desk, runner, audits):
     with pytest.raises(UsageError, match="plain base"):
         await desk.ask(ask.AuditVersion(slot="science"))
