@@ -243,7 +243,7 @@ class _FromServer:
 
 async def _read_weights(way: _Way, offer: _Offer, part: Path) -> None:
     """Fill the file of the weights until it is whole."""
-    name = f"The last {offer.upper} blocks of {offer.description.base.name}"
+    name = f"the last {offer.upper} blocks of {offer.description.base.name}"
     file = TailFile(part / WEIGHTS, offer.tail)
     way.tell("Looking at what is there", None)
     file.resume()
@@ -289,7 +289,7 @@ def _check_room(file: TailFile, part: Path, name: str) -> None:
     free, missing = shutil.disk_usage(part).free, file.total - file.done
     if missing > free:
         raise DiskFull(
-            f"{name} take {missing // 1_000_000} MB more and {part.parent} has {free // 1_000_000} MB; free "
+            f"T{name[1:]} take {missing // 1_000_000} MB more and {part.parent} has {free // 1_000_000} MB; free "
             "some, ask for fewer blocks with --cut, or set NIGHTSCHOOL_HOME to a larger disk."
         )
 

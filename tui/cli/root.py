@@ -40,6 +40,7 @@ COMMANDS = {
         "List, show, search, import, export, rename, delete and restore conversations.",
     ),
     "models": ("models", "List, fetch, choose and remove models."),
+    "tail": ("tail", "Fetch the last blocks of a base whose rest computes on a server."),
     "backup": ("backup", "Save the whole profile in one file."),
     "restore": ("backup", "Bring a profile back from a backup."),
     "serve": ("serve", "Serve a base to others: its lower blocks compute here, what is personal stays with them."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import huggingface_hub
 import pytest
 import torch
 
@@ -25,11 +26,13 @@ from nightschool.schemas.errors import (
     BaseMismatch,
     DiskFull,
     ModelDamaged,
+    ModelNotFound,
     PeerRefused,
     Unauthorised,
     UnsupportedFamily,
     UsageError,
 )
+from nightschool.tests.hub_server import COMMIT, FakeHub
 from nightschool.tests.serving import CUT, running
 from nightschool.tests.tiny import save_tiny
 
@@ -308,3 +311,56 @@ async def test_a_file_beside_of_impossible_size_is_not_asked_for(home, tmp_path,
         lying_about(server, monkeypatch, change)
         with pytest.raises(BadFrame, match="which is none"):
             await pull(home, server.url)
+
+
+# -- weights from the hub ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fake_hub(monkeypatch, folder):
+    """A hub with the model that is served, its weights in several files."""
+    with FakeHub(folder) as serving:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", serving.address)
+        template = serving.address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        yield serving
+
+
+async def test_weights_from_the_hub_are_those_of_the_servers_list_and_no_more_is_asked_for(
+    home, tmp_path, folder, fake_hub
+):
+    with running(folder, tmp_path) as server:
+        pulled = await pull(home, server.url, hub=f"owner/tiny@{COMMIT}")
+        here = await pull(Home(tmp_path / "other"), server.url)
+    assert (pulled.folder / "model.safetensors").read_bytes() == (here.folder / "model.safetensors").read_bytes()
+    assert {name for name, _, _ in fake_hub.parts} == {"model.safetensors"}
+    header, *tensors = [stop - first for _, first, stop in fake_hub.parts[1:]]
+    assert sum(tensors) == pulled.tail, "something else than the tail was asked for"
+    assert len(tensors) < 10, "neighbours are asked for one by one"
+    assert header < 10_000
+
+
+async def test_a_hub_that_breaks_off_is_asked_for_the_rest(home, tmp_path, folder, fake_hub):
+    size = (folder / "model.safetensors").stat().st_size
+    fake_hub.break_at, fake_hub.breaks = size - 20_000, 1
+    with running(folder, tmp_path) as server:
+        pulled = await pull(home, server.url, hub="owner/tiny")
+    assert fake_hub.breaks == 0
+    assert alike(load(pulled.folder), load(folder))
+
+
+async def test_other_weights_of_the_same_shape_on_the_hub_are_refused(home, tmp_path, folder, fake_hub):
+    fake_hub.folder = save_tiny(tmp_path / "other", "llama", seed=5)
+    with (
+        running(folder, tmp_path) as server,
+        pytest.raises(ModelDamaged, match="did not arrive as the list describes it"),
+    ):
+        await pull(home, server.url, hub="owner/tiny")
+    assert installed(home) == []
+
+
+async def test_a_hub_without_ranges_is_not_asked_for_all(home, tmp_path, folder, fake_hub):
+    fake_hub.ranges = False
+    with running(folder, tmp_path) as server, pytest.raises(ModelNotFound, match="gives no parts"):
+        await pull(home, server.url, hub="owner/tiny")
+    assert fake_hub.sent < 2 * (folder / "model.safetensors").stat().st_size
