@@ -81,6 +81,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("t", "measure", "Test", "Say how far it is, whether it is the base, and what its codecs cost."),
         Key("u", "use", "Use", "Compute there from the next reply on."),
         Key("s", "slot", "This slot", "Let this slot alone compute there; once more, as the profile does."),
+        Key("f", "fetch", "Fetch tail", "Fetch the last blocks of its base; the rest computes there."),
         Key("d,delete", "drop", "Remove", "Forget the highlighted server and its key."),
         Key("escape", "back", "Back", "Back to the chat."),
     ),

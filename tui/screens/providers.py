@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -30,6 +30,7 @@ from ..safe_text import one_line, safe
 from .work import work_on
 
 if TYPE_CHECKING:
+    from ..app import NightSchool
     from ..engine_link import EngineLink
     from ..session import Session
 
@@ -59,7 +60,7 @@ class ProvidersScreen(ModalScreen[None]):
         """The list, what it is, and what was measured."""
         with Vertical(classes="dialog", id="providers") as box:
             box.border_title = Content("Providers")
-            box.border_subtitle = "a add · t test · u use · s this slot · d remove · esc back"
+            box.border_subtitle = "a add · t test · u use · s this slot · f fetch tail · d remove · esc back"
             yield OptionList(markup=False)
             yield Static(ABOUT, id="about", markup=False)
             with VerticalScroll(id="found", can_focus=False):
@@ -157,6 +158,13 @@ class ProvidersScreen(ModalScreen[None]):
         slot, name = self.session.slot, self.name_there
         if slot is not None:
             work_on(self, self._ask(UpdateSlot(name=slot.name, provider="" if slot.provider == name else name)))
+
+    def action_fetch(self) -> None:
+        """Fetch the last blocks of the base that the highlighted server has; it goes on when this screen is left."""
+        app = cast("NightSchool", self.app)
+        if self.name_there != LOCAL and self.session.pull is None:
+            app.start_tail(self.name_there)
+            self.dismiss(None)
 
     def action_drop(self) -> None:
         """Forget the highlighted server, after a question."""
