@@ -12,6 +12,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -23,6 +24,7 @@ from ...schemas.errors import (
     BadFrame,
     BaseMismatch,
     DiskFull,
+    ModelDamaged,
     RemoteError,
     UnsupportedFamily,
     UsageError,
@@ -159,18 +161,33 @@ async def _fetch(way: _Way, offer: _Offer, home: Home, prove: Prove) -> Pulled:
         return _pulled(way, offer, final)
     try:
         with staged(final, resume=True) as part:
-            card = await _read_beside(way, offer, part)
+            with _damage_as_mismatch():
+                card = await _read_beside(way, offer, part)
             await _read_weights(way, offer, part)
             keep_list(part, offer.contents.tensors)
             write_atomic(part / CARD, card.model_dump_json())
             write_manifest(part, final.name, offer.upper)
             way.tell("Comparing with the server", None)
-            await _prove(part, prove)
+            with _damage_as_mismatch():
+                await _prove(part, prove)
     except (BaseMismatch, UnsupportedFamily):
         shutil.rmtree(final.with_name(f".{final.name}.part"), ignore_errors=True)
         raise
     way.tell("Ready", 1.0)
     return _pulled(way, offer, final)
+
+
+@contextmanager
+def _damage_as_mismatch() -> Iterator[None]:
+    """Say that what came is no base, where it came as it was listed and yet cannot be used: then none of it is kept.
+
+    Raises:
+        BaseMismatch: With the reason.
+    """
+    try:
+        yield
+    except ModelDamaged as error:
+        raise BaseMismatch(f"What the server gives as a base is none: {error}") from error
 
 
 def _pulled(way: _Way, offer: _Offer, folder: Path) -> Pulled:

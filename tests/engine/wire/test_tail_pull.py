@@ -364,3 +364,19 @@ async def test_a_hub_without_ranges_is_not_asked_for_all(home, tmp_path, folder,
     with running(folder, tmp_path) as server, pytest.raises(ModelNotFound, match="gives no parts"):
         await pull(home, server.url, hub="owner/tiny")
     assert fake_hub.sent < 2 * (folder / "model.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("tokenizer.json", "{"), ("generation_config.json", '{"eos_token_id": 9999}')]
+)
+async def test_files_that_are_listed_so_and_yet_no_base_are_not_kept(home, tmp_path, folder, name, text):
+    changed = shutil.copytree(folder, tmp_path / "changed")
+    with running(folder, tmp_path) as server:
+        (changed / name).write_text(text)
+        entries = list((await client_contents(server)).tensors)
+        (changed / "tensors.json").write_text(json.dumps([entry.model_dump() for entry in entries]))
+        tails = server.service._tails
+        tails._folder, tails._reading = changed, None
+        with pytest.raises(BaseMismatch, match="is none"):
+            await pull(home, server.url)
+    assert installed(home) == [] and leftovers(home) == {}
