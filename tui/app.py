@@ -242,7 +242,8 @@ class NightSchool(App[int]):
             self.chat.tell(str(error), "error")
         else:
             row = found.base if isinstance(found, PulledTail) else found
-            self.chat.tell(f"{title(row)} is here; alt+m and u let it answer.")
+            name = row.title if row.upper is None else f"{title(row)},"
+            self.chat.tell(f"{name} is here; alt+m and u let it answer.")
         self.session.pull = None
         for screen in self.screen_stack[1:]:
             refresh = getattr(screen, "refresh_rows", None)

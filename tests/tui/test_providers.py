@@ -83,7 +83,7 @@ async def test_the_tail_of_a_servers_base_is_fetched_while_the_chat_goes_on(open
         await until(lambda: any(isinstance(request, PullTail) for request in engine.asked))
         await until(lambda: engine.bases.get("Large-70B-tail8-0123abcd") and app.session.pull is None)
         toasts = [toast.message for toast in app._notifications]
-        assert any("Large-70B, last 8 blocks is here" in toast for toast in toasts), toasts
+        assert any("Large-70B, last 8 blocks, is here" in toast for toast in toasts), toasts
         assert app.screen is app.chat and app.session.pull is None
         (asked,) = [request for request in engine.asked if isinstance(request, PullTail)]
         assert (asked.server, asked.cut, asked.use) == ("home", None, False)

@@ -26,7 +26,7 @@ _EXAMPLES = (
 
 @click.group(epilog=examples(*_EXAMPLES[:2]))
 def tail() -> None:
-    """Fetch the upper blocks of a base whose lower ones compute on a server.
+    """Fetch the last blocks of a base whose rest computes on a server.
 
     So a small machine speaks with a large base: only the last blocks, the head and the tokenizer lie here. `nightschool
     models` lists and removes them as it does whole models.
