@@ -164,8 +164,8 @@ class ModelsScreen(ModalScreen[None]):
                 self.dismiss(None)
 
         subject = (
-            f"{one_line(title_of(row))}\n\nThe engine starts again with it; a reply or a download under way stops. What "
-            "slots learned stays with the model they learned it on."
+            f"{one_line(title_of(row))}\n\nThe engine starts again with it; a reply or a download under way stops. "
+            "What slots learned stays with the model they learned it on."
         )
         self.app.push_screen(ConfirmScreen("Use this model?", subject, "Use"), answered)
 
