@@ -14,7 +14,8 @@ the class name travels over the engine pipe, so that the other side raises the s
     │   ├── ModelInUse             15   the base is needed, or is being fetched
     │   ├── PullCancelled          16
     │   ├── DeviceMissing          17   the machine lacks the device that the settings name
-    │   └── DeviceFull             18   the device's memory does not hold what shall compute there
+    │   ├── DeviceFull             18   the device's memory does not hold what shall compute there
+    │   └── TailOnly               19   only the upper blocks of the base are on this machine
     ├── StorageError               20
     │   ├── DiskFull               21
     │   ├── Locked                 22   another Night School uses the profile
@@ -128,6 +129,12 @@ class DeviceFull(ModelError):
     """The memory of the device does not hold what shall compute there."""
 
     exit_code = 18
+
+
+class TailOnly(ModelError):
+    """Only the upper blocks of the base are on this machine, and others were asked for."""
+
+    exit_code = 19
 
 
 class StorageError(NightSchoolError):

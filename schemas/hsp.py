@@ -19,6 +19,7 @@ Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="Hash of a pr
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
 Name = Annotated[str, Field(max_length=200)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 SessionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
 
 
@@ -109,9 +110,39 @@ class Description(Answered):
     norm: Norm = Norm.BEFORE
     codecs: list[CodecInfo] = Field(min_length=1, max_length=64)
     zstd: bool = False
-    verbs: list[Name] = Field(max_length=64, description="Of: step, capture, stream.")
+    verbs: list[Name] = Field(max_length=64, description="Of: step, capture, stream, tail.")
     limits: Limits
     notes: list[Name] = Field(default=[], max_length=64, description="What it cannot do, in sentences.")
+
+
+# -- the tail -------------------------------------------------------------------------------------------------------
+
+
+class TensorEntry(Answered):
+    """A tensor of the base, as ``tensors_hash`` counts it."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,300}$")
+    dtype: str = Field(pattern=r"^torch\.[a-z0-9_]{1,30}$", description="As PyTorch writes it.")
+    shape: list[Count] = Field(max_length=8)
+    sha256: Sha256 = Field(description="Of its numbers, little-endian, row by row.")
+
+
+class SideFile(Answered):
+    """A file beside the weights: configuration, tokenizer, card."""
+
+    name: FileName
+    size: int = Field(ge=0, le=1 << 28)
+    sha256: Sha256
+
+
+class Contents(Answered):
+    """What ``GET contents`` answers: what the base consists of, and which part of it is given."""
+
+    fingerprint: Sha256
+    tied: bool = Field(description="The head is the table of embeddings; then a head that is stored too is not listed.")
+    upper: int = Field(ge=0, le=10_000, description="How many blocks, counted from the top, are given.")
+    files: list[SideFile] = Field(max_length=32)
+    tensors: list[TensorEntry] = Field(max_length=1 << 20, description="All of the base.")
 
 
 # -- sessions ---------------------------------------------------------------------------------------------------------
@@ -271,7 +302,7 @@ class Problem(Answered):
 
 
 RECORDS: tuple[type[BaseModel], ...] = (
-    *(Description, Open, Opened, Step, StepEnd, Capture, CaptureEnd),
+    *(Description, Contents, Open, Opened, Step, StepEnd, Capture, CaptureEnd),
     *(Stream, Correct, Problem),
 )
 """All that appear by themselves; the others are parts of them."""

@@ -59,10 +59,21 @@ class KnownBase(Record):
     size: int = Field(default=0, description="Bytes it takes on the disk.")
     folder: str = ""
     fingerprint: str = ""
+    upper: int | None = Field(default=None, description="How many of its blocks are here, from the top; None: all.")
     chosen: bool = Field(default=False, description="The profile starts with it.")
     loaded: bool = Field(default=False, description="It answers now.")
     slots: list[str] = Field(default_factory=list, description="Slots whose current generation was learned on it.")
     trouble: str = Field(default="", description="Why it cannot be used, where that is known.")
+
+
+class PulledTail(Record):
+    """A tail that was fetched: its row, and bytes."""
+
+    base: KnownBase
+    moved: int = Field(description="That went either way now; less than the tail where an earlier pull was broken off.")
+    tail: int = Field(description="Of the tail's weights.")
+    whole: int = Field(description="Of all weights of the base.")
+    chosen: bool = Field(default=False, description="The profile starts with it from now on.")
 
 
 class KnownBases(Record):

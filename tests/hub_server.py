@@ -42,6 +42,8 @@ class FakeHub:
         """What is said of the weights in place of the truth."""
         self.got: list[tuple[str, int]] = []
         """Files that were asked for, and from which byte on."""
+        self.parts: list[tuple[str, int, int]] = []
+        """The same, with where the part ends."""
         self.sent = 0
         """Bytes of weights."""
         hub = self
@@ -92,13 +94,16 @@ class FakeHub:
 
     def _file(self, request: Any, name: str) -> None:
         data = (self.folder / name).read_bytes()
-        asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
-        first = int(asked[1]) if asked and self.ranges else 0
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)?", request.headers.get("Range", ""))
+        if not self.ranges:
+            asked = None
+        first = int(asked[1]) if asked else 0
+        stop = int(asked[2]) + 1 if asked and asked[2] else len(data)
         self.got.append((name, first))
-        headers = {"Content-Range": f"bytes {first}-{len(data) - 1}/{len(data)}"} if first else {}
-        self._send(
-            request, 206 if first else 200, data[first:], headers, first if name.endswith(".safetensors") else -1
-        )
+        self.parts.append((name, first, stop))
+        headers = {"Content-Range": f"bytes {first}-{stop - 1}/{len(data)}"} if asked else {}
+        place = first if name.endswith(".safetensors") else -1
+        self._send(request, 206 if asked else 200, data[first:stop], headers, place)
 
     def _send(self, request: Any, status: int, body: bytes, headers: dict[str, str], first: int = -1) -> None:
         request.send_response(status)

@@ -20,14 +20,17 @@ from ..schemas.messages import (
     ForgetLesson,
     GetStatus,
     PullModel,
+    PullTail,
     ReadImported,
     RunImport,
     StartStudy,
     UseModel,
 )
+from ..schemas.models import PulledTail
 from .commands import COMMANDS
 from .exchange_words import reading_line, result_line
 from .hangup import end_with_terminal
+from .model_words import title
 from .screens.chat import ChatScreen
 from .session import Session
 from .settings import Settings
@@ -218,21 +221,29 @@ class NightSchool(App[int]):
     def start_pull(self, spec: str) -> None:
         """Fetch a model; it goes on whatever screen is shown."""
         self.session.pull = PullEvent(spec=spec, stage="Beginning")
-        self.run_worker(self._pull(spec), group="pull", exit_on_error=True)
+        self.run_worker(self._pull(PullModel(spec=spec)), group="pull", exit_on_error=True)
 
-    async def _pull(self, spec: str) -> None:
+    def start_tail(self, server: str) -> None:
+        """Fetch the last blocks of the base that a server has; it goes on whatever screen is shown."""
+        self.session.pull = PullEvent(spec=server, stage="Beginning")
+        self.chat.tell(f"Fetching the last blocks of the model at {server}; alt+m shows how far it is.")
+        self.run_worker(self._pull(PullTail(server=server)), group="pull", exit_on_error=True)
+
+    async def _pull(self, request: PullModel | PullTail) -> None:
         def told(event: Event) -> None:
             if isinstance(event, PullEvent):
                 self.session.pull = event
 
         try:
-            row = await self.link.call(PullModel(spec=spec), told)
+            found = await self.link.call(request, told)
         except PullCancelled as error:
             self.chat.tell(str(error))
         except NightSchoolError as error:
             self.chat.tell(str(error), "error")
         else:
-            self.chat.tell(f"{row.title} is here; alt+m and u let it answer.")
+            row = found.base if isinstance(found, PulledTail) else found
+            name = row.title if row.upper is None else f"{title(row)},"
+            self.chat.tell(f"{name} is here; alt+m and u let it answer.")
         self.session.pull = None
         for screen in self.screen_stack[1:]:
             refresh = getattr(screen, "refresh_rows", None)

@@ -82,6 +82,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key("u", "use", "Use", "Compute there from the next reply on."),
         Key("s", "slot", "This slot", "Let this slot alone compute there; once more, as the profile does."),
         Key("n", "study", "Studies", "Let studies compute there; it sees your corrections then."),
+        Key("f", "fetch", "Fetch tail", "Fetch the last blocks of its base; the rest computes there."),
         Key("d,delete", "drop", "Remove", "Forget the highlighted server and its key."),
         Key("escape", "back", "Back", "Back to the chat."),
     ),

@@ -16,6 +16,11 @@ def size(count: int | None) -> str:
     return f"{count / 1e6:.0f} MB" if count >= 1_000_000 else f"{count / 1e3:.0f} kB"
 
 
+def title(row: KnownBase) -> str:
+    """Return what a base is called, and how much of it is here where not all is."""
+    return row.title if row.upper is None else f"{row.title}, last {row.upper} blocks"
+
+
 def parameters(row: KnownBase) -> str:
     """Return how many parameters a base has: ``135M``, ``7.6B``."""
     if row.parameters is None:

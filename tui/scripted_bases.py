@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ..schemas import messages as ask
 from ..schemas.errors import ModelInUse, ModelNotFound, PullCancelled
 from ..schemas.events import Event, PullEvent
-from ..schemas.models import Fit, KnownBase, KnownBases
+from ..schemas.models import Fit, KnownBase, KnownBases, PulledTail
 
 Tell = Callable[[Event], None]
 
@@ -81,6 +81,16 @@ class ScriptedBases:
         here = {"installed": True, "partial": 0, "size": 9_000_000, "folder": f"/models/{row.spec}"}
         self.bases[row.spec] = row.model_copy(update={**here, "fingerprint": "cd" * 32})
         return self.bases[row.spec]
+
+    async def _tails_pull(self, request: ask.PullTail, tell: Tell) -> PulledTail:
+        spec = "Large-70B-tail8-0123abcd"
+        large = KnownBase(spec=spec, title="Large-70B", source=spec, family="llama", upper=8)
+        self.bases[spec] = self.bases.get(spec, large)
+        row = await self._models_pull(ask.PullModel(spec=spec), tell)
+        if request.use:
+            row = await self._models_use(ask.UseModel(spec=spec), tell)
+        moved, whole = 18_000_000_000, 141_000_000_000
+        return PulledTail(base=row, moved=moved, tail=moved, whole=whole, chosen=request.use)
 
     async def _models_cancel(self, request: ask.CancelPull, tell: Tell) -> bool:
         self._pull_cancelled = True

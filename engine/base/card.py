@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jinja2 import TemplateError
-from safetensors import safe_open
 from torch import Tensor
 
 from ...schemas.cards import BaseCard, Probe
 from ...schemas.errors import BaseMismatch, ModelDamaged
-from .weights import shard_files
+from ...schemas.hsp import TensorEntry
+from .tensor_list import canonical, hash_of, list_tensors
 
 if TYPE_CHECKING:
     from .halves import Tail
@@ -43,7 +44,16 @@ _SHAPE_FIELDS = (
 )
 
 
-def make_card(folder: Path, model: Any, tokenizer: Any, *, name: str, source: str = "", licence: str = "") -> BaseCard:
+def make_card(
+    folder: Path,
+    model: Any,
+    tokenizer: Any,
+    *,
+    name: str,
+    source: str = "",
+    licence: str = "",
+    entries: Sequence[TensorEntry] | None = None,
+) -> BaseCard:
     """Describe a loaded base.
 
     Args:
@@ -53,15 +63,13 @@ def make_card(folder: Path, model: Any, tokenizer: Any, *, name: str, source: st
         name: What people call it.
         source: Where the weights came from, in words.
         licence: SPDX name, if known.
+        entries: The list of its tensors; None: it is made, which reads them all.
     """
     config = model.config
-    hashes = (
-        _sha256(_canonical({field: getattr(config, field, None) for field in _SHAPE_FIELDS})),
-        *_tokenizer_hashes(tokenizer),
-        tensors_hash(folder, tied=bool(config.tie_word_embeddings)),
-    )
+    listed = list_tensors(folder, tied=bool(config.tie_word_embeddings)) if entries is None else entries
+    hashes = hashes_of(config, tokenizer, listed)
     return BaseCard(
-        fingerprint=_sha256("".join(hashes).encode()),
+        fingerprint=fingerprint_of(hashes),
         name=name,
         family=config.model_type,
         layers=config.num_hidden_layers,
@@ -79,6 +87,17 @@ def make_card(folder: Path, model: Any, tokenizer: Any, *, name: str, source: st
     )
 
 
+def hashes_of(config: Any, tokenizer: Any, entries: Sequence[TensorEntry]) -> tuple[str, str, str, str]:
+    """Return the four hashes of a card: of configuration, tokenizer, chat template and tensors."""
+    shape = _sha256(canonical({field: getattr(config, field, None) for field in _SHAPE_FIELDS}))
+    return (shape, *_tokenizer_hashes(tokenizer), hash_of(entries))
+
+
+def fingerprint_of(hashes: Sequence[str]) -> str:
+    """Return the fingerprint over the four hashes of a card."""
+    return _sha256("".join(hashes).encode())
+
+
 def same_tokenizer(card: BaseCard, tokenizer: Any) -> bool:
     """Whether a tokenizer turns text into tokens, and tokens into text, as the one that the card was made with."""
     return (
@@ -86,23 +105,6 @@ def same_tokenizer(card: BaseCard, tokenizer: Any) -> bool:
         and tokenizer.encode(PROBE_TEXT, add_special_tokens=False) == card.probe.tokens
         and tokenizer.decode(card.probe.tokens) == PROBE_TEXT
     )
-
-
-def tensors_hash(folder: Path, *, tied: bool) -> str:
-    """Return one hash over every stored tensor's name, dtype, shape and bytes, however they are spread over files.
-
-    A head that is tied to the embeddings is left out: some checkpoints store it a second time, some do not.
-    """
-    entries = []
-    for path in shard_files(folder):
-        with safe_open(path, framework="pt") as shard:
-            for key in shard.keys():  # noqa: SIM118 - a reader, not a dictionary
-                if tied and key == "lm_head.weight":
-                    continue
-                tensor = shard.get_tensor(key)
-                raw = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
-                entries.append((key, str(tensor.dtype), list(tensor.shape), hashlib.sha256(raw).hexdigest()))
-    return _sha256(_canonical(sorted(entries)))
 
 
 def end_of_turn(model: Any, tokenizer: Any) -> list[int]:
@@ -180,7 +182,7 @@ def _closing_token(tokenizer: Any) -> int | None:
 
 def _tokenizer_hashes(tokenizer: Any) -> tuple[str, str]:
     """Return the hashes of what it does and of its chat template."""
-    return _sha256(_canonical(_tokenizer_content(tokenizer))), _sha256(_canonical(tokenizer.chat_template))
+    return _sha256(canonical(_tokenizer_content(tokenizer))), _sha256(canonical(tokenizer.chat_template))
 
 
 def _tokenizer_content(tokenizer: Any) -> Any:
@@ -190,10 +192,6 @@ def _tokenizer_content(tokenizer: Any) -> Any:
         return sorted(tokenizer.get_vocab().items())
     content = json.loads(backend.to_str())
     return {key: content.get(key) for key in ("model", "normalizer", "pre_tokenizer", "added_tokens")}
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode()
 
 
 def _sha256(data: bytes) -> str:

@@ -22,7 +22,7 @@ from .lora import Lora, LoraLinear, Place
 from .size import check_cut
 from .stock_cache import growing_cache
 
-__all__ = ["StockRows", "StockTail", "StockTrunk", "head_of", "lower", "positions_of", "split"]
+__all__ = ["StockRows", "StockTail", "StockTrunk", "head_of", "lower", "positions_of", "split", "upper"]
 
 
 def split(model: PreTrainedModel, cut: int) -> tuple[StockTrunk, StockTail]:
@@ -65,6 +65,19 @@ def lower(model: PreTrainedModel, blocks: int) -> StockTrunk:
     decoder = _part(model, 0, blocks)
     decoder.norm = nn.Identity()
     return StockTrunk(decoder)
+
+
+def upper(decoder: PreTrainedModel, head: nn.Module, cut: int, layers: int, *, normed: bool) -> StockTail:
+    """Return a tail over a decoder of the upper blocks alone, numbered from 0, of a model of so many ``layers``.
+
+    Its embeddings are never used. ``normed``: with no blocks, states come after the final norm.
+    """
+    held = int(decoder.config.num_hidden_layers)
+    part = _part(decoder, held - cut, held)
+    del part.embed_tokens
+    if normed:
+        part.norm = nn.Identity()
+    return StockTail(part, _share(head, {}), layers - cut)
 
 
 class StockTrunk(nn.Module):

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .checkpoint import Copied, FromBlock
 from .device import CPU
 from .lean.halves import LeanTail, LeanTrunk
-from .lean.model import EMBEDDINGS, LeanModel
+from .lean.model import EMBEDDINGS, LeanModel, LeanUpper, Upper
 from .lean.model import FAMILIES as LEAN
 from .lean.packed import packed_path, read_packed, write_packed
-from .numbers import Numbers
+from .numbers import QUANTISED, Numbers
 from .size import check_cut
+from .tail_alone import lean_upper, packed_upper, stock_tail
 from .weights import Tensors, read_config
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
     from torch import Tensor
 
@@ -144,8 +143,10 @@ def open_trunk(base: LoadedBase, cut: int) -> Trunk:
 
     Raises:
         UsageError: If the base has no such cut.
+        TailOnly: If only its upper blocks are here.
     """
     check_cut(cut, base.card.layers)
+    base.check_whole()
     name = f"trunk {cut}"
     if name not in base.kept:
         base.kept[name] = LeanTrunk(_lean(base), cut) if is_lean(base) else _split(base, cut)[0]
@@ -158,9 +159,13 @@ def open_tail(base: LoadedBase, cut: int) -> Tail:
 
     Raises:
         UsageError: If the base has no such cut.
+        TailOnly: If fewer blocks than that are here.
     """
     check_cut(cut, base.card.layers)
-    return LeanTail(_lean(base), cut) if is_lean(base) else _split(base, cut)[1]
+    base.check_here(cut)
+    if is_lean(base):
+        return LeanTail(_upper(base), cut)
+    return _split(base, cut)[1] if base.upper is None else stock_tail(base, cut)
 
 
 def open_head(base: LoadedBase, *, normed: bool) -> Tail:
@@ -171,7 +176,9 @@ def open_head(base: LoadedBase, *, normed: bool) -> Tail:
         normed: Whether states come after the final norm; else it is done here.
     """
     if is_lean(base):
-        return LeanTail(_lean(base), 0, normed=normed)
+        return LeanTail(_upper(base), 0, normed=normed)
+    if base.upper is not None:
+        return stock_tail(base, 0, normed=normed)
     from .cut import head_of
 
     return head_of(base.model, normed=normed)
@@ -186,6 +193,9 @@ def merged_tail(base: LoadedBase, cut: int, updates: Mapping[str, Tensor]) -> Ta
         base: Whose tail.
         cut: Number of its blocks.
         updates: ``(out, in)`` by the name of the weight in the checkpoint.
+
+    Raises:
+        TailOnly: If fewer blocks than that are here.
     """
     from transformers import AutoConfig
 
@@ -193,35 +203,17 @@ def merged_tail(base: LoadedBase, cut: int, updates: Mapping[str, Tensor]) -> Ta
 
     if not is_lean(base):
         return None
+    base.check_here(cut)
     config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False, local_files_only=True)
     layers = base.card.layers
-    part = _Merged(Tensors(base.folder, base.device), layers - cut, updates)
-    return LeanTail(LeanModel.of(slice_config(config, layers - cut, layers), part, Numbers.FP32), cut)
-
-
-class _Merged(Mapping[str, "Tensor"]):
-    """The tensors of a checkpoint from a block on, that block numbered 0, with updates added."""
-
-    def __init__(self, tensors: Mapping[str, Tensor], first: int, updates: Mapping[str, Tensor]) -> None:
-        self._tensors, self._first, self._updates = tensors, first, updates
-
-    def __getitem__(self, name: str) -> Tensor:
-        whole = _BLOCK.sub(lambda found: f"{found[1]}{int(found[2]) + self._first}.", name)
-        weight, update = self._tensors[whole], self._updates.get(whole)
-        return weight if update is None else weight.float() + update.to(weight.device)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-
-_BLOCK = re.compile(r"^(model\.layers\.)(\d+)\.")
+    part = FromBlock(Tensors(base.folder, base.device), layers - cut, updates)
+    return LeanTail(LeanUpper.of(slice_config(config, layers - cut, layers), part, Numbers.FP32, cut), cut)
 
 
 def is_packed(base: LoadedBase) -> bool:
     """Whether its quantised weights lie on disk, so that they need not be made."""
+    if base.upper is not None:
+        return is_lean(base) and packed_upper(base) is not None
     return _packed(base, Tensors(base.folder)) is not None
 
 
@@ -231,17 +223,18 @@ def pack(base: LoadedBase) -> None:
     Raises:
         StorageError: If they cannot be written.
     """
-    if base.numbers in _QUANTISED and is_lean(base) and not is_packed(base):
-        write_packed(_lean(base), packed_path(base.folder, base.numbers), base.card.fingerprint)
-
-
-_QUANTISED = (Numbers.INT8, Numbers.INT4)
+    if base.numbers in QUANTISED and is_lean(base) and not is_packed(base):
+        write_packed(_upper(base), packed_path(base.folder, base.numbers), base.card.fingerprint)
 
 
 def _split(base: LoadedBase, cut: int) -> tuple[Trunk, Tail]:
     from .cut import split  # with the modelling code of transformers, which takes seconds to import
 
     return split(base.model, cut)
+
+
+def _upper(base: LoadedBase) -> Upper:
+    return _lean(base) if base.upper is None else lean_upper(base)
 
 
 def _lean(base: LoadedBase) -> LeanModel:
@@ -253,7 +246,7 @@ def _lean(base: LoadedBase) -> LeanModel:
 
 
 def _packed(base: LoadedBase, tensors: Tensors) -> LeanModel | None:
-    if base.numbers not in _QUANTISED:
+    if base.numbers not in QUANTISED:
         return None
     return read_packed(packed_path(base.folder, base.numbers), base.card.fingerprint, tensors)
 
@@ -264,32 +257,5 @@ def _unpacked(base: LoadedBase, tensors: Tensors) -> LeanModel:
     config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False, local_files_only=True)
     if base.device != CPU:
         return LeanModel.of(config, tensors, base.numbers)
-    model = LeanModel.of(config, _Copied(base.folder), base.numbers)
+    model = LeanModel.of(config, Copied(base.folder), base.numbers)
     return replace(model, table=Tensors(base.folder)[EMBEDDINGS])  # of which the head may have read every page
-
-
-class _Copied(Mapping[str, "Tensor"]):
-    """The tensors of a checkpoint, those of its blocks as copies.
-
-    Most matrices of a block are copied anyway, side by side with others. Were the rest not, the pages that were read
-    for the copies would stay in memory with the mapping; so each block is read from a mapping of its own.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._block, self._read = "", Tensors(folder)
-        self._kept = Tensors(folder)
-
-    def __getitem__(self, name: str) -> Tensor:
-        block = _BLOCK.match(name)
-        if block is None:
-            return self._kept[name]
-        if block.group() != self._block:
-            self._block, self._read = block.group(), Tensors(self._folder)
-        return self._read[name].clone()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._kept)
-
-    def __len__(self) -> int:
-        return len(self._kept)

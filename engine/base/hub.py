@@ -103,7 +103,7 @@ def fetch(found: Found, folder: Path, tell: Callable[[str, float | None], None])
     done = 0
     files = sorted(found.files, key=lambda file: file.name != "config.json")
     for file in files:
-        told = _Told(tell, file.name, done, total)
+        told = Told(tell, file.name, done, total)
         url = hf_hub_url(found.name, file.name, revision=found.commit, endpoint=HfApi().endpoint)
         told(bytes_there(file, folder))
         download(file, url, folder, told, shown=found.name)
@@ -112,7 +112,7 @@ def fetch(found: Found, folder: Path, tell: Callable[[str, float | None], None])
             check_family(read_config(folder))
 
 
-class _Told:
+class Told:
     """Tells how far a download is, not more often than anybody can read."""
 
     def __init__(self, tell: Callable[[str, float | None], None], name: str, before: int, total: int) -> None:
@@ -120,6 +120,7 @@ class _Told:
         self._next = 0.0
 
     def __call__(self, there: int) -> None:
+        """Say that so many bytes are there."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _TELL_SECONDS
             done = self._before + there

@@ -15,7 +15,8 @@ from ...schemas.cards import BaseCard
 from ...schemas.errors import ModelDamaged
 from ..files import storage_errors
 from ..paths import Home
-from .catalog import source_of
+from . import default_model
+from .catalog import DEFAULT, source_of
 from .weights import CARD, Manifest, read_config, read_manifest, shard_files
 
 HUB = "huggingface.co/"
@@ -44,11 +45,16 @@ class Installed:
     @property
     def spec(self) -> str:
         """What ``library.prepare`` takes to get just this base again, with the commit where there is one."""
-        if self.manifest is None:
+        if self.manifest is None or self.upper is not None:
             return self.folder.name
         if self.from_hub and self.card is not None:
             return self.card.source.removeprefix(HUB)
         return self.manifest.source
+
+    @property
+    def upper(self) -> int | None:
+        """How many of its blocks are here, where not all are."""
+        return self.manifest.upper if self.manifest is not None else None
 
     @property
     def from_hub(self) -> bool:
@@ -56,11 +62,14 @@ class Installed:
         return self.card is not None and self.card.source.startswith(HUB)
 
     def answers_to(self, spec: str) -> bool:
-        """Return whether ``spec``, as a user writes it, means this base; without a revision, any is meant."""
+        """Return whether ``spec``, as a user writes it, means this base; without a revision, any is meant.
+
+        A base of which only the upper blocks are here answers to its folder alone: any other name means a whole one.
+        """
         source = source_of(spec)
         path = Path(source).expanduser().resolve()
         known = {self.folder.name, self.spec, self.manifest.source if self.manifest else ""}
-        if self.from_hub:
+        if self.from_hub and self.upper is None:
             known.add(self.spec.partition("@")[0])
         return source in known or str(path) in known or path == self.folder.resolve()
 
@@ -93,6 +102,15 @@ def projections(folder: Path) -> dict[tuple[int, str], tuple[int, int]]:
         if match is not None and len(shape) == 2:
             found[int(match["block"]), match["path"]] = (shape[0], shape[1])
     return found
+
+
+def whole_spec(card: BaseCard) -> str:
+    """Return what ``library.prepare`` takes to get the whole of a base, as far as its card tells."""
+    return card.source.removeprefix(HUB) if card.source.startswith(HUB) else DEFAULT if _is_default(card) else "MODEL"
+
+
+def _is_default(card: BaseCard) -> bool:
+    return card.source == default_model.SOURCE
 
 
 def installed(home: Home) -> list[Installed]:

@@ -8,8 +8,7 @@ renamed, so that whatever is found under its final name was once complete. ``loa
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,25 +17,27 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ...schemas.cards import BaseCard
-from ...schemas.errors import DeviceFull, ModelDamaged
-from ..files import storage_errors, sync_folder, write_atomic
+from ...schemas.errors import DeviceFull, ModelDamaged, TailOnly
+from ..files import storage_errors, write_atomic
 from ..paths import Home
 from . import default_model, hub
 from .catalog import DEFAULT, source_of
 from .device import CPU, telling_when_full
 from .families import check_family
 from .gguf_file import is_gguf, unpack
-from .installed import HUB, find_installed
+from .installed import HUB, find_installed, whole_spec
 from .numbers import Numbers
 from .quiet import quiet_transformers
+from .size import default_cut
+from .staging import Tell, one_at_a_time, staged
 from .weights import (
     CARD,
+    INDEX,
     check_shards,
     file_sha256,
     read_config,
     read_manifest,
     shard_files,
-    sync_files,
     verify,
     write_manifest,
 )
@@ -45,13 +46,14 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-Tell = Callable[[str, float | None], None]
+_STOCK = ("stock", "stock upper")
 
-_SIDE_FILES = (
-    *("config.json", "generation_config.json", "model.safetensors.index.json"),
+SIDE_FILES = (
+    *("config.json", "generation_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "vocab.txt", "chat_template.jinja", "chat_template.json"),
 )
+"""What there may be beside the weights of a base, and their index."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class LoadedBase:
         numbers: What the lean halves keep their matrices in.
         dtype: Of the stock model; None: float32, and on a device what the numbers say.
         device: Where it computes, as torch names it.
+        upper: How many of its blocks are on this machine, counted from the top, with final norm and head; None: all.
         kept: What was opened: the stock model, and what ``halves`` makes.
     """
 
@@ -74,6 +77,7 @@ class LoadedBase:
     numbers: Numbers = Numbers.FP32
     dtype: torch.dtype | None = None
     device: str = CPU
+    upper: int | None = None
     kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -82,15 +86,47 @@ class LoadedBase:
 
         Raises:
             ModelDamaged: If it does not load.
+            TailOnly: If only its upper blocks are here.
         """
+        self.check_whole()
         if "stock" not in self.kept:
             self.kept["stock"] = _read_model(self.folder, self._stock_dtype(), self.device)
         stock: PreTrainedModel = self.kept["stock"]
         return stock
 
+    @property
+    def cut(self) -> int:
+        """Number of blocks of the tail where nobody chooses: the usual one; of a base that is a tail, all of them."""
+        return default_cut(self.card.layers) if self.upper is None else self.upper
+
+    def check_here(self, cut: int) -> None:
+        """Refuse a tail of which not all is on this machine.
+
+        Raises:
+            TailOnly: With the ways out.
+        """
+        if self.upper is not None and cut > self.upper:
+            raise self._tail_only()
+
+    def check_whole(self) -> None:
+        """Refuse what needs lower blocks that are not on this machine.
+
+        Raises:
+            TailOnly: With the ways out.
+        """
+        if self.upper is not None:
+            raise self._tail_only()
+
+    def _tail_only(self) -> TailOnly:
+        return TailOnly(
+            f"Only the last {self.upper} blocks of {self.card.name} are here: choose a server that computes the rest "
+            f"(`nightschool providers use NAME`), or fetch the whole model with `nightschool models pull "
+            f"{whole_spec(self.card)}`."
+        )
+
     def computing_in(self, numbers: Numbers) -> LoadedBase:
         """Return the same base with halves in other numbers; on the CPU those of stock modules stay as they are."""
-        same = {name: kept for name, kept in self.kept.items() if name == "stock" and self.device == CPU}
+        same = {name: kept for name, kept in self.kept.items() if name in _STOCK and self.device == CPU}
         return replace(self, numbers=numbers, kept=same)
 
     def on(self, device: str) -> LoadedBase:
@@ -120,9 +156,7 @@ def prepare(spec: str, home: Home, tell: Tell) -> Path:
         UnsupportedFamily: If it cannot be cut.
         StorageError: If the profile cannot be written.
     """
-    with storage_errors(home.models):
-        home.models.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(home, tell):
+    with one_at_a_time(home, tell):
         source = source_of(spec)
         if source == DEFAULT:
             return _prepare_default(home, tell)
@@ -161,12 +195,14 @@ def load(
     check_family(read_config(folder))
     card = _read_card(folder) if manifest is not None else None
     if card is not None:
-        return LoadedBase(_known_tokenizer(folder, card), card, folder, numbers, dtype, device)
+        upper = manifest.upper if manifest is not None else None
+        return LoadedBase(_known_tokenizer(folder, card), card, folder, numbers, dtype, device, upper)
     from .card import make_card
 
-    model, tokenizer = _read_model(folder, dtype), _read_tokenizer(folder)
+    model, tokenizer = _read_model(folder, dtype), read_tokenizer(folder)
     card = make_card(folder, model, tokenizer, name=folder.name, source=str(folder))
-    return LoadedBase(tokenizer, card, folder, numbers, dtype, device, {"stock": model} if device == CPU else {})
+    kept = {"stock": model} if device == CPU else {}
+    return LoadedBase(tokenizer, card, folder, numbers, dtype, device, kept=kept)
 
 
 def _checked(source: str, home: Home) -> Path | None:
@@ -193,7 +229,7 @@ def _prepare_default(home: Home, tell: Tell) -> Path:
         tell("Preparing the default model, this once", 0.0)
     except ModelDamaged:
         tell("Repairing the default model", 0.0)
-    with _staged(final) as part:
+    with staged(final) as part:
         default_model.convert(part, tell)
         _finish(
             part, default_model.NAME, tell, source=default_model.SOURCE, licence=default_model.LICENCE, key="default"
@@ -205,9 +241,10 @@ def _prepare_folder(folder: Path, home: Home, tell: Tell) -> Path:
     check_family(read_config(folder))
     check_shards(folder)
     tell(f"Looking at {folder.name}", None)
-    names = [path.name for path in shard_files(folder)] + [name for name in _SIDE_FILES if (folder / name).is_file()]
+    beside = [name for name in (*SIDE_FILES, INDEX) if (folder / name).is_file()]
+    names = [path.name for path in shard_files(folder)] + beside
     final = home.models / f"{folder.name}-{file_sha256(shard_files(folder)[0])[:8]}"
-    with _staged(final) as part:
+    with staged(final) as part:
         for name in names:
             (part / name).symlink_to(folder / name)
         _finish(part, folder.name, tell, source=str(folder), key=str(folder))
@@ -218,7 +255,7 @@ def _prepare_gguf(file: Path, home: Home, tell: Tell) -> Path:
     tell(f"Looking at {file.name}", None)
     with storage_errors(file):
         final = home.models / f"{file.stem}-{file_sha256(file)[:8]}"
-    with _staged(final) as part:
+    with staged(final) as part:
         unpack(file, part, tell)
         _finish(part, file.stem, tell, source=str(file), key=str(file))
     return final
@@ -233,7 +270,7 @@ def _prepare_from_hub(spec: str, home: Home, tell: Tell) -> Path:
     if same is not None:
         return same
     final = home.models / f"{address.name.rpartition('/')[2]}-{found.commit[:8]}"
-    with _staged(final, resume=True) as part:
+    with staged(final, resume=True) as part:
         hub.fetch(found, part, tell)
         check_shards(part)
         _finish(part, address.name, tell, source=f"{HUB}{pinned}", key=spec, licence=found.licence)
@@ -243,52 +280,18 @@ def _prepare_from_hub(spec: str, home: Home, tell: Tell) -> Path:
 # -- building a prepared folder ---------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _one_at_a_time(home: Home, tell: Tell) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(home.models / ".prepare.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        tell("Waiting for another Night School that prepares a model", None)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _staged(final: Path, *, resume: bool = False) -> Iterator[Path]:
-    """Give a folder beside ``final`` that takes its name if the block succeeds. The caller holds the lock.
-
-    What a killed run left under the temporary name is removed, or with ``resume`` built upon.
-    """
-    part = final.with_name(f".{final.name}.part")
-    with storage_errors(final):
-        if part.exists() and not resume:
-            shutil.rmtree(part)
-        part.mkdir(exist_ok=True)
-    yield part
-    with storage_errors(final):
-        sync_files(part)
-        sync_folder(part)
-        if final.exists():
-            shutil.rmtree(final)
-        part.rename(final)
-        sync_folder(final.parent)
-
-
 def _finish(part: Path, name: str, tell: Tell, *, source: str, key: str, licence: str = "") -> None:
     """Add card and manifest to the files of a model: the proof that it loads comes before its name."""
     from .card import make_card
+    from .tensor_list import keep_list, list_tensors
     from .widened import stored_dtype, widened
 
     tell("Taking its fingerprint", 0.9)
-    model, tokenizer = _read_model(part, stored_dtype(part)), _read_tokenizer(part)
+    model, tokenizer = _read_model(part, stored_dtype(part)), read_tokenizer(part)
+    entries = list_tensors(part, tied=bool(model.config.tie_word_embeddings))
     with widened(model):
-        card = make_card(part, model, tokenizer, name=name, source=source, licence=licence)
+        card = make_card(part, model, tokenizer, name=name, source=source, licence=licence, entries=entries)
+    keep_list(part, entries)
     write_atomic(part / CARD, card.model_dump_json())
     write_manifest(part, key)
     tell("Ready", 1.0)
@@ -314,7 +317,7 @@ def _read_model(folder: Path, dtype: torch.dtype | None, device: str = CPU) -> P
     import torch
     from transformers import AutoModelForCausalLM
 
-    with _library_errors(folder), telling_when_full(device):
+    with library_errors(folder), telling_when_full(device):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype or torch.float32,
@@ -332,10 +335,15 @@ def _read_model(folder: Path, dtype: torch.dtype | None, device: str = CPU) -> P
     return read
 
 
-def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a folder.
+
+    Raises:
+        ModelDamaged: If it does not load.
+    """
     from transformers import AutoTokenizer
 
-    with _library_errors(folder):
+    with library_errors(folder):
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         tokenizer.encode("Does it work?")  # some settings are read at the first use only
     read: PreTrainedTokenizerBase = tokenizer
@@ -352,16 +360,16 @@ def _known_tokenizer(folder: Path, card: BaseCard) -> PreTrainedTokenizerBase:
     from .card import same_tokenizer
 
     if (folder / "tokenizer.json").is_file():
-        with _library_errors(folder):
+        with library_errors(folder):
             general: Any = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         if same_tokenizer(card, general):
             read: PreTrainedTokenizerBase = general
             return read
-    return _read_tokenizer(folder)
+    return read_tokenizer(folder)
 
 
 @contextmanager
-def _library_errors(folder: Path) -> Iterator[None]:
+def library_errors(folder: Path) -> Iterator[None]:
     """Turn whatever reading a model raises into an error of ours.
 
     Raises:

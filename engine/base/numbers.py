@@ -17,3 +17,6 @@ class Numbers(StrEnum):
     BF16 = "bf16"
     INT8 = "int8"
     INT4 = "int4"
+
+
+QUANTISED = (Numbers.INT8, Numbers.INT4)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...schemas.errors import ModelDamaged
 from .device import CPU, telling_when_full
 from .halves import Trunk, is_lean, open_trunk
-from .numbers import Numbers
+from .numbers import QUANTISED
 from .size import check_cut
 from .weights import Tensors
 
@@ -23,6 +23,7 @@ def load_trunks(base: LoadedBase, cuts: Iterable[int]) -> dict[int, Trunk]:
 
     Raises:
         UsageError: If the base has no such cut.
+        TailOnly: If only its upper blocks are here.
         ModelDamaged: If its weights do not fit its configuration.
         DeviceFull: If they do not fit its device.
     """
@@ -31,7 +32,8 @@ def load_trunks(base: LoadedBase, cuts: Iterable[int]) -> dict[int, Trunk]:
     wanted = sorted(set(cuts))
     for cut in wanted:
         check_cut(cut, base.card.layers)
-    if is_lean(base) and base.numbers in (Numbers.INT8, Numbers.INT4):
+    base.check_whole()
+    if is_lean(base) and base.numbers in QUANTISED:
         return {cut: open_trunk(base, cut) for cut in wanted}
     config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False, local_files_only=True)
     with telling_when_full(base.device):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "nightschool.json"
 CARD = "card.json"
-_INDEX = "model.safetensors.index.json"
+INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
 
 
@@ -39,12 +39,18 @@ class FileRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a prepared base consists of. ``source`` is what it was prepared from, as it was resolved."""
+    """What a prepared base consists of.
+
+    Attributes:
+        source: What it was prepared from, as it was resolved.
+        upper: How many of its blocks are here, counted from the top, with final norm and head; None: all, and the rest.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     format: int = 1
     source: str
+    upper: int | None = None
     files: dict[str, FileRecord]
 
 
@@ -68,7 +74,7 @@ def shard_files(folder: Path) -> list[Path]:
         ModelNotFound: If it has none.
         ModelDamaged: If the index cannot be read, or names a file that is missing or lies elsewhere.
     """
-    index = folder / _INDEX
+    index = folder / INDEX
     if not index.is_file():
         if (folder / _SINGLE).is_file():
             return [folder / _SINGLE]
@@ -132,10 +138,11 @@ def check_shards(folder: Path) -> None:
             raise ModelDamaged(f"{path} is truncated or damaged ({error}); fetch or copy the model again.") from error
 
 
-def write_manifest(folder: Path, source: str) -> Manifest:
+def write_manifest(folder: Path, source: str, upper: int | None = None) -> Manifest:
     """Hash every file of a folder and write its manifest, the last file of a prepared base."""
     paths = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST]
-    manifest = Manifest(source=source, files={path.name: _record(path) for path in paths})
+    files = {path.name: _record(path) for path in paths}
+    manifest = Manifest(source=source, upper=upper, files=files)
     write_atomic(folder / MANIFEST, manifest.model_dump_json(indent=1))
     return manifest
 

@@ -115,6 +115,7 @@ def _here(one: Installed, use: Use) -> dict[str, object]:
         "size": one.size,
         "folder": str(one.folder),
         "fingerprint": fingerprint,
+        "upper": one.upper,
         "chosen": one.answers_to(use.chosen),
         "loaded": one.folder == use.loaded,
         "slots": list(use.learned.get(fingerprint, ())),

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
-from ...schemas.errors import Damaged, ModelDamaged, ModelInUse, ModelNotFound, PullCancelled
+from ...schemas.errors import Damaged, ModelDamaged, ModelInUse, ModelNotFound, PullCancelled, UsageError
 from ...schemas.events import NoticeEvent, PullEvent
-from ...schemas.messages import CancelPull, ListModels, PullModel, RemoveModel, UseModel
-from ...schemas.models import KnownBase, KnownBases
+from ...schemas.messages import CancelPull, ListModels, PullModel, PullTail, RemoveModel, UseModel
+from ...schemas.models import KnownBase, KnownBases, PulledTail
 from ..base import installed
 from ..base.catalog import DEFAULT, source_of
 from ..base.installed import Installed, find_installed, leftovers
-from ..settings import choose_base, read_settings
+from ..settings import HSP, ServerSettings, choose_base, choose_provider, read_settings
 from ..study.states_cache import forget_states
+from ..wire.tail_asked import Wanted
 from .model_list import Machine, Use, list_bases
-from .pull import run_pull
+from .pull import Told, run_pull, run_tail_pull
 from .rooms import Rooms, Tell
+
+T = TypeVar("T")
 
 DEFAULT_CHOICE = ""
 """What the settings say where the default base is chosen."""
@@ -27,7 +32,7 @@ class ModelService:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._pulling: asyncio.Task[Path] | None = None
+        self._pulling: asyncio.Task[Any] | None = None
         self._pulled = ""
 
     async def list_all(self, request: ListModels, tell: Tell) -> KnownBases:
@@ -48,21 +53,55 @@ class ModelService:
             ModelInUse: If another is being fetched.
             PullCancelled: If it was stopped.
         """
+        folder = await self._fetched(request.spec, lambda told: run_pull(request.spec, self._rooms.home, told), tell)
+        return await self._row(folder)
+
+    async def pull_tail(self, request: PullTail, tell: Tell) -> PulledTail:
+        """Fetch a tail in a process of its own; the first base of a profile is the one that it starts with.
+
+        Raises:
+            UsageError: If ``use`` is asked for of a server that has no name.
+            ModelInUse, PullCancelled: As of :meth:`pull`.
+        """
+        home = self._rooms.home
+        server = self._server(request)
+        wanted = Wanted(server, request.cut, request.hub, request.fingerprint)
+        alone = not read_settings(home).base and not await asyncio.to_thread(installed.installed, home)
+        name = f"a tail from {request.server}"
+        pulled = await self._fetched(name, lambda told: run_tail_pull(wanted, home, told), tell)
+        if request.use or alone:
+            choose_base(home, pulled.folder.name)
+        if request.use:
+            choose_provider(home, [request.server])
+        row = await self._row(pulled.folder)
+        bytes_ = {"moved": pulled.moved, "tail": pulled.tail, "whole": pulled.whole}
+        return PulledTail(base=row, **bytes_, chosen=request.use or alone)
+
+    async def _fetched(self, name: str, fetch: Callable[[Told], Coroutine[Any, Any, T]], tell: Tell) -> T:
+        """Return what a fetch gives; one at a time, and it can be cancelled."""
         if self._pulling is not None:
             raise ModelInUse(f"{self._pulled} is being fetched already; wait for it, or cancel it first.")
 
         def told(stage: str, fraction: float | None) -> None:
-            tell(PullEvent(spec=request.spec, stage=stage, fraction=fraction))
+            tell(PullEvent(spec=name, stage=stage, fraction=fraction))
 
-        work = asyncio.create_task(run_pull(request.spec, self._rooms.home, told))
-        self._pulling, self._pulled = work, request.spec
+        work = asyncio.create_task(fetch(told))
+        self._pulling, self._pulled = work, name
         try:
             await asyncio.wait({work})
         finally:
             self._pulling = None
         if work.cancelled():
-            raise PullCancelled(f"Fetching {request.spec} was stopped; the next pull goes on from there.")
-        return await self._row(work.result())
+            raise PullCancelled(f"Fetching {name} was stopped; the next pull goes on from there.")
+        return work.result()
+
+    def _server(self, request: PullTail) -> ServerSettings:
+        named = read_settings(self._rooms.home).servers.get(request.server)
+        if named is None and request.use:
+            raise UsageError(f"{request.server} has no name here; give it one with `nightschool providers add` first.")
+        if named is not None and named.kind != HSP:
+            raise UsageError(f"{request.server} is an engine of others ({named.kind}), which gives no tail.")
+        return named or ServerSettings(url=request.server, key_file=request.key_file, plain_http=request.plain_http)
 
     async def cancel(self, request: CancelPull, tell: Tell) -> bool:
         """Stop fetching; returns when it has ended."""

@@ -23,7 +23,6 @@ from ..base.device import CPU, Device, Placement, place, telling_when_full
 from ..base.installed import sizes
 from ..base.memory import on_a_device, studying_on_a_device
 from ..base.numbers import Numbers
-from ..base.size import default_cut
 from ..base.supply import FinalKind, ProviderKind
 from ..paths import Home
 from ..settings import LOCAL, REMOTE, ServerSettings, Settings, read_settings
@@ -309,7 +308,7 @@ async def _checked(
     """
     from ..chat.chat import Chat
 
-    cut, provider = default_cut(base.card.layers), kind.open(base)
+    cut, provider = base.cut, kind.open(base)
     model = Model(base, provider, Chat(base, provider, cut, shelf, routers=routers), cut, speed)
     await model.check()
     return model

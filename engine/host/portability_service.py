@@ -55,6 +55,7 @@ class PortabilityService:
 
         adapter = Adapter.load(folder)
         if request.form is AdapterForm.MERGED:
+            model.base.check_whole()
             export_merged(adapter, model.base.folder, target)
             return
         slot = self._rooms.store.slot(request.slot)

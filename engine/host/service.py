@@ -59,6 +59,7 @@ class Service:
             "engine.shutdown": self._shutdown,
             "models.list": self._models.list_all,
             "models.pull": self._models.pull,
+            "tails.pull": self._models.pull_tail,
             "models.cancel": self._models.cancel,
             "models.use": self._models.use,
             "models.remove": self._models.remove,

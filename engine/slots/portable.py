@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...schemas.errors import UnsupportedFamily, UsageError
+from ..base.tensor_list import TENSORS
 from ..base.weights import CARD, MANIFEST, read_config, shard_files, sync_files
 from ..files import storage_errors
 from . import generations
@@ -105,7 +106,7 @@ def export_merged(adapter: Adapter, base: Path, target: Path) -> None:
     shards = shard_files(base)
     with _new(target) as part:
         for file in sorted(base.iterdir()):
-            own = file.name in (MANIFEST, CARD) or file.name.startswith(("packed-", "."))
+            own = file.name in (MANIFEST, CARD, TENSORS) or file.name.startswith(("packed-", "."))
             if file.is_file() and file not in shards and not own:
                 shutil.copyfile(file, part / file.name)
         for shard in shards:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,7 +20,20 @@ import httpx2
 from pydantic import BaseModel
 
 from ...schemas.errors import BadFrame, PeerRefused, Unauthorised, Unreachable, UsageError
-from ...schemas.hsp import Capture, CaptureEnd, Code, Description, Open, Opened, Problem, Step, StepEnd, Stream
+from ...schemas.hsp import (
+    Capture,
+    CaptureEnd,
+    Code,
+    Contents,
+    Description,
+    Open,
+    Opened,
+    Problem,
+    SideFile,
+    Step,
+    StepEnd,
+    Stream,
+)
 from . import routes
 from .bodies import decode_record, encode_request, parse_record
 from .frames import CONTENT_TYPE, MAX_JSON, Flag, Frame, Header, Reader, Type
@@ -31,6 +45,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=BaseModel)
 
+_MOST_CONTENTS = 64 << 20
+"""Bytes of a list of contents: a base of many experts has tens of thousands of tensors."""
 _KEPT_OPEN = 100.0  # seconds that an idle connection is kept; our server keeps it longer, so that it is not cut in use
 
 
@@ -96,6 +112,49 @@ class Client:
         """
         async with self._asking("GET", routes.DESCRIBE) as response:
             return parse_record(await _limited(response), Description)
+
+    async def contents(self) -> Contents:
+        """Return what the base of the server consists of, and which part of it is given.
+
+        Raises:
+            RemoteError: As of :meth:`describe`.
+        """
+        async with self._asking("GET", routes.CONTENTS) as response:
+            found = await _limited(response, _MOST_CONTENTS)
+        self.moved += len(found)
+        return parse_record(found, Contents)
+
+    async def file(self, file: SideFile) -> bytes:
+        """Return a file beside the weights, as long as the list says; its hash is not looked at.
+
+        Raises:
+            RemoteError: As of :meth:`describe`.
+        """
+        held = bytearray()
+        await self._take_part(routes.FILE.format(name=file.name), 0, file.size, held.extend)
+        return bytes(held)
+
+    async def tensor(self, name: str, start: int, size: int, take: Callable[[bytes], None]) -> None:
+        """Take the bytes of a tensor of ``size`` bytes from ``start`` on, in pieces; its hash is not looked at.
+
+        Raises:
+            RemoteError: As of :meth:`describe`; the bytes taken before may be kept.
+        """
+        await self._take_part(routes.TENSOR.format(name=name), start, size, take)
+
+    async def _take_part(self, path: str, start: int, size: int, take: Callable[[bytes], None]) -> None:
+        more = {"Range": f"bytes={start}-"} if start else {}
+        left = size - start
+        async with self._asking("GET", path, more=more) as response:
+            if response.status_code != (206 if start else 200):
+                raise BadFrame(f"{self.address} does not send the part that was asked for; do not use it.")
+            async for piece in self._pieces(response):
+                left -= len(piece)
+                if left < 0:
+                    raise BadFrame(f"{self.address} sent more than the {size} bytes of its list; do not use it.")
+                take(piece)
+        if left:
+            raise Unreachable(f"{self.address} stopped in the middle of an answer; ask again.")
 
     async def open(self, wanted: Open) -> Opened:
         """Begin a session.
@@ -200,10 +259,15 @@ class Client:
 
     @asynccontextmanager
     async def _asking(
-        self, method: str, path: str, body: bytes | None = None, kind: str = ""
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        kind: str = "",
+        more: Mapping[str, str] = MappingProxyType({}),
     ) -> AsyncIterator[httpx2.Response]:
         """Send a request and give an answer that is 2xx and whose body is still to be read."""
-        headers = {"Content-Type": kind} if kind else {}
+        headers = {"Content-Type": kind, **more} if kind else dict(more)
         self.moved += len(body or b"")
         try:
             async with (

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from ...engine.base.provider import Provider, Session, States
-from ...engine.base.size import default_cut
 from ...engine.base.supply import ProviderKind
 from ...engine.host.hooks import hookimpl
 from ...engine.paths import find_home
@@ -80,7 +79,7 @@ async def examined(loaded: LoadedBase, server: ServerSettings, cut: int | None =
         UsageError, NotFound: If its address, its key or the cut cannot be used.
     """
     client = client_of(server)
-    wanted = cut if cut is not None else default_cut(loaded.card.layers)
+    wanted = cut if cut is not None else loaded.cut
     try:
         found = await prove(await look(client), loaded, wanted, _connecting(loaded, client))
     finally:
@@ -103,7 +102,7 @@ def _settler(loaded: LoadedBase, client: Client, server: ServerSettings) -> Sett
     assert budget is not None
 
     async def settle(offered: Description) -> Writing:
-        cut, folder = default_cut(loaded.card.layers), find_home().cache / "codecs"
+        cut, folder = loaded.cut, find_home().cache / "codecs"
         connect = _connecting(loaded, client)
         found = await measured(loaded, cut, client.address, offered, connect=connect, folder=folder)
         return Writing(cheapest(found, budget), server.zstd)
@@ -118,7 +117,7 @@ def _prover(loaded: LoadedBase) -> Callable[[Provider], Awaitable[object]]:
         from ...engine.base.card import check_probe
         from ...engine.base.halves import open_tail
 
-        return await check_probe(loaded.card, provider, open_tail(loaded, default_cut(loaded.card.layers)))
+        return await check_probe(loaded.card, provider, open_tail(loaded, loaded.cut))
 
     return prove
 

@@ -36,6 +36,9 @@ from .bases import (
     PullModel as PullModel,
 )
 from .bases import (
+    PullTail as PullTail,
+)
+from .bases import (
     RemoveModel as RemoveModel,
 )
 from .bases import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ..models import KnownBase, KnownBases
+from ..models import KnownBase, KnownBases, PulledTail
 from ..providers import Examined, KnownProvider, KnownProviders
 from .request import Request
 
@@ -22,6 +22,24 @@ class PullModel(Request[KnownBase]):
 
     method = "models.pull"
     spec: str
+
+
+class PullTail(Request[PulledTail]):
+    """Fetch the last blocks of the base that a server has, final norm, head and tokenizer. Told: ``model.pull``.
+
+    ``server`` is a name of the settings or an address; ``cut`` the number of blocks, None: the usual one. ``hub`` is
+    ``owner/name[@revision]`` to take the weights from there, ``fingerprint`` what the base must be, or how that begins.
+    The profile starts with it where ``use`` says so, or nothing else is here; ``use`` lets it compute there, too.
+    """
+
+    method = "tails.pull"
+    server: str
+    cut: int | None = Field(default=None, ge=0)
+    hub: str = ""
+    fingerprint: str = Field(default="", pattern=r"^[0-9a-f]{0,64}$")
+    key_file: str = ""
+    plain_http: bool = False
+    use: bool = False
 
 
 class CancelPull(Request[bool]):

@@ -6,7 +6,7 @@ import json
 import pytest
 from textual.widgets import Input, OptionList, Static
 
-from nightschool.schemas.messages import AddProvider
+from nightschool.schemas.messages import AddProvider, PullTail
 from nightschool.schemas.providers import KnownProvider, TrafficFacts
 from nightschool.schemas.records import Finish
 from nightschool.tui.commands import command
@@ -69,6 +69,24 @@ async def test_a_server_is_named_measured_chosen_and_forgotten(opened, engine, u
         await until(lambda: type(app.screen).__name__ == "ConfirmScreen" and app.screen.query("#yes"))
         await pilot.press("ctrl+s")
         await until(lambda: app.screen is screen and len(rows(screen)) == 1)
+
+
+async def test_the_tail_of_a_servers_base_is_fetched_while_the_chat_goes_on(opened, engine, until):
+    engine.providers["home"] = HOME
+    async with opened() as (app, pilot):
+        screen = await opened_screen(app, until)
+        await until(lambda: len(rows(screen)) == 2)
+        await pilot.press("f")
+        await pilot.pause()
+        assert app.screen is screen, "this machine has no tail to give"
+        await pilot.press("down", "f")
+        await until(lambda: any(isinstance(request, PullTail) for request in engine.asked))
+        await until(lambda: engine.bases.get("Large-70B-tail8-0123abcd") and app.session.pull is None)
+        toasts = [toast.message for toast in app._notifications]
+        assert any("Large-70B, last 8 blocks, is here" in toast for toast in toasts), toasts
+        assert app.screen is app.chat and app.session.pull is None
+        (asked,) = [request for request in engine.asked if isinstance(request, PullTail)]
+        assert (asked.server, asked.cut, asked.use) == ("home", None, False)
 
 
 async def test_a_form_that_cannot_be_a_server_says_so(opened, engine, until):

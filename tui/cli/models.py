@@ -10,7 +10,7 @@ import click
 from ...schemas.events import Event, PullEvent
 from ...schemas.messages import ListModels, PullModel, RemoveModel, UseModel
 from ...schemas.models import KnownBase
-from ..model_words import download, fits, licence, parameters, size, standing, suggestion
+from ..model_words import download, fits, licence, parameters, size, standing, suggestion, title
 from ..safe_text import one_line
 from .desk import Desk, ask_first, talks_alone
 from .options import ListingGroup, examples
@@ -49,7 +49,7 @@ async def list_models(desk: Desk) -> None:
     lines = [heads, *(line for row, words in zip(rows, lines, strict=True) for line in (words, _about(row)))]
     here = [row for row in bases.rows if row.installed or row.partial]
     if here:
-        lines += ["", *table([OWN_HEADS, *map(_own, here)])]
+        lines += ["", *table([OWN_HEADS, *map(own_row, here)])]
     words = suggestion(bases)
     if words:
         lines += ["", f"{one_line(words, 1000)} `nightschool models pull {bases.suggestion}`"]
@@ -71,14 +71,15 @@ async def pull(desk: Desk, model: str) -> None:
     It is pinned to the commit it has now. Stopped with ctrl+c or in any other way, the next pull goes on from there.
     """
     try:
-        row = await desk.ask(PullModel(spec=model), partial(_show, desk))
+        row = await desk.ask(PullModel(spec=model), partial(show_pull, desk))
     except asyncio.CancelledError:
         desk.note("Stopped; the next pull goes on from there.")
         raise
-    desk.give(row, [*table([OWN_HEADS, _own(row)]), "", f"Use it with `nightschool models use {one_line(model)}`."])
+    desk.give(row, [*table([OWN_HEADS, own_row(row)]), "", f"Use it with `nightschool models use {one_line(model)}`."])
 
 
-def _show(desk: Desk, event: Event) -> None:
+def show_pull(desk: Desk, event: Event) -> None:
+    """Show how far a pull is."""
     if isinstance(event, PullEvent):
         share = "" if event.fraction is None else f"{event.fraction:4.0%}  "
         # Where lines cannot be redrawn, one for every stage and every tenth is enough.
@@ -123,7 +124,8 @@ def _about(row: KnownBase) -> str:
     return f"    {one_line(row.note)} Languages: {one_line(row.languages)}."
 
 
-def _own(row: KnownBase) -> tuple[object, ...]:
+def own_row(row: KnownBase) -> tuple[object, ...]:
+    """Return the row of a base on this machine, below ``OWN_HEADS``."""
     taken = size(row.size) if row.installed else size(row.partial)
     source = row.trouble or row.source or "-"
-    return (row.title, taken, row.fingerprint[:12] or "-", ", ".join(row.slots) or "-", source)
+    return (title(row), taken, row.fingerprint[:12] or "-", ", ".join(row.slots) or "-", source)

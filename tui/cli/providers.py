@@ -208,13 +208,12 @@ async def _examined(
     if describe:
         return await look(client_of(settings))
     from ...engine.base.library import load, prepare
-    from ...engine.base.size import default_cut
     from ...engine.host.elsewhere import Elsewhere
 
     spec = profile.model or read_settings(profile.home).base
     base = load(prepare(spec, profile.home, lambda stage, fraction: status.show(stage)))
     status.show("Comparing")
-    return await Elsewhere(base, default_cut(base.card.layers), _kinds()).examine(settings, cut)
+    return await Elsewhere(base, base.cut, _kinds()).examine(settings, cut)
 
 
 def _check_kind(kind: str) -> None:

@@ -45,6 +45,7 @@ COMMANDS = {
     "market": ("market", "Search registries; install, update, verify and remove what they list."),
     "registry": ("registry", "Keep a registry of your own: a folder, or the same behind a web server."),
     "models": ("models", "List, fetch, choose and remove models."),
+    "tail": ("tail", "Fetch the last blocks of a base whose rest computes on a server."),
     "backup": ("backup", "Save the whole profile in one file."),
     "restore": ("backup", "Bring a profile back from a backup."),
     "serve": ("serve", "Serve a base to others: its lower blocks compute here, what is personal stays with them."),

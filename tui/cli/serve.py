@@ -52,6 +52,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Run ahead with what the plain base would say, for which the whole base is loaded.",
 )
+@click.option(
+    "--tail/--no-tail",
+    "gives_tail",
+    default=True,
+    show_default=True,
+    help="Let whoever may ask fetch the tail of the largest cut (nightschool tail pull).",
+)
 @click.option("--log-steps", is_flag=True, help="Write down every step, not only what opens, ends and fails.")
 @json_option
 @click.pass_context
@@ -174,6 +181,7 @@ def list_all(context: click.Context, *, as_json: bool) -> None:
 @click.option("--cache-mb", type=click.IntRange(1), help="Of the memory for sessions.")
 @click.option("--tokens-a-second", type=click.FloatRange(0, min_open=True), help="On average; without it no limit.")
 @click.option("--step-tokens", type=click.IntRange(1), help="Of one request.")
+@click.option("--tails", type=click.IntRange(0), help="Tensors of the tail sent at once; 0: it may fetch none.")
 @click.option("--capture-tokens", type=click.IntRange(0), help="Of one capture, which a study asks for; 0: none.")
 @json_option
 @click.pass_context

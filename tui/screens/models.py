@@ -18,6 +18,7 @@ from ...schemas.messages import CancelPull, ListModels, RemoveModel
 from ...schemas.models import Fit, KnownBase, KnownBases
 from ..keys import bindings_of
 from ..model_words import download, fits, licence, parameters, size, standing, suggestion
+from ..model_words import title as title_of
 from ..safe_text import one_line, safe
 from ..widgets.status_line import bar
 from .work import work_on
@@ -163,8 +164,8 @@ class ModelsScreen(ModalScreen[None]):
                 self.dismiss(None)
 
         subject = (
-            f"{one_line(row.title)}\n\nThe engine starts again with it; a reply or a download under way stops. What "
-            "slots learned stays with the model they learned it on."
+            f"{one_line(title_of(row))}\n\nThe engine starts again with it; a reply or a download under way stops. "
+            "What slots learned stays with the model they learned it on."
         )
         self.app.push_screen(ConfirmScreen("Use this model?", subject, "Use"), answered)
 
@@ -237,6 +238,7 @@ def in_full(row: KnownBase) -> Content:
         ("languages    ", row.languages),
         ("licence      ", row.licence),
         ("from         ", row.source),
+        ("here         ", f"the last {row.upper} blocks" if row.upper is not None else ""),
         ("on the disk  ", size(row.size) if row.installed else ""),
         ("fingerprint  ", row.fingerprint[:12]),
         ("learned on it", f"  {', '.join(row.slots)}" if row.slots else ""),
@@ -252,7 +254,7 @@ def in_full(row: KnownBase) -> Content:
 
 
 def _row(row: KnownBase) -> Content:
-    title = one_line(row.title, TITLE - 2)
+    title = one_line(title_of(row), TITLE - 2)
     mark, colour = ("● ", "$success") if row.loaded else ("○ ", "$primary") if row.installed else ("  ", "")
     return Content.assemble(
         (mark, colour),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -30,6 +30,7 @@ from ..safe_text import one_line, safe
 from .work import work_on
 
 if TYPE_CHECKING:
+    from ..app import NightSchool
     from ..engine_link import EngineLink
     from ..session import Session
 
@@ -60,7 +61,7 @@ class ProvidersScreen(ModalScreen[None]):
         """The list, what it is, and what was measured."""
         with Vertical(classes="dialog", id="providers") as box:
             box.border_title = Content("Providers")
-            box.border_subtitle = "a add · t test · u use · s this slot · n studies · d remove · esc back"
+            box.border_subtitle = "a add · t test · u use · s slot · n studies · f tail · d remove · esc back"
             yield OptionList(markup=False)
             yield Static(ABOUT, id="about", markup=False)
             with VerticalScroll(id="found", can_focus=False):
@@ -177,6 +178,13 @@ class ProvidersScreen(ModalScreen[None]):
         else:
             subject = f"{name} is shown what studies learn from then: your corrections, and replies that follow them."
             self.app.push_screen(ConfirmScreen("Let studies compute there?", subject, "Allow"), answered)
+
+    def action_fetch(self) -> None:
+        """Fetch the last blocks of the base that the highlighted server has; it goes on when this screen is left."""
+        app = cast("NightSchool", self.app)
+        if self.name_there != LOCAL and self.session.pull is None:
+            app.start_tail(self.name_there)
+            self.dismiss(None)
 
     def action_drop(self) -> None:
         """Forget the highlighted server, after a question."""

@@ -12,7 +12,7 @@ from torch.nn.functional import embedding
 from ..lora import Lora, Place
 from .attention import Keep, PackedAttention
 from .blocks import Blocks
-from .model import LeanModel, Lower
+from .model import Lower, Upper
 from .packing import Packing, in_order, pack
 from .rows import Rows, RowsAttention
 from .stream import LeanCache, StreamAttention, StreamsAttention
@@ -86,11 +86,11 @@ class LeanTail:
         first_layer: Number, in the whole model, of the lowest block here.
     """
 
-    def __init__(self, model: LeanModel, cut: int, *, normed: bool = False) -> None:
+    def __init__(self, model: Upper, cut: int, *, normed: bool = False) -> None:
         """``normed``: with no blocks, states come after the final norm already."""
-        layers = len(model.blocks.blocks)
-        self.first_layer = layers - cut
-        self._blocks = model.part(layers - cut, layers)
+        held = len(model.blocks.blocks)
+        self.first_layer = model.layers - cut
+        self._blocks = model.blocks.part(held - cut, held)
         self._norm: Callable[[Tensor], Tensor] = _as_it_is if normed else model.norm
         self._head = model.head
 

@@ -20,7 +20,8 @@ from .norm import Norm
 FAMILIES = frozenset({"llama", "qwen2", "qwen3", "mistral"})
 """Those whose lean halves a test compares with the stock ones."""
 
-EMBEDDINGS, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+EMBEDDINGS, NORM = "model.embed_tokens.weight", "model.norm.weight"
+HEAD, HEAD_BIAS = "lm_head.weight", "lm_head.bias"
 
 
 class Lower(Protocol):
@@ -34,6 +35,30 @@ class Lower(Protocol):
     @property
     def blocks(self) -> Blocks:
         """Those there are, from the bottom."""
+        ...
+
+
+class Upper(Protocol):
+    """What a tail is made of: a whole model, or blocks from the top down without the rest."""
+
+    @property
+    def layers(self) -> int:
+        """Blocks of the whole model."""
+        ...
+
+    @property
+    def blocks(self) -> Blocks:
+        """Those there are, up to the top."""
+        ...
+
+    @property
+    def norm(self) -> Norm:
+        """The final norm."""
+        ...
+
+    @property
+    def head(self) -> Matrix:
+        """From rows to logits."""
         ...
 
 
@@ -52,7 +77,33 @@ class LeanLower:
             ModelDamaged: If a tensor is missing.
         """
         with _nothing_missing():
-            return LeanLower(_read_blocks(config, tensors, numbers), tensors[EMBEDDINGS])
+            table = tensors[EMBEDDINGS]
+            return LeanLower(_read_blocks(config, tensors, numbers, table.device), table)
+
+
+@dataclass(frozen=True)
+class LeanUpper:
+    """The upper blocks of a model with final norm and head, for who has no more of it; see :class:`LeanModel`."""
+
+    layers: int
+    blocks: Blocks
+    norm: Norm
+    head: Matrix
+
+    @staticmethod
+    def of(config: Any, tensors: Mapping[str, Tensor], numbers: Numbers, layers: int) -> LeanUpper:
+        """Build it from a configuration sliced to its blocks and tensors in which the lowest of them is numbered 0.
+
+        ``layers``: of the whole model.
+
+        Raises:
+            ModelDamaged: If a tensor is missing.
+        """
+        with _nothing_missing():
+            norm = tensors[NORM]
+            blocks = _read_blocks(config, tensors, numbers, norm.device)
+            head = head_matrix(head_weight(tensors), tensors.get(HEAD_BIAS), numbers)
+            return LeanUpper(layers, blocks, Norm(norm, blocks.shape.eps), head)
 
 
 @dataclass(frozen=True)
@@ -81,13 +132,15 @@ class LeanModel:
             ModelDamaged: If a tensor is missing.
         """
         with _nothing_missing():
-            blocks, table = _read_blocks(config, tensors, numbers), tensors[EMBEDDINGS]
-            head = head_matrix(tensors.get(HEAD, table), tensors.get("lm_head.bias"), numbers)
-            return LeanModel(blocks, table, Norm(tensors["model.norm.weight"], blocks.shape.eps), head)
+            table = tensors[EMBEDDINGS]
+            blocks = _read_blocks(config, tensors, numbers, table.device)
+            head = head_matrix(tensors.get(HEAD, table), tensors.get(HEAD_BIAS), numbers)
+            return LeanModel(blocks, table, Norm(tensors[NORM], blocks.shape.eps), head)
 
-    def part(self, first: int, stop: int) -> Blocks:
-        """Return blocks ``first`` to ``stop``, numbered from 0 and without updates."""
-        return self.blocks.part(first, stop)
+    @property
+    def layers(self) -> int:
+        """Blocks of the whole model, which are all here."""
+        return len(self.blocks.blocks)
 
 
 def head_weight(tensors: Mapping[str, Tensor]) -> Tensor:
@@ -95,14 +148,14 @@ def head_weight(tensors: Mapping[str, Tensor]) -> Tensor:
     return tensors[HEAD] if HEAD in tensors else tensors[EMBEDDINGS]
 
 
-def _read_blocks(config: Any, tensors: Mapping[str, Tensor], numbers: Numbers) -> Blocks:
+def _read_blocks(config: Any, tensors: Mapping[str, Tensor], numbers: Numbers, device: torch.device) -> Blocks:
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     shape = Shape(config.num_attention_heads, config.num_key_value_heads, width, config.rms_norm_eps)
     blocks = [
         Block.of(tensors, number, _window(config, number), shape.eps, numbers)
         for number in range(config.num_hidden_layers)
     ]
-    return Blocks(blocks, shape, _rotary(config, tensors[EMBEDDINGS].device), dense_dtype(numbers))
+    return Blocks(blocks, shape, _rotary(config, device), dense_dtype(numbers))
 
 
 @contextmanager

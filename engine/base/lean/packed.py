@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -22,8 +23,8 @@ from ...files import replacing
 from ..numbers import Numbers
 from .attention import Layer, Rotary, Shape
 from .blocks import FUSED, Block, Blocks, Fused
-from .matrices import restored, restored_head
-from .model import EMBEDDINGS, LeanModel, head_weight
+from .matrices import Matrix, restored, restored_head
+from .model import EMBEDDINGS, HEAD_BIAS, LeanModel, LeanUpper, Upper, head_weight
 from .norm import Norm
 
 FORMAT = 2
@@ -35,6 +36,7 @@ class _Header(Record):
     format: int = FORMAT
     fingerprint: str
     machine: str
+    layers: int | None = Field(default=None, description="Of the whole model, where only its upper blocks are here.")
     heads: int
     key_heads: int
     width: int
@@ -49,8 +51,8 @@ def packed_path(folder: Path, numbers: Numbers) -> Path:
     return folder / f"packed-{numbers}.safetensors"
 
 
-def write_packed(model: LeanModel, path: Path, fingerprint: str) -> None:
-    """Write the quantised matrices of a model; embeddings stay in its checkpoint.
+def write_packed(model: Upper, path: Path, fingerprint: str) -> None:
+    """Write the quantised matrices of a model, or of its upper blocks; embeddings stay in its checkpoint.
 
     Raises:
         StorageError: If they cannot be written.
@@ -69,6 +71,7 @@ def write_packed(model: LeanModel, path: Path, fingerprint: str) -> None:
     header = _Header(
         fingerprint=fingerprint,
         machine=_machine(),
+        layers=model.layers if isinstance(model, LeanUpper) else None,
         heads=shape.heads,
         key_heads=shape.key_heads,
         width=shape.width,
@@ -90,18 +93,46 @@ def read_packed(path: Path, fingerprint: str, checkpoint: Mapping[str, Tensor]) 
         fingerprint: Of the base.
         checkpoint: Its own tensors, of which the embeddings and the exact rows of the head are used.
     """
+    found = _read(path, fingerprint, checkpoint, None)
+    return None if found is None else LeanModel(found.blocks, checkpoint[EMBEDDINGS], found.norm, found.head)
+
+
+def read_packed_upper(
+    path: Path, fingerprint: str, checkpoint: Mapping[str, Tensor], layers: int, upper: int
+) -> LeanUpper | None:
+    """Return the upper blocks of a model of so many ``layers``, from the packed file beside them.
+
+    None and the other arguments are as of :func:`read_packed`.
+    """
+    found = _read(path, fingerprint, checkpoint, layers)
+    if found is None or len(found.blocks.blocks) != upper:
+        return None
+    return LeanUpper(layers, found.blocks, found.norm, found.head)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What a packed file holds."""
+
+    blocks: Blocks
+    norm: Norm
+    head: Matrix
+
+
+def _read(path: Path, fingerprint: str, checkpoint: Mapping[str, Tensor], layers: int | None) -> _Held | None:
     try:
         with safe_open(path, framework="pt") as file:
             header = _Header.model_validate_json(file.metadata()["header"])
-            if (header.format, header.fingerprint, header.machine) != (FORMAT, fingerprint, _machine()):
+            mine = (header.format, header.fingerprint, header.machine, header.layers)
+            if mine != (FORMAT, fingerprint, _machine(), layers):
                 return None
             tensors = {name: _aligned(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 - a reader
-            return _model(header, tensors, checkpoint)
+            return _held(header, tensors, checkpoint)
     except (FileNotFoundError, SafetensorError, ValidationError, KeyError, json.JSONDecodeError):
         return None
 
 
-def _model(header: _Header, tensors: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor]) -> LeanModel:
+def _held(header: _Header, tensors: Mapping[str, Tensor], checkpoint: Mapping[str, Tensor]) -> _Held:
     def under(name: str) -> dict[str, Tensor]:
         return {key.removeprefix(name): tensor for key, tensor in tensors.items() if key.startswith(name)}
 
@@ -124,11 +155,9 @@ def _model(header: _Header, tensors: Mapping[str, Tensor], checkpoint: Mapping[s
             )
         )
     shape = Shape(header.heads, header.key_heads, header.width, header.eps)
-    head = restored_head(under("head."), head_weight(checkpoint), checkpoint.get("lm_head.bias"))
+    head = restored_head(under("head."), head_weight(checkpoint), checkpoint.get(HEAD_BIAS))
     rotary = Rotary(tensors["rotary"], header.scaling)
-    return LeanModel(
-        Blocks(blocks, shape, rotary, torch.bfloat16), checkpoint[EMBEDDINGS], Norm(tensors["norm"], header.eps), head
-    )
+    return _Held(Blocks(blocks, shape, rotary, torch.bfloat16), Norm(tensors["norm"], header.eps), head)
 
 
 _ALIGNED = 64  # bytes; the kernels of some processors crash on less

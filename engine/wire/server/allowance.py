@@ -19,6 +19,7 @@ class Allowance(Record):
     step_tokens: int = Field(default=8192, ge=1, description="Tokens, and so rows, of one step.")
     capture_tokens: int = Field(default=32768, ge=0, description="Tokens of one capture; 0: none.")
     capture_sequences: int = Field(default=256, ge=0)
+    tails: int = Field(default=4, ge=0, description="Files and tensors of the tail sent at once; 0: none.")
     cache_mb: int | None = Field(default=None, ge=1, description="Of the budget for keys and values.")
     tokens_a_second: float | None = Field(default=None, gt=0)
 

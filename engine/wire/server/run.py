@@ -14,11 +14,12 @@ from ...base.cache import token_bytes
 from ...base.device import Device, place
 from ...base.halves import Tail, Trunk, open_tail, open_trunk
 from ...base.installed import sizes
-from ...base.library import LoadedBase, Tell, load, prepare
+from ...base.library import LoadedBase, load, prepare
 from ...base.memory import on_a_device
 from ...base.numbers import Numbers
 from ...base.size import default_cut
 from ...base.speed import find_speed
+from ...base.staging import Tell
 from ...base.trunk_alone import load_trunks
 from ...paths import Home
 from ...settings import read_settings
@@ -33,6 +34,7 @@ from .running_ahead import Guesser
 from .scheduler import Pass, Scheduler
 from .service import Served, Service
 from .sessions import Sessions
+from .tails import Tails
 from .web import make_app
 
 _SHARE = 0.25  # of the free memory that keys and values may take where nobody says how much
@@ -52,6 +54,7 @@ class Options:
         numbers: To keep matrices in; None: the quicker of the dense ones.
         idle_seconds: After which a session is dropped.
         streams: Whether to run ahead with guesses, for which the tail is loaded, too.
+        gives_tail: Whether whoever may ask may fetch the tail of the largest cut.
     """
 
     base: str = ""
@@ -63,6 +66,7 @@ class Options:
     numbers: Numbers | None = None
     idle_seconds: float = 1800.0
     streams: bool = True
+    gives_tail: bool = True
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,9 @@ def make_service(base: LoadedBase, device: Device, options: Options) -> Service:
         attention="sdpa",
     )
     guesser = _guesser(tails, card.width) if tails else None
-    return Service(Served(card, compute, cuts), sessions, Scheduler(trunks, device.name, told), metrics, guesser)
+    parts = Tails(base.folder, card, cuts[-1]) if options.gives_tail else None
+    scheduler = Scheduler(trunks, device.name, told)
+    return Service(Served(card, compute, cuts), sessions, scheduler, metrics, guesser, tails=parts)
 
 
 def _load(home: Home, options: Options, tell: Tell) -> tuple[LoadedBase, Device, str]:

@@ -35,6 +35,7 @@ from .refused import Refused, shutting_down
 from .running_ahead import Guesser, RunningAhead, guesses_of
 from .scheduler import FEW, Beginning, Scheduler, Work
 from .sessions import Asked, Session, Sessions
+from .tails import Tails
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,10 +70,12 @@ class Service:
         scheduler: Scheduler,
         metrics: Metrics,
         guesser: Guesser | None = None,
+        *,
+        tails: Tails | None = None,
     ) -> None:
-        """Prepare; without a ``guesser`` streams are not offered."""
+        """Prepare; without a ``guesser`` streams are not offered, without ``tails`` no tail is."""
         self.served, self.sessions, self.metrics = served, sessions, metrics
-        self._guesser = guesser
+        self._guesser, self._tails = guesser, tails
         self._scheduler = scheduler
         self._meters: dict[str, Meter] = {}
         self._running: set[Work] = set()
@@ -110,6 +113,7 @@ class Service:
                 "step",
                 *(["capture"] if allowed.capture_tokens else []),
                 *(["stream"] if self._guesser is not None else []),
+                *(["tail"] if self._tails is not None and allowed.tails else []),
             ],
             limits=Limits(
                 step_tokens=allowed.step_tokens,
@@ -120,6 +124,18 @@ class Service:
                 idle_seconds=self.sessions.idle_seconds,
             ),
         )
+
+    def tails(self, key: Key) -> Tails:
+        """Return what gives the parts of the base.
+
+        Raises:
+            Refused: If this key, or this server, does not offer them.
+        """
+        if self.stopping:
+            raise shutting_down()
+        if self._tails is None or not key.allowance.tails:
+            raise Refused(Code.NOT_OFFERED, "This server gives no tail to this key; ask its owner, or another server.")
+        return self._tails
 
     def open(self, key: Key, asked: Open) -> Opened:
         """Begin an empty session.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
@@ -27,6 +28,7 @@ from .metrics import CONTENT_TYPE as METRICS_TYPE
 from .refused import Refused, shutting_down
 from .scheduler import FEW
 from .service import BODY_BYTES, Service
+from .tails import Body
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -52,6 +54,9 @@ def make_app(service: Service, keys: KeyRing, journal: Journal) -> Starlette:
             route(routes.DESCRIBE, "GET", "describe", _describe),
             route(routes.STREAM, "POST", "stream", _stream),
             route(routes.CORRECT, "POST", "correct", _not_offered),
+            route(routes.CONTENTS, "GET", "contents", _contents),
+            route(routes.FILE, "GET", "file", _file),
+            route(routes.TENSOR, "GET", "tensor", _tensor),
             route(routes.METRICS, "GET", "metrics", _metrics),
             route(routes.HEALTH, "GET", "health", _health, is_open=True),
         ],
@@ -84,6 +89,10 @@ class _Exchange:
     @property
     def session(self) -> str:
         return str(self.line.scope["path_params"]["session"])
+
+    @property
+    def name(self) -> str:
+        return str(self.line.scope["path_params"]["name"])
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
@@ -139,6 +148,29 @@ class _Exchange:
             body = b"".join([frame async for frame in held])
         await self.answer(200, body, CONTENT_TYPE.encode(), [])
 
+    async def part(self, body: Body) -> None:
+        """Send bytes, all or those from the range that was asked for.
+
+        Raises:
+            Refused: If there is no such range.
+            ClientDisconnect: If the client went away.
+        """
+        first, stop = _range(self.line.header(b"range"), body.size)
+        headers = [(b"content-type", b"application/octet-stream"), (b"content-length", str(stop - first).encode())]
+        headers += [(b"accept-ranges", b"bytes")]
+        whole = (first, stop) == (0, body.size)
+        if not whole:
+            headers += [(b"content-range", f"bytes {first}-{stop - 1}/{body.size}".encode())]
+
+        async def send() -> None:
+            await self.line.begin(200 if whole else 206, headers)
+            async for piece in body.pieces(first, stop):
+                await self.line.piece(piece)
+                self.service.metrics.sent.add(len(piece), "tail")
+            await self.line.end()
+
+        await self.line.while_there(send())
+
     async def stream(self, frames: AsyncIterator[bytes]) -> None:
         """Send frames as they come, as long as the client is there.
 
@@ -169,6 +201,24 @@ class _Exchange:
         """Write down where something failed."""
         self._journal.write_failure(error)
 
+
+def _range(said: str, size: int) -> tuple[int, int]:
+    """Return which bytes are asked for, ``first`` to ``stop``, of so many.
+
+    Raises:
+        Refused: If they are none of them, or several ranges.
+    """
+    if not said:
+        return 0, size
+    found = _RANGE.fullmatch(said.strip())
+    first = int(found[1]) if found else size
+    stop = min(size, int(found[2]) + 1) if found and found[2] else size
+    if first >= stop:
+        raise Refused(Code.BAD_REQUEST, f"Of {size} bytes one range can be asked for, as bytes=0-99.", limit=size)
+    return first, stop
+
+
+_RANGE = re.compile(r"bytes=(\d{1,15})-(\d{1,15})?", re.ASCII)
 
 Handle = Callable[[_Exchange], Awaitable[None]]
 _FRAMES = [(b"content-type", CONTENT_TYPE.encode())]
@@ -274,6 +324,22 @@ async def _close(exchange: _Exchange) -> None:
 
 async def _describe(exchange: _Exchange) -> None:
     await exchange.json(200, exchange.service.describe(exchange.key))
+
+
+async def _contents(exchange: _Exchange) -> None:
+    await exchange.json(200, await exchange.service.tails(exchange.key).contents())
+
+
+async def _file(exchange: _Exchange) -> None:
+    tails = exchange.service.tails(exchange.key)
+    with tails.sending(exchange.key):
+        await exchange.part(await tails.file(exchange.name))
+
+
+async def _tensor(exchange: _Exchange) -> None:
+    tails = exchange.service.tails(exchange.key)
+    with tails.sending(exchange.key):
+        await exchange.part(await tails.tensor(exchange.name))
 
 
 async def _not_offered(exchange: _Exchange) -> None:

@@ -75,7 +75,7 @@ def test_a_model_is_fetched_once_pinned_and_then_used_offline(monkeypatch, tmp_p
     home = Home(tmp_path)
     folder = prepare("owner/tiny", home, quiet)
     assert sorted(name for name, _ in fake_hub.got) == names(fake_hub.folder)
-    assert names(folder) == sorted([*names(fake_hub.folder), "card.json", "nightschool.json"])
+    assert names(folder) == sorted([*names(fake_hub.folder), "card.json", "nightschool.json", "tensors.json"])
     card = load(folder).card
     assert card.fingerprint == tiny_base.card.fingerprint
     assert (card.source, card.licence) == (f"huggingface.co/owner/tiny@{COMMIT}", "mit")

@@ -263,7 +263,7 @@ def test_other_families_load_from_a_folder(tmp_path, family):
 
 def test_a_prepared_base_says_what_it_says_without_the_stock_model_and_its_import(folder, home, monkeypatch):
     base = load(prepare(str(folder), home, quiet))
-    monkeypatch.setattr(library, "_read_tokenizer", None)
+    monkeypatch.setattr(library, "read_tokenizer", None)
     monkeypatch.setattr(library, "_read_model", None)
     again = load(base.folder)
     assert again.tokenizer.encode("Hello there") == base.tokenizer.encode("Hello there")
@@ -278,7 +278,7 @@ def test_a_tokenizer_that_the_general_class_reads_otherwise_is_read_by_its_own(f
     base = load(prepare(str(folder), home, quiet))
     other = base.card.model_copy(update={"tokenizer_hash": "0" * 64})
     asked = []
-    monkeypatch.setattr(library, "_read_tokenizer", lambda path: asked.append(path) or "its own")
+    monkeypatch.setattr(library, "read_tokenizer", lambda path: asked.append(path) or "its own")
     monkeypatch.setattr(library, "_read_card", lambda path: other)
     assert load(base.folder).tokenizer == "its own"
     assert asked == [base.folder]

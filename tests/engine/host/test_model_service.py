@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 
 import psutil
 import pytest
 
 from nightschool.engine.base.library import prepare
-from nightschool.engine.settings import choose_base, read_settings
+from nightschool.engine.settings import ServerSettings, add_server, choose_base, read_settings
+from nightschool.engine.wire.server.tails import Body
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import (
     BaseMismatch,
@@ -19,9 +21,11 @@ from nightschool.schemas.errors import (
     ModelNotFound,
     PullCancelled,
     UnsupportedFamily,
+    UsageError,
 )
 from nightschool.schemas.models import Fit
 from nightschool.tests.hub_server import COMMIT, FakeHub
+from nightschool.tests.serving import running
 from nightschool.tests.tiny_gguf import save_tiny_gguf
 
 PINNED = f"owner/tiny@{COMMIT}"
@@ -256,3 +260,66 @@ async def test_a_bigger_one_is_suggested_only_beside_the_default(desk, home, fol
     prepare(str(folder), home, quiet)
     await desk.ask(ask.UseModel(spec=str(folder)))
     assert (await desk.ask(ask.ListModels())).suggestion == ""
+
+
+# -- tails ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(tiny_base_folder, tmp_path, home, monkeypatch):
+    """A server of the tiny base that the settings name."""
+    monkeypatch.setenv("NIGHTSCHOOL_HOME", str(home.root))
+    with running(tiny_base_folder, tmp_path) as found:
+        add_server(home, "there", ServerSettings(url=found.url, codec="f32"))
+        yield found
+
+
+async def test_a_tail_is_fetched_listed_as_such_and_the_first_base_is_the_one_to_start_with(desk, server, home):
+    found = await desk.ask(ask.PullTail(server="there"))
+    row = await row_of(desk, server.base.card.name)
+    assert found.base == row and row.upper == 2 and row.installed and row.chosen and found.chosen
+    assert row.fingerprint == server.base.card.fingerprint
+    assert read_settings(home).base == row.spec == row.folder.rpartition("/")[2]
+    assert read_settings(home).provider == ()
+    assert found.tail < found.whole and found.moved > found.tail
+    assert desk.events("model.pull")[-1].fraction == 1.0
+    assert await desk.ask(ask.RemoveModel(spec=row.spec, force=True)) == row.size
+
+
+async def test_a_tail_beside_other_bases_is_used_where_that_is_asked_for(desk, server, home, folder):
+    prepare(str(folder), home, quiet)
+    found = await desk.ask(ask.PullTail(server=server.url, cut=2))
+    assert not found.chosen and read_settings(home).base == ""
+    with pytest.raises(UsageError, match="providers add"):
+        await desk.ask(ask.PullTail(server=server.url, use=True))
+    found = await desk.ask(ask.PullTail(server="there", use=True))
+    assert found.chosen and found.moved < found.tail
+    assert (read_settings(home).base, read_settings(home).provider) == (found.base.spec, ("there",))
+
+
+async def test_a_killed_pull_of_a_tail_goes_on(desk, server, home, wait_until, monkeypatch):
+    go_on, send = threading.Event(), Body.pieces
+
+    async def pieces(body, first, stop):
+        async for piece in send(body, first, stop):
+            if body.path is not None and body.size < 1000:  # norms come between the matrices
+                await asyncio.to_thread(go_on.wait, 60)
+            yield piece
+
+    monkeypatch.setattr(Body, "pieces", pieces)
+    pull = asyncio.create_task(desk.ask(ask.PullTail(server="there")))
+    begun = home.models.glob
+    await wait_until(lambda: any(p.stat().st_size > 20_000 for p in begun(".*.part/model.safetensors")), 240)
+    psutil.Process().children()[0].kill()
+    with pytest.raises(ModelError, match="signal 9"):
+        await pull
+    go_on.set()
+    (part,) = home.models.glob(".*.part")
+    found = await desk.ask(ask.PullTail(server="there"))
+    assert found.base.installed and not part.exists()
+
+
+async def test_a_server_of_others_gives_no_tail(desk, home):
+    add_server(home, "box", ServerSettings(url="http://127.0.0.1:1", kind="vllm"))
+    with pytest.raises(UsageError, match="engine of others"):
+        await desk.ask(ask.PullTail(server="box"))

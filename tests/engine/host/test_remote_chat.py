@@ -9,10 +9,11 @@ from nightschool.engine.chat.chat import Turn
 from nightschool.engine.host.model_thread import ModelThread
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.plugins.providers.remote import RemoteProvider
-from nightschool.schemas.errors import BaseMismatch
+from nightschool.schemas.errors import BaseMismatch, TailOnly
 from nightschool.schemas.messages import Sampling
 from nightschool.schemas.records import Role
 from nightschool.tests.serving import running
+from nightschool.tests.tails import save_tail
 from nightschool.tests.tiny import save_tiny
 
 
@@ -64,3 +65,19 @@ async def test_a_server_of_another_base_is_refused(home, tiny_base_folder, tmp_p
         name_server(home, server.url)
         with pytest.raises(BaseMismatch, match="tensors_hash"):
             await started(home, tiny_base_folder).model()
+
+
+@pytest.mark.parametrize("family", ["llama", "deepseek_v3"])
+async def test_a_machine_that_has_only_the_tail_answers_as_one_that_has_all(home, tmp_path, monkeypatch, family):
+    monkeypatch.setenv("NIGHTSCHOOL_HOME", str(home.root))
+    whole = save_tiny(tmp_path / "whole", family)
+    plain = await started(home, whole).do(ask)
+    part = save_tail(whole, home.models / "tail", 2)
+    with running(whole, tmp_path, cuts=(2,)) as server:
+        with pytest.raises(TailOnly, match="choose a server"):
+            await started(home, part).model()
+        name_server(home, server.url)
+        there = started(home, part)
+        model = await there.model()
+        assert (model.cut, model.base.upper) == (2, 2)
+        assert await there.do(ask) == plain
