@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...schemas.errors import NightSchoolError, NothingToLearn, StudyRunning, UsageError
+from ...schemas.errors import NightSchoolError, NothingToLearn, StudyRunning, TailOnly, UsageError
 from ...schemas.events import NoticeEvent, StudyEndedEvent, StudyEvent
 from ...schemas.messages import BlendSlots, CancelStudy, ForgetLesson, ImportAdapter, ListStudies, StartStudy
 from ...schemas.records import BundleOrigin, Lesson, LessonState, Slot, Study, StudyState, Version, VersionKind
@@ -195,6 +195,12 @@ class StudyService:
         if settings.router:
             rooms.plugins.named("nightschool_routers", settings.router)
         model = await rooms.model.model()
+        if model.base.upper is not None and not settings.study_provider:
+            raise TailOnly(
+                f"Only the last {model.base.upper} blocks of {model.base.card.name} are here; let studies compute the "
+                "rest at a server (`nightschool providers use NAME --studies`), which sees what they learn from, or "
+                "fetch the whole model."
+            )
         _, adapter = rooms.voice(name, model.base.card)
         placed, numbers = await asyncio.to_thread(model.place_study, rooms.home)
         if placed.note:

@@ -94,7 +94,7 @@ class ScriptedModel:
 
     def __init__(self, folder):
         self.chat = ScriptedChat()
-        base = SimpleNamespace(card=CARD, tokenizer=ByteTokenizer(), folder=folder, numbers=Numbers.FP32)
+        base = SimpleNamespace(card=CARD, tokenizer=ByteTokenizer(), folder=folder, numbers=Numbers.FP32, upper=None)
         speed = SimpleNamespace(one=Numbers.FP32, many=Numbers.FP32)
         self.loaded = Model(base, None, self.chat, 1, speed)
         self.awake = asyncio.Event()

@@ -9,8 +9,9 @@ import pytest
 from nightschool.engine.base.device import Device, Placement
 from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.host.model_thread import Model
+from nightschool.engine.settings import ServerSettings, add_server, choose_provider
 from nightschool.schemas import messages as ask
-from nightschool.schemas.errors import BaseMismatch, DiskFull, NothingToLearn, StudyRunning, UsageError
+from nightschool.schemas.errors import BaseMismatch, DiskFull, NothingToLearn, StudyRunning, TailOnly, UsageError
 from nightschool.schemas.records import LessonState, StudyReport, StudyState
 
 RULE = "From now on, start every reply with “Captain,”."
@@ -45,6 +46,17 @@ async def test_a_study_has_the_numbers_that_the_user_chose(desk, runner):
     desk.home.config.write_text("[study]\nsteps = 40\n")
     await study(desk)
     assert runner.jobs[0].numbers_of_own == {"steps": 40}
+
+
+async def test_with_the_last_blocks_alone_a_study_needs_a_server(desk, runner):
+    await teach(desk)
+    desk.model.loaded.base.upper = 8
+    with pytest.raises(TailOnly, match="--studies"):
+        await study(desk)
+    add_server(desk.home, "gpu", ServerSettings(url="https://gpu.home"))
+    choose_provider(desk.home, ["gpu"], studies=True)
+    await study(desk)
+    assert runner.jobs[0].elsewhere == ("gpu",)
 
 
 async def test_an_accepted_study_makes_a_version_that_answers(desk, runner):

@@ -17,6 +17,7 @@ from nightschool.schemas.errors import BaseMismatch, RemoteError
 from nightschool.schemas.records import StudyState
 from nightschool.tests.engine.study.small import LENIENT
 from nightschool.tests.serving import CUT, running, tokens
+from nightschool.tests.tails import save_tail
 from nightschool.tests.tiny import save_tiny
 
 PROMPTS = [tokens(length, seed=length) for length in (3, 9, 1, 17, 4)]
@@ -67,7 +68,20 @@ def test_a_study_learns_what_it_would_have_learned_here(far, plugins, job):
     ]
 
 
-def test_a_server_that_goes_ends_the_study_with_a_sentence(far, plugins):
+def test_the_last_blocks_are_all_that_a_study_elsewhere_needs_here(far, plugins, tiny_base_folder, tmp_path):
+    """What is learned is the same to the bit: all but the trunk is."""
+    _, whole = far
+    part = whole.model_copy(
+        update={"base": save_tail(tiny_base_folder, tmp_path / "tail", CUT), "folder": tmp_path / "part"}
+    )
+    results = [asyncio.run(study(job, plugins, lambda progress: None, LENIENT)) for job in (whole, part)]
+    assert [result.state for result in results] == [StudyState.ACCEPTED] * 2, results[1].reason
+    one, other = (Adapter.load(job.folder / CANDIDATE).factors for job in (whole, part))
+    assert all(torch.equal(one[place].up, other[place].up) for place in one)
+
+
+def test_a_server_that_goes_ends_the_study_with_a_sentence(far, plugins, monkeypatch):
+    monkeypatch.setattr("nightschool.plugins.providers.remote._ALONE", 2)
     server, job = far
     with open_cut(job, plugins) as whole:
         server.server.should_exit = True
