@@ -18,6 +18,7 @@ def main(job_file: str) -> int:
         from ..base.device import find_device, telling_when_full
         from ..heap import return_large_blocks
         from ..host.plugins import PluginHost
+        from ..paths import Home
         from ..threads import use_all_cores
         from .blending import try_merge
         from .study import study
@@ -31,7 +32,13 @@ def main(job_file: str) -> int:
         find_device(job.device)  # it was there when the study was asked for
         with telling_when_full(job.device):
             work = study if job.merge is None else try_merge
-            return asyncio.run(work(job, PluginHost.load(), told)).model_dump(mode="json")
+            home = Home(job.profile) if job.profile is not None else None
+            plugins = PluginHost.load(home is not None, home=home, watched=job.folder)
+            result = asyncio.run(work(job, plugins, told))
+            plugins.close()
+            failed = [f"The plugin {problem.plugin}: {problem.text}" for problem in plugins.problems]
+            reason = " ".join([result.reason, *failed]).strip()
+            return result.model_copy(update={"reason": reason}).model_dump(mode="json")
 
     return be_child(work)
 
