@@ -222,13 +222,15 @@ class PluginHost:
         ]
 
     def _blame_the_dead(self) -> None:
-        """Turn off the plugins that were being loaded, or called by an engine, when a process ended."""
+        """Turn off the plugins that were being loaded when a process ended; one that was being called has a strike."""
         assert self._ledger is not None
         for mark in marks.left_behind(self._ledger.folder):
-            if mark.at == marks.LOADING or mark.wrong:
-                what = "was loading" if mark.at == marks.LOADING else mark.wrong
-                reason = f"Night School ended while this plugin {what}; `nightschool plugins enable` tries it again."
-                self._turn_off(mark.plugin, reason)
+            if mark.at == marks.LOADING:
+                again = f"`nightschool plugins enable {mark.plugin}` tries it again."
+                self._turn_off(mark.plugin, f"Night School ended while this plugin was loading; {again}")
+            else:
+                hook, _, method = mark.at.partition(" ")
+                self.blame(mark.plugin, hook, f"Night School ended while {method or hook} was called.")
 
     def blame_child(self, folder: Path, how: str) -> str:
         """Return which plugin a process of ours ended in, and turn that off; empty: none had to do with it.
@@ -309,7 +311,7 @@ class PluginHost:
         """Who calls the code of others."""
         if self._caller is None:
             marker = self._mark()
-            self._caller = Watched(marker) if self._watched and marker is not None else Threads()
+            self._caller = Watched(marker) if self._watched and marker is not None else Threads(marker)
         return self._caller
 
     def is_off(self, plugin: str) -> bool:

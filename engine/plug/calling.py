@@ -82,9 +82,13 @@ class _Stop(BaseException):
 
 
 class Threads:
-    """One thread for each plugin; one that overran is left behind and another takes its place."""
+    """One thread for each plugin; one that overran is left behind and another takes its place.
 
-    def __init__(self) -> None:
+    What is going on stands in the process's mark, should it end there.
+    """
+
+    def __init__(self, marker: Marker | None = None) -> None:
+        self._marker = marker
         self._workers: dict[str, _Worker] = {}
         self._lock = threading.Lock()
 
@@ -96,10 +100,13 @@ class Threads:
         context = copy_context()
 
         def do() -> None:
+            before = self._marker.set(Mark(plugin, at)) if self._marker is not None else None
             try:
                 result.append(context.run(work))
             except BaseException as error:  # noqa: BLE001 (it is raised again where the call was made)
                 raised.append(error)
+            if self._marker is not None:
+                self._marker.set(before)
             done.set()
 
         with self._lock:
