@@ -13,6 +13,7 @@ ROOMS = {
     "engine": {"schemas"},
     "marketplace": {"schemas"},
     "plugins": {"engine", "schemas"},
+    "testing": {"engine", "schemas"},
     "tui": {"engine", "marketplace", "plugins", "schemas"},
 }
 """The rooms, and which other rooms each may import."""
@@ -23,6 +24,7 @@ FORBIDDEN = {
     "engine": SCREENS | {"peft"},
     "marketplace": MODELS | SCREENS,
     "plugins": SCREENS | {"peft"},
+    "testing": SCREENS | {"peft"},
     "tui": MODELS,
 }
 """Other people's packages that a room may not import anywhere, not even inside a function."""

@@ -25,9 +25,11 @@ from ..schemas.messages import (
     StartStudy,
     UseModel,
 )
+from .actions.plugins import run_command
 from .commands import COMMANDS
 from .exchange_words import reading_line, result_line
 from .hangup import end_with_terminal
+from .safe_text import one_line
 from .screens.chat import ChatScreen
 from .session import Session
 from .settings import Settings
@@ -302,7 +304,7 @@ class NightSchool(App[int]):
     # -- palette ------------------------------------------------------------------------------------------------------
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer the commands of the registry that are available now, and nothing else."""
+        """Offer the commands of the registry that are available now, then those of plugins."""
         if screen is not self.chat:
             return
         for row in COMMANDS:
@@ -311,6 +313,9 @@ class NightSchool(App[int]):
                 yield SystemCommand(
                     f"{row.group}: {row.label}{keys}", row.help, partial(self.chat.action_command, row.id)
                 )
+        for name, (title, about) in self.session.plugin_commands.items():
+            words = one_line(title, 40)
+            yield SystemCommand(f"Plugin: {words}", one_line(about), partial(run_command, self.chat, name, words))
 
 
 def run(link: EngineLink, slot: str | None = None) -> int:
