@@ -94,7 +94,10 @@ class ExchangeService:
 
     def _form(self, name: str) -> ExportForm | Exporter:
         exporters: list[Exporter] = self._rooms.plugins.collect("nightschool_exporters")
-        named: dict[str, ExportForm | Exporter] = {**{one.name: one for one in exporters}, **{form.value: form for form in ExportForm}}
+        named: dict[str, ExportForm | Exporter] = {
+            **{one.name: one for one in exporters},
+            **{form.value: form for form in ExportForm},
+        }
         if name not in named:
             raise UsageError(f"There is no form {name}; there is {', '.join(sorted(named))}.")
         return named[name]

@@ -178,12 +178,12 @@ class Hooks:
 
         Example::
 
-            class Short:
-                name, shrinking_helps = "short", True
+            class Steady:
+                name, shrinking_helps = "steady", True
 
                 def judge(self, candidate):
-                    longest = max(map(len, candidate.replies().values()), default=0)
-                    return [GateResult(name="short", passed=longest < 2000, value=longest, limit=2000, text="...")]
+                    moved, _ = candidate.neutral()
+                    return [GateResult(name="steady", passed=moved < 0.2, value=moved, limit=0.2, text="...")]
         """
         raise AssertionError("a specification is never called")
 

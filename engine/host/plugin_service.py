@@ -77,7 +77,9 @@ class PluginService:
         command = next((one for one in commands if one.name == request.command), None)
         if command is None:
             known = ", ".join(one.name for one in commands) or "none"
-            raise NotFound(f"No plugin that is loaded supplies the command {request.command}; those there are: {known}.")
+            raise NotFound(
+                f"No plugin that is loaded supplies the command {request.command}; those there are: {known}."
+            )
         context = Reading(self._rooms, request.slot, request.conversation)
         said: str = await asyncio.to_thread(command.run, context, list(request.arguments))
         return said

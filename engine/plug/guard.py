@@ -75,9 +75,7 @@ def _wrapped(function: Callable[..., Any], name: str, method: Method, place: Pla
             return _instead(method, arguments, place, at, "was turned off after it failed")
         told = _alive(arguments, method, place)
         try:
-            answer = place.judge.caller.call(
-                place.plugin, at, method.seconds, lambda: function(*told, **named)
-            )
+            answer = place.judge.caller.call(place.plugin, at, method.seconds, lambda: function(*told, **named))
         except FAULTS as error:
             if method.neutral is None and _ours(error):
                 raise

@@ -51,7 +51,9 @@ def install(requirements: Sequence[str], *, tell: Tell, editable: bool = False, 
     importlib.invalidate_caches()
     found = [package.name for package in find_packages() if before.get(package.name) != package.sha256]
     if not found and not upgrade and not before:
-        tell(f"{', '.join(requirements)} is installed, and is no plugin: it has no entry point of the group nightschool.")
+        tell(
+            f"{', '.join(requirements)} is installed, and is no plugin: it has no entry point of the group nightschool."
+        )
     return found
 
 
@@ -84,7 +86,9 @@ def missing(home: Home) -> list[str]:
     here = {package.name for package in find_packages()}
     decisions = Ledger(home).decisions()
     return [
-        decision.requirement or f"{name}=={decision.version}" for name, decision in decisions.items() if name not in here
+        decision.requirement or f"{name}=={decision.version}"
+        for name, decision in decisions.items()
+        if name not in here
     ]
 
 
@@ -110,7 +114,9 @@ def advice(verb: str, requirements: Sequence[str]) -> str:
     match keeper():
         case "uv":
             kept = [package.name for package in find_packages()]
-            wanted = [*kept, *requirements] if verb == "install" else [name for name in kept if name not in requirements]
+            wanted = (
+                [*kept, *requirements] if verb == "install" else [name for name in kept if name not in requirements]
+            )
             return " ".join(["uv tool install nightschool", *(f"--with {one}" for one in dict.fromkeys(wanted))])
         case "pipx":
             return f"pipx inject nightschool {words}" if verb == "install" else f"pipx uninject nightschool {words}"

@@ -230,8 +230,6 @@ KINDS: dict[str, Kind] = {
     "nightschool_merges": Kind(
         "merge strategy", {"merge": Method(2, _LONG, "a Merged", _merged)}, {"name": str, "about": str}
     ),
-    "nightschool_commands": Kind(
-        "command", {"run": Method(2, 30.0, "a str", _is(str))}, {"name": str, "about": str}
-    ),
+    "nightschool_commands": Kind("command", {"run": Method(2, 30.0, "a str", _is(str))}, {"name": str, "about": str}),
 }
 """By hook. A hook that is not here does not exist."""

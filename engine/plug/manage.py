@@ -65,9 +65,7 @@ def trust_plugin(home: Home, name: str, requirement: str = "") -> PluginRow:
     ledger = Ledger(home)
     before = ledger.decisions().get(package.name)
     wanted = requirement or (before.requirement if before is not None else "")
-    decision = Decision(
-        version=package.version, sha256=package.sha256, requirement=wanted, hook_api=HOOK_API_VERSION
-    )
+    decision = Decision(version=package.version, sha256=package.sha256, requirement=wanted, hook_api=HOOK_API_VERSION)
     ledger.decide(package.name, decision)
     return enable_plugin(home, package.name)
 

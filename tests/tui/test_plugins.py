@@ -9,7 +9,11 @@ from nightschool.schemas.plugins import PluginCommand, PluginFault, PluginRow, P
 from nightschool.tui.commands import command
 
 GERMAN = PluginRow(
-    name="nightschool-german", version="1.0", state=PluginState.UNTRUSTED, reason="Its code never ran.", summary="Deutsch"
+    name="nightschool-german",
+    version="1.0",
+    state=PluginState.UNTRUSTED,
+    reason="Its code never ran.",
+    summary="Deutsch",
 )
 COUNT = PluginRow(
     name="count", version="2.0", state=PluginState.LOADED, trusted_version="2.0", load_ms=12.0,

@@ -15,6 +15,7 @@ import click
 from ...engine.paths import Home
 from ...engine.plug import install as pip
 from ...engine.plug.manage import disable_plugin, enable_plugin, list_plugins, show_plugin, trust_plugin
+from ...engine.plug.new import kinds, write_plugin
 from ...schemas.errors import PluginError, UsageError
 from ...schemas.plugins import PluginRow, PluginState
 from ..plugin_words import plugin_lines, plugin_table
@@ -169,6 +170,37 @@ def sync(context: click.Context, *, dry_run: bool, as_json: bool) -> int:
     lines = [f"Would install {', '.join(wanted)}."] if dry_run and wanted else plugin_table(rows)
     _give({"missing": wanted, "plugins": rows}, lines if wanted else ["Nothing is missing."], as_json=as_json)
     return 0
+
+
+@plugins.command(
+    epilog=examples(
+        "nightschool plugins new shout --kind rewriter",
+        "nightschool plugins new simpo --kind trainer --into ~/code",
+    )
+)
+@click.argument("name")
+@click.option("--kind", required=True, metavar="KIND", help=f"What it supplies: {', '.join(kinds())}.")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="FOLDER",
+    help="Without it here.",
+)
+@json_option
+def new(name: str, *, kind: str, into: Path, as_json: bool) -> None:
+    """Write a new plugin: a package with typed code, tests, and the suite that all of its kind must pass."""
+    files = write_plugin(into.absolute(), name, kind)
+    root = files[0].parent
+    _give(
+        {"folder": str(root), "files": [str(path) for path in files]},
+        [
+            f"Written to {root}. Next:",
+            f"  nightschool plugins install {root} --editable",
+            f"  cd {root} && python -m pytest",
+        ],
+        as_json=as_json,
+    )
 
 
 # -- parts ------------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ def nightschool_gates():
     return [SimpleNamespace(name="first"), SimpleNamespace(name="second")]
 """
 
+
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     """Where plugins are put, in a profile that is empty."""

@@ -167,7 +167,9 @@ def test_what_nothing_can_stand_in_for_fails_with_the_name_of_the_plugin():
     (command,) = host_with("nightschool_commands", Command()).collect("nightschool_commands")
     with pytest.raises(UsageError, match="takes no arguments"):
         command.run(None, ["x"])
-    with pytest.raises(PluginError, match=r"The plugin stranger failed at nightschool_commands count\.run: .*returned int"):
+    with pytest.raises(
+        PluginError, match=r"The plugin stranger failed at nightschool_commands count\.run: .*returned int"
+    ):
         command.run(None, [])
 
 

@@ -18,7 +18,9 @@ from nightschool.schemas.records import StudyState
 from nightschool.tests.engine.plug.animals import HEAD
 from nightschool.tests.engine.study.small import BEFORE, LENIENT, lesson
 
-TRAINER = HEAD + "\nItem.train = lambda self, task, tell: do()\n@hookimpl\ndef nightschool_trainers():\n    return [Item()]\n"
+TRAINER = (
+    HEAD + "\nItem.train = lambda self, task, tell: do()\n@hookimpl\ndef nightschool_trainers():\n    return [Item()]\n"
+)
 GATE = HEAD + "\nItem.judge = lambda self, candidate: do()\n@hookimpl\ndef nightschool_gates():\n    return [Item()]\n"
 QUICK = {**changed_numbers(LENIENT), "least_gain": 0.0}
 SHORT = """
