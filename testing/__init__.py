@@ -8,8 +8,8 @@
     def test_it_does_what_a_detector_must(check):
         check(my_plugin)
 
-Each check asks the plugin for its items as Night School does, and fails with a sentence. The built-in plugins run the same
-ones. ``items_of`` gives a plugin's items for tests of one's own, ``tiny_base`` a base that answers in milliseconds.
+Each check asks the plugin for its items as Night School does, and fails with a sentence. The built-in plugins run
+the same ones. ``items_of`` gives a plugin's items for tests of one's own, ``tiny_base`` a quick base.
 """
 
 from .suite import Check, items_of, suite

@@ -177,7 +177,8 @@ def runs_in_an_empty_profile(item: Any) -> None:
 
 LOOKS: dict[str, list[Callable[[Any], None]]] = {
     "nightschool_detectors": [
-        finds_nothing_where_nothing_was_said, finds_what_can_be_stored, finds_the_same_again, reads_what_anybody_may_type,
+        finds_nothing_where_nothing_was_said, finds_what_can_be_stored, finds_the_same_again,
+        reads_what_anybody_may_type,
     ],
     "nightschool_rewriters": [
         applied_it_holds_and_is_done, says_what_it_reads, keeps_plain_arguments, asks_for_the_opposite,

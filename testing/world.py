@@ -43,8 +43,8 @@ def small_recipe() -> Recipe:
     from ..engine.study.recipe import Recipe
 
     return Recipe(
-        spread=4, contrast=2, anchors=2, held_out=2, held_opposite=2, reply_tokens=6, target_tokens=24, window=24, steps=3,
-        again_steps=2, revised=4, batch_spread=2, batch_contrast=1, batch_anchors=1, probed=0.02, rank=4,
+        spread=4, contrast=2, anchors=2, held_out=2, held_opposite=2, reply_tokens=6, target_tokens=24, window=24,
+        steps=3, again_steps=2, revised=4, batch_spread=2, batch_contrast=1, batch_anchors=1, probed=0.02, rank=4,
     )  # fmt: skip
 
 

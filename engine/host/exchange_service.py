@@ -77,8 +77,8 @@ class ExchangeService:
         """Write conversations to a file.
 
         Raises:
-            UsageError: If the file is named by no whole path, lessons are wanted where they have no place, or there is no
-                such form.
+            UsageError: If the file is named by no whole path, lessons are wanted where they have no place, or there is
+                no such form.
             NotFound: If there is no such slot or conversation.
             StorageError: If the file cannot be written.
         """

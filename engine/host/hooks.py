@@ -96,8 +96,8 @@ class Hooks:
         Returns:
             Items with ``infer``, ``read``, ``apply``, ``holds``, ``say`` and ``contrary`` (``peel``, ``key`` and
             ``common`` where they matter) over texts and plain JSON arguments; ``holds(args, apply(args, text))`` is
-            true and ``apply`` twice is ``apply`` once. Lessons keep the arguments, so their form never changes. They are
-            called thousands of times in a study: microseconds, 2 s are the end of it.
+            true and ``apply`` twice is ``apply`` once. Lessons keep the arguments, so their form never changes. They
+            are called thousands of times in a study: microseconds, 2 s are the end of it.
 
         Raises:
             Nothing: one that fails leaves a text as it is and says of no reply that it follows.
@@ -194,13 +194,13 @@ class Hooks:
         Since: hook API 1.
 
         Returns:
-            Items with ``title``, ``recognises(head) -> bool`` over at most 65,536 bytes, and ``read(stream)``, which gives
-            ``Transcript``, or ``Skipped`` with a reason, one at a time; 30 s for each are the end of it. Times are
-            seconds since the epoch, UTC.
+            Items with ``title``, ``recognises(head) -> bool`` over at most 65,536 bytes, and ``read(stream)``, which
+            gives ``Transcript``, or ``Skipped`` with a reason, one at a time; 30 s for each are the end of it. Times
+            are seconds since the epoch, UTC.
 
         Raises:
-            Nothing: what cannot be read is given as ``Skipped``. One that fails ends the file there; what came before is
-            kept.
+            Nothing: what cannot be read is given as ``Skipped``. One that fails ends the file there; what came before
+            is kept.
 
         Example::
 
@@ -218,7 +218,7 @@ class Hooks:
 
     @hookspec
     def nightschool_exporters(self) -> list[Exporter]:
-        """Supply exporters: from conversations to the file of another program.
+        r"""Supply exporters: from conversations to the file of another program.
 
         Since: hook API 1.
 
@@ -236,7 +236,7 @@ class Hooks:
                 name, about = "csv", "A line for each turn, for spreadsheets."
 
                 def write(self, transcript):
-                    return "".join(f"{turn.role.value};{turn.text!r}\\n" for turn in transcript.turns)
+                    return "".join(f"{turn.role.value};{turn.text!r}\n" for turn in transcript.turns)
         """
         raise AssertionError("a specification is never called")
 
@@ -248,8 +248,8 @@ class Hooks:
 
         Returns:
             Items with ``about`` and ``merge(parts, options) -> Merged``. A part is an ``Adapter`` (factors ``down``
-            ``(r, in)`` and ``up`` ``(out, r)`` of each projection) with its weight; ``Merged.error`` is relative, in the
-            Frobenius norm. Deterministic; 300 s are the end of it.
+            ``(r, in)`` and ``up`` ``(out, r)`` of each projection) with its weight; ``Merged.error`` is relative, in
+            the Frobenius norm. Deterministic; 300 s are the end of it.
 
         Raises:
             UsageError: If it cannot take so many parts, such weights or such options.
@@ -272,9 +272,9 @@ class Hooks:
         Since: hook API 1.
 
         Returns:
-            Items with a ``name`` of small letters, digits and dashes, ``about`` in a sentence, a ``title`` of a few words
-            or none, and ``run(context, arguments) -> str``: a text for people, or JSON where ``--json`` is among the
-            arguments. It runs in the engine without the base, and reads conversations and lessons through ``context``;
+            Items with a ``name`` of small letters, digits and dashes, ``about`` in a sentence, a ``title`` of a few
+            words or none, and ``run(context, arguments) -> str``: a text for people, or JSON where ``--json`` is among
+            the arguments. It runs in the engine without the base, and reads conversations and lessons through ``context``;
             30 s are the end of it. A command of Night School of the same name goes first.
 
         Raises:

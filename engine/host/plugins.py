@@ -27,7 +27,7 @@ from ...schemas.plugins import PluginCommand, PluginFault, PluginState, Sighting
 from ..paths import Home, find_home
 from ..plug import marks
 from ..plug.calling import Caller, Overrun, Threads, Watched
-from ..plug.found import GROUP, Package, find_packages, normal
+from ..plug.found import GROUP, Package, find_packages
 from ..plug.guard import FAULTS, Place, described, guarded
 from ..plug.items import KINDS, check_item
 from ..plug.ledger import Ledger
@@ -97,8 +97,8 @@ class PluginHost:
         Args:
             third_party: Whether plugins of others are loaded.
             home: Whose plugins; None: of the user's profile.
-            watched: This process may be ended where one of them takes too long or too much, and says in this folder what
-                it was doing; None: it may not.
+            watched: This process may be ended where one of them takes too long or too much, and says in this folder
+                what it was doing; None: it may not.
 
         Raises:
             PluginError: If a built-in is broken; of any in strict mode.

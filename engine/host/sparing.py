@@ -25,7 +25,7 @@ BROKEN = "PluginError"
 async def run_spared(job: StudyJob, tell: Callable[[Progress], None], rooms: Rooms) -> StudyResult:
     """Run a study; where a plugin fails or takes its process with it, run it again without that plugin.
 
-    A trainer that is gone so is replaced by the usual one, a router by none; a merge has nothing in its strategy's place.
+    A trainer that is gone so is replaced by the usual one, a router by none; a merge has nothing instead.
     """
     from ..study import runner
 

@@ -1,7 +1,7 @@
 """Calling code of strangers within a budget of time: in a thread that is left behind, or in a process that is ended.
 
-In the engine and the command line, which must go on, a call is made by a thread of the plugin's own (``Threads``); where
-it takes too long the caller goes on and the thread is asked to stop. In a study's process, which may be ended,
+In the engine and the command line, which must go on, a call is made by a thread of the plugin's own (``Threads``);
+where it takes too long the caller goes on and the thread is asked to stop. In a study's process, which may be ended,
 the call is made where it is, with its memory and its time watched (``Watched``): a process can be stopped where a
 thread cannot.
 """

@@ -72,7 +72,7 @@ def _wrapped(function: Callable[..., Any], name: str, method: Method, place: Pla
 
     def call(*arguments: Any, **named: Any) -> Any:
         if place.judge.is_off(place.plugin):
-            return _instead(method, arguments, place, at, "was turned off after it failed")
+            return _instead(method, arguments, place, at, why="was turned off after it failed")
         told = _alive(arguments, method, place)
         try:
             answer = place.judge.caller.call(place.plugin, at, method.seconds, lambda: function(*told, **named))
@@ -81,20 +81,20 @@ def _wrapped(function: Callable[..., Any], name: str, method: Method, place: Pla
                 raise
             text = f"{name}() failed with {described(error)}"
             place.judge.blame(place.plugin, place.hook, f"{text}.", error)
-            return _instead(method, arguments, place, at, text, error)
+            return _instead(method, arguments, place, at, why=text, cause=error)
         if method.gives:
             return _each(answer, name, method, place)
         if not method.fits(answer):
             text = f"{name}() returned {type(answer).__name__} where {method.wanted} is wanted"
             place.judge.blame(place.plugin, place.hook, f"{text}.")
-            return _instead(method, arguments, place, at, text)
+            return _instead(method, arguments, place, at, why=text)
         return answer
 
     return call
 
 
 def _instead(
-    method: Method, arguments: tuple[Any, ...], place: Place, at: str, why: str, cause: BaseException | None = None
+    method: Method, arguments: tuple[Any, ...], place: Place, at: str, *, why: str, cause: BaseException | None = None
 ) -> Any:
     if method.neutral is not None:
         answer = method.neutral(*arguments)

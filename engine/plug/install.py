@@ -172,7 +172,9 @@ def _pip(arguments: Sequence[str], tell: Tell) -> None:
     """
     tell(f"pip {arguments[0]} {arguments[-1]}")
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(  # noqa: S603 (pip of this interpreter; what it installs the user named)
+        command, capture_output=True, text=True, errors="replace", check=False
+    )
     if done.returncode:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()][-_LAST_LINES:]
         raise PluginError(f"pip failed: {' '.join(said) or f'it ended with code {done.returncode}'}")

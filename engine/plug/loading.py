@@ -24,8 +24,8 @@ def import_seconds() -> float:
 def import_point(point: metadata.EntryPoint, plugin: str, marker: Marker | None) -> Any:
     """Return what an entry point names. Whatever the import raises comes through.
 
-    With a marker the process says in its mark what it loads, and is ended where the import neither ends nor lets anybody
-    else run: the next one finds the mark.
+    With a marker the process says in its mark what it loads, and is ended where the import neither ends nor lets
+    anybody else run: the next one finds the mark.
 
     Raises:
         Overrun: If it takes too long; its thread is left behind.

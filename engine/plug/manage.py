@@ -156,7 +156,9 @@ def _try(home: Home, package: Package, ledger: Ledger) -> None:
     """Load a plugin and ask all of its hooks in a process of its own; turn it off where that does not go well."""
     command = [sys.executable, "-P", "-m", "nightschool.engine.plug.trial", str(home.root)]
     began, trouble = time.time(), ""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_alone(package)) as process:
+    with subprocess.Popen(  # noqa: S603 (this interpreter and a module of ours)
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_alone(package)
+    ) as process:
         try:
             out, errors = process.communicate(timeout=import_seconds() * len(package.points) + TRIAL_SECONDS)
         except subprocess.TimeoutExpired:

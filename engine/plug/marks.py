@@ -23,7 +23,7 @@ LOADING = "loading"
 
 @dataclass(frozen=True)
 class Mark:
-    """What was going on: with which plugin, at what (``loading``, or a hook and a method), and what is wrong if known."""
+    """What was going on: with which plugin, at what (``loading``, or a hook and a method), and what is wrong."""
 
     plugin: str
     at: str

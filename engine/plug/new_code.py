@@ -264,7 +264,7 @@ def nightschool_routers() -> list[Router]:
     """Supply the router."""
     return [{Class}()]
 ''',
-    "importer": '''"""{about} It reads texts with a question and an answer in turn, one a line, under the line "#{name}"."""
+    "importer": '''"""{about} It reads questions and answers in turn, one a line, under "#{name}"."""
 
 from __future__ import annotations
 

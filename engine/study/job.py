@@ -100,8 +100,8 @@ class Progress(Record):
 class StudyResult(Record):
     """How a study ended. ``candidate`` is the folder of a PEFT adapter, for an accepted one only.
 
-    A merge also says how it was made, and which of the parents' lessons (by number) it kept. ``failure`` is the class of
-    the error that it failed with, or ``Died`` where its process ended without a word.
+    A merge also says how it was made, and which of the parents' lessons (by number) it kept. ``failure`` is the class
+    of the error that it failed with, or ``Died`` where its process ended without a word.
     """
 
     state: StudyState

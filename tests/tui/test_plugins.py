@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from textual.widgets import OptionList, Static
 
 from nightschool.schemas import messages as ask
@@ -19,7 +21,9 @@ COUNT = PluginRow(
     name="count", version="2.0", state=PluginState.LOADED, trusted_version="2.0", load_ms=12.0,
     hooks=["nightschool_commands"],
     commands=[PluginCommand(name="count", about="Counts.", title="Count words"), PluginCommand(name="quiet")],
-    faults=[PluginFault(text="run() failed", hook="nightschool_commands", traceback="Traceback\n  [red]in deep[/]\x1b[2J")],
+    faults=[
+        PluginFault(text="run() failed", hook="nightschool_commands", traceback="Traceback\n  [red]in deep[/]\x1b[2J")
+    ],
 )  # fmt: skip
 
 
@@ -52,7 +56,7 @@ async def test_a_plugin_is_trusted_with_one_key_and_a_question(opened, engine, u
         assert not [request for request in engine.asked if isinstance(request, ask.TrustPlugin)]
         await pilot.press("t")
         await until(lambda: type(app.screen).__name__ == "ConfirmScreen")
-        await pilot.press("enter")
+        await pilot.press("ctrl+s")
         await until(lambda: app.screen is screen and "loaded" in line(screen, 0))
         await pilot.press("d")
         await until(lambda: "blocked" in line(screen, 0) and "You turned it off." in known(screen))
@@ -62,7 +66,7 @@ async def test_a_plugin_is_trusted_with_one_key_and_a_question(opened, engine, u
 
 async def test_what_a_plugin_did_wrong_is_shown_and_obeyed_by_nothing(opened, engine, until):
     engine.plugins = {"count": COUNT}
-    async with opened() as (app, pilot):
+    async with opened() as (app, _):
         screen = await opened_screen(app, until)
         assert "run() failed" in known(screen)
         assert "[red]in deep[/]␛[2J" in known(screen)
@@ -75,7 +79,7 @@ async def test_a_plugin_that_does_not_load_says_why(opened, engine, until):
         screen = await opened_screen(app, until)
         await pilot.press("t")
         await until(lambda: type(app.screen).__name__ == "ConfirmScreen")
-        await pilot.press("enter")
+        await pilot.press("ctrl+s")
         await until(lambda: "failed" in line(screen, 0) and "ZeroDivisionError" in known(screen))
         await pilot.press("escape")
         await until(lambda: app.screen is app.chat)
@@ -92,20 +96,21 @@ async def test_a_plugin_that_was_never_trusted_cannot_be_turned_on(opened, engin
 async def test_commands_of_loaded_plugins_are_in_the_palette(opened, engine, until):
     engine.plugins = {row.name: row for row in (GERMAN, COUNT)}
     engine.said = "42 words"
-    async with opened() as (app, pilot):
+    async with opened() as (app, _):
         await until(lambda: app.session.plugin_commands)
         rows = [row for row in app.get_system_commands(app.screen) if row.title.startswith("Plugin: ")]
         assert [(row.title, row.help) for row in rows] == [("Plugin: Count words", "Counts.")]
         await rows[0].callback()
-        await until(lambda: type(app.screen).__name__ == "SaidScreen")
+        await until(lambda: type(app.screen).__name__ == "SaidScreen" and app.screen.query(Static))
         await until(lambda: "42 words" in str(app.screen.query_one(Static).content))
         (asked,) = [request for request in engine.asked if isinstance(request, ask.RunPluginCommand)]
         assert (asked.command, asked.slot) == ("count", "science")
 
 
 def test_the_command_line_forwards_a_plugins_command(call, engine, tmp_path):
-    sighting = '{"plugins": {"count": {"sha256": "a", "state": "loaded", "commands": [{"name": "count", "about": "Counts."}]}}}'
-    decision = '{"plugins": {"count": {"version": "2", "sha256": "a", "enabled": true}}}'
+    counts = {"sha256": "a", "state": "loaded", "commands": [{"name": "count", "about": "Counts."}]}
+    sighting = json.dumps({"plugins": {"count": counts}})
+    decision = json.dumps({"plugins": {"count": {"version": "2", "sha256": "a", "enabled": True}}})
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "seen.json").write_text(sighting)
     (tmp_path / "plugins" / "plugins.lock").write_text(decision)

@@ -17,8 +17,8 @@ from .output import table
 async def doctor(desk: Desk) -> int:
     """Look at model, files, database, plugins and machine.
 
-    Every line that is not well says what to do. The exit code is 1 if there is one. No plugin of others is loaded for it;
-    what is said of them is what was last seen.
+    Every line that is not well says what to do. The exit code is 1 if there is one. Plugins of others are not
+    loaded for it; what is said of them is what was last seen.
     """
     code = 0
     try:

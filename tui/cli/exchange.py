@@ -170,8 +170,8 @@ async def _asked(desk: Desk, preview: ImportPreview, named: str | None) -> str |
 @any_slot_option
 @click.option(
     "--format", "form", metavar="FORM", default=ExportForm.MARKDOWN.value,
-    show_default=True, help="markdown to read; JSON lines as OpenAI (jsonl) or ShareGPT (sharegpt) have them; nightschool "
-    "with edits, thumbs, slots and signals, for another profile; or one that a plugin supplies.",
+    show_default=True, help="markdown to read; JSON lines as OpenAI (jsonl) or ShareGPT (sharegpt) have them; "
+    "nightschool with edits, thumbs, slots and signals, for another profile; or one that a plugin supplies.",
 )  # fmt: skip
 @click.option("--lessons", is_flag=True, help="The lessons too; only with --format nightschool.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Without it stdout.")

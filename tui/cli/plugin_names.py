@@ -1,4 +1,4 @@
-"""The commands that plugins supply, from what the last engine wrote down. Read as plain JSON, for help must be quick."""
+"""The commands that plugins supply, from what the last engine wrote down. As plain JSON, for help must be quick."""
 
 from __future__ import annotations
 

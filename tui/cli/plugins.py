@@ -116,8 +116,8 @@ def disable(context: click.Context, name: str, *, as_json: bool) -> int:
 def install(context: click.Context, requirement: str, *, editable: bool, yes: bool, as_json: bool) -> int:
     """Install a plugin with pip beside Night School, ask whether its code may run, and try it.
 
-    What Night School itself needs is never changed by it. Where uv or pipx keeps the environment, this says their command
-    for it instead.
+    What Night School itself needs is never changed by it. Where uv or pipx keeps the environment, this says their
+    command for it instead.
     """
     found = pip.install([requirement], editable=editable, tell=_note)
     return _trusted(_home(context), found, pip.kept_as(requirement, editable=editable), yes=yes, as_json=as_json)

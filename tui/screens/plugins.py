@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ..session import Session
 
 ABOUT = (
-    "A plugin is code that runs with your rights. What is installed is off until you trust it, and is asked about again "
-    "when it has changed. `nightschool plugins install NAME` in a terminal brings one."
+    "A plugin is code that runs with your rights. What is installed is off until you trust it, and is asked about "
+    "again when it has changed. `nightschool plugins install NAME` in a terminal brings one."
 )
 NONE = "No plugins of others are installed."
 COLOURS = {
@@ -50,6 +50,8 @@ class PluginsScreen(ModalScreen[None]):
         super().__init__()
         self.link, self.session = link, session
         self.rows: list[PluginRow] = []
+        self.wrong = ("", "")
+        """The plugin that the last change was refused for, and why."""
 
     def compose(self) -> ComposeResult:
         """The list, what it is, and the highlighted one."""
@@ -68,12 +70,13 @@ class PluginsScreen(ModalScreen[None]):
 
     async def _ask(self, request: Request[Any] | None) -> None:
         """Ask for a change, then for the list again, and keep the highlight."""
-        wrong = ""
+        plugin = self.plugin
+        self.wrong = ("", "")
         try:
             if request is not None:
                 await self.link.call(request)
         except NightSchoolError as error:
-            wrong = str(error)
+            self.wrong = (plugin.name if plugin is not None else "", str(error))
         try:
             listed = await self.link.call(ListPlugins())
         except NightSchoolError as error:
@@ -87,8 +90,6 @@ class PluginsScreen(ModalScreen[None]):
         options.add_options([Option(_row(row)) for row in self.rows])
         options.highlighted = min(place, len(self.rows) - 1) if self.rows else None
         self._show()
-        if wrong:
-            self._say(Content.styled(one_line(wrong, 600), "$error"))
 
     @property
     def plugin(self) -> PluginRow | None:
@@ -102,7 +103,10 @@ class PluginsScreen(ModalScreen[None]):
 
     def _show(self) -> None:
         row = self.plugin
-        self._say(Content(NONE if row is None else "\n".join(plugin_lines(row))))
+        if row is not None and self.wrong[0] == row.name:
+            self._say(Content.styled(one_line(self.wrong[1], 600), "$error"))
+        else:
+            self._say(Content(NONE if row is None else "\n".join(plugin_lines(row))))
 
     def _say(self, said: Content) -> None:
         self.query_one("#known > Static", Static).update(said)

@@ -23,15 +23,15 @@ class SaidScreen(ModalScreen[None]):
 
     def __init__(self, title: str, text: str) -> None:
         super().__init__()
-        self._title, self._text = title, text
+        self.heading, self.text = title, text
 
     def compose(self) -> ComposeResult:
         """The text."""
         with Vertical(classes="dialog", id="said") as box:
-            box.border_title = Content(one_line(self._title, 60))
+            box.border_title = Content(one_line(self.heading, 60))
             box.border_subtitle = "esc back"
             with VerticalScroll():
-                yield Static(Content(safe(self._text) or "It has nothing to say."), markup=False)
+                yield Static(Content(safe(self.text) or "It has nothing to say."), markup=False)
 
     def on_mount(self) -> None:
         """Let the arrows scroll."""

@@ -13,11 +13,10 @@ from nightschool.engine.host.hooks import Hooks, hookimpl
 from nightschool.engine.host.plugins import BUILT_INS, PluginHost
 from nightschool.engine.paths import Home
 from nightschool.engine.plug.items import KINDS
-from nightschool.engine.plug.ledger import Ledger
-from nightschool.schemas.plugins import PluginState
-from nightschool.tests.plugged import GOOD, Shelf
 from nightschool.schemas.errors import PluginError
+from nightschool.schemas.plugins import PluginState
 from nightschool.schemas.records import Scope, SignalKind
+from nightschool.tests.plugged import GOOD, Shelf
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "plugins.md").read_text()

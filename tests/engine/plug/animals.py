@@ -69,7 +69,8 @@ ANIMALS = (
     Animal("other_version", HEAD, "It was written for nightschool >=99, this is", requires="nightschool>=99"),
     Animal("unreadable_metadata", HEAD, "cannot be read", requires="nightschool >>> 1"),
     Animal(
-        "raising_hook", HEAD + "\n@hookimpl\ndef nightschool_gates():\n    return 1 / 0", "ZeroDivisionError", loaded=True
+        "raising_hook", HEAD + "\n@hookimpl\ndef nightschool_gates():\n    return 1 / 0", "ZeroDivisionError",
+        loaded=True,
     ),
     Animal(
         "wrong_answer", HEAD + "\n@hookimpl\ndef nightschool_gates():\n    return 7", "returned int", loaded=True
