@@ -274,7 +274,7 @@ class Hooks:
         Returns:
             Items with a ``name`` of small letters, digits and dashes, ``about`` in a sentence, a ``title`` of a few
             words or none, and ``run(context, arguments) -> str``: a text for people, or JSON where ``--json`` is among
-            the arguments. It runs in the engine without the base, and reads conversations and lessons through ``context``;
+            the arguments. It runs in the engine, without the base, and reads what was said through ``context``;
             30 s are the end of it. A command of Night School of the same name goes first.
 
         Raises:
