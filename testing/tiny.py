@@ -61,10 +61,11 @@ def tiny(family: str = "llama", *, seed: int = 0, **changes: Any) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    maker: Any = AutoModelForCausalLM
     config = AutoConfig.for_model(family, **{**FAMILIES.get(family, _COMMON), **changes})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+        model = maker.from_config(config, dtype=torch.float32).eval()
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if "norm" in name:
@@ -84,7 +85,8 @@ def tiny_tokenizer() -> Any:
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     backend.add_special_tokens([AddedToken("<|im_start|>", special=True), AddedToken("<|im_end|>", special=True)])
-    tokenizer = PreTrainedTokenizerFast(
+    maker: Any = PreTrainedTokenizerFast
+    tokenizer = maker(
         tokenizer_object=backend,
         **{"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|im_end|>"},
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..engine.plug.items import COMMAND_NAME
-from ..engine.study.lessons import TEACHING
+from ..engine.study.draft import TEACHING
 from ..schemas.exchange import Skipped, Transcript, TranscriptTurn
 from ..schemas.records import Conversation, Lesson, Message, Role, Slot
 

@@ -148,7 +148,7 @@ def _words(requirement: str) -> list[str]:
 
 def _held(upgrade: str) -> list[str]:
     """Return every installed distribution at its version, but for the one that may change and those of folders."""
-    held = {}
+    held: dict[str, str] = {}
     for dist in metadata.distributions():
         name = normal(dist.name or "")
         if name and name != normal(upgrade) and not _is_elsewhere(dist):

@@ -29,8 +29,8 @@ _LASTING = re.compile(
     r"(bei|in) jeder (antwort|nachricht)|jedes mal)\b"
 )
 _ASKED = re.compile(
-    r"\b(antworte|schreib|verwend|benutz|nutz|beginn|beende|fang|hör|lass|gib|vermeid|fass|formulier|halte|mach|"
-    r"keine?|ohne|bitte|sollst|kannst|möchte|will)"
+    r"\b(antworte|schreibe?|verwende|benutze?|nutze|beginne?|beende|fange?|höre?|lasse?|gib|vermeide|fasse?|formuliere|halte|"
+    r"mache?|keine?|ohne|bitte|sollst|kannst du|ich (möchte|will))\b"
 )
 _QUOTED = r"[„“\"»‚']([^“”\"«‘']{1,60})[“”\"«‘']"
 
