@@ -13,6 +13,7 @@ import faulthandler
 import os
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -100,13 +101,11 @@ class Threads:
         context = copy_context()
 
         def do() -> None:
-            before = self._marker.set(Mark(plugin, at)) if self._marker is not None else None
             try:
-                result.append(context.run(work))
+                with self._marker.doing(Mark(plugin, at)) if self._marker is not None else nullcontext():
+                    result.append(context.run(work))
             except BaseException as error:  # noqa: BLE001 (it is raised again where the call was made)
                 raised.append(error)
-            if self._marker is not None:
-                self._marker.set(before)
             done.set()
 
         with self._lock:
@@ -158,18 +157,17 @@ class Watched:
     def call(self, plugin: str, at: str, seconds: float, work: Callable[[], Any]) -> Any:
         """As of ``Caller``, but that nothing overruns: the process ends instead."""
         outer, outer_seconds = self._mark, self._seconds
-        before = self._marker.set(Mark(plugin, at))
         with self._lock:
             self._mark, self._seconds = Mark(plugin, at), seconds
             self._most = self._process.memory_info().rss + _memory()
         self.beat()
         try:
-            return work()
+            with self._marker.doing(Mark(plugin, at)):
+                return work()
         finally:
             with self._lock:
                 self._mark, self._seconds = outer, outer_seconds
             self.beat(resting=outer is None)
-            self._marker.set(before)
 
     def beat(self, *, resting: bool = False) -> None:
         """As of ``Beat``; also where no call of a plugin is made."""
@@ -195,7 +193,7 @@ class Watched:
                 self._end(mark, f"took more than {_memory_words(most)} of memory")
 
     def _end(self, mark: Mark, wrong: str) -> None:
-        self._marker.set(Mark(mark.plugin, mark.at, wrong))
+        self._marker.end_with(Mark(mark.plugin, mark.at, wrong))
         faulthandler.dump_traceback(file=2)
         os._exit(WATCHED_EXIT)
 

@@ -12,6 +12,9 @@ from ... import __version__
 GROUP = "nightschool"
 """The group of entry points that make a distribution a plugin."""
 
+_OURS = re.compile(r"\s*nightschool(?![\w.-])", re.IGNORECASE)
+"""The beginning of a requirement of Night School itself."""
+
 
 @dataclass(frozen=True)
 class Package:
@@ -71,15 +74,19 @@ def _digest(dist: metadata.Distribution) -> str:
 
 
 def _unfit(dist: metadata.Distribution) -> str:
+    """Return why a distribution is not for this Night School; what else it needs was pip's to see to."""
+    ours = [line for line in dist.requires or () if _OURS.match(line)]
+    if not ours:
+        return ""
     from packaging.requirements import InvalidRequirement, Requirement
 
-    for line in dist.requires or ():
+    for line in ours:
         try:
             wanted = Requirement(line)
         except InvalidRequirement:
             return f"Its metadata asks for {line!r}, which cannot be read; tell its author."
         applies = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
         fits = wanted.specifier.contains(__version__, prereleases=True)
-        if normal(wanted.name) == "nightschool" and applies and not fits:
+        if applies and not fits:
             return f"It was written for nightschool {wanted.specifier}, this is {__version__}; update it."
     return ""

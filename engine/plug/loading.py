@@ -31,15 +31,14 @@ def import_point(point: metadata.EntryPoint, plugin: str, marker: Marker | None)
         Overrun: If it takes too long; its thread is left behind.
     """
     seconds = import_seconds()
-    before = marker.set(Mark(plugin, LOADING)) if marker is not None else None
-    if marker is not None:
-        faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=2)
-    try:
+    if marker is None:
         return _in_a_thread(point, seconds)
-    finally:
-        if marker is not None:
+    with marker.doing(Mark(plugin, LOADING)):
+        faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=2)
+        try:
+            return _in_a_thread(point, seconds)
+        finally:
             faulthandler.cancel_dump_traceback_later()
-            marker.set(before)
 
 
 def _in_a_thread(point: metadata.EntryPoint, seconds: float) -> Any:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -31,10 +34,12 @@ class Mark:
 
 
 class Marker:
-    """The file of this process."""
+    """The file of this process; of several things that go on in several threads it holds the latest."""
 
     def __init__(self, file: Path, room: mmap.mmap) -> None:
         self._file, self._room = file, room
+        self._active: dict[object, Mark] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -50,17 +55,34 @@ class Marker:
                 stream.truncate(_BYTES)
                 return cls(file, mmap.mmap(stream.fileno(), _BYTES))
 
-    def set(self, mark: Mark | None) -> Mark | None:
-        """Say what is going on now, None: nothing with plugins; return what was before."""
-        before = _parsed(self._room[:])
-        text = b"" if mark is None else json.dumps(asdict(mark)).encode()[: _BYTES - 1]
-        self._room[:] = text.ljust(_BYTES, b"\0")
-        return before
+    @contextmanager
+    def doing(self, mark: Mark) -> Iterator[None]:
+        """Say that something goes on while the block does."""
+        token = object()
+        with self._lock:
+            self._active[token] = mark
+            self._write(mark)
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._active[token]
+                self._write(next(reversed(self._active.values()), None))
+
+    def end_with(self, mark: Mark) -> None:
+        """Say what the process ends at; whoever calls this ends it."""
+        self._write(mark)
 
     def close(self) -> None:
         """Remove the file."""
-        self._room.close()
-        self._file.unlink(missing_ok=True)
+        with self._lock:
+            self._room.close()
+            self._file.unlink(missing_ok=True)
+
+    def _write(self, mark: Mark | None) -> None:
+        text = b"" if mark is None else json.dumps(asdict(mark)).encode()[: _BYTES - 1]
+        if not self._room.closed:  # a call that was left behind may end after that
+            self._room[:] = text.ljust(_BYTES, b"\0")
 
 
 def left_behind(folder: Path) -> list[Mark]:

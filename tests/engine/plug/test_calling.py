@@ -93,11 +93,30 @@ def test_a_watched_process_that_ends_in_a_call_says_in_which(tmp_path, monkeypat
     assert bool(mark.wrong) == bool(wrong)
 
 
+def test_calls_that_cross_leave_no_mark(tmp_path):
+    """The first of two threads ends first: what it said of itself goes, and not that of the other."""
+    marker = Marker.open(tmp_path)
+    first, second = marker.doing(Mark("one", "x")), marker.doing(Mark("two", "x"))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    (file,) = tmp_path.iterdir()
+    assert b'"two"' in file.read_bytes()
+    second.__exit__(None, None, None)
+    assert not file.read_bytes().strip(b"\0")
+
+
 def test_marks_of_the_living_are_left_alone(tmp_path):
     marker = Marker.open(tmp_path)
-    assert marker.set(Mark("one", "loading")) is None
-    assert marks.left_behind(tmp_path) == []
-    assert marker.set(None) == Mark("one", "loading")
+    with marker.doing(Mark("one", "loading")):
+        assert marks.left_behind(tmp_path) == []
+        (file,) = tmp_path.iterdir()
+        assert b'"one"' in file.read_bytes()
+        inner = marker.doing(Mark("two", "call"))
+        with inner:
+            assert b'"two"' in file.read_bytes()
+        assert b'"one"' in file.read_bytes()
+    assert not file.read_bytes().strip(b"\0")
     marker.close()
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "doing-x-y").write_bytes(b"\xff\0half")
