@@ -162,6 +162,9 @@ class PluginHost:
                     continue
                 if state is PluginState.TRUSTED and not loaded:
                     sightings[package.name] = self._load(package)
+                elif state is PluginState.TRUSTED and self._infos[package.name].sha256 != package.sha256:
+                    self._off.add(package.name)
+                    self._note(package.name, "", "It has changed since it was loaded; the next start loads it anew.")
                 elif state is PluginState.TRUSTED:
                     self._off.discard(package.name)
                 elif state is PluginState.INCOMPATIBLE:
@@ -379,7 +382,9 @@ class PluginHost:
     def _asked(self, hook: str, implementation: pluggy.HookImpl) -> list[tuple[str, Any]]:
         """Return the items of one implementation with their names; those of a stranger's are asked for once."""
         plugin = _owner(implementation.plugin_name)
-        if plugin not in self._infos or self._infos[plugin].built_in:
+        if plugin not in self._infos:  # it is just being loaded
+            return []
+        if self._infos[plugin].built_in:
             return [(str(getattr(item, "name", "")), item) for item in self._own(hook, implementation)]
         key = (implementation.plugin_name, hook)
         with self._lock:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ...schemas.records import StudyState
 from ..child import Tell, be_child
-from .job import Progress, StudyJob
+from .job import Progress, StudyJob, StudyResult
+
+if TYPE_CHECKING:
+    from ..host.plugins import PluginProblem
 
 
 def main(job_file: str) -> int:
@@ -36,11 +41,22 @@ def main(job_file: str) -> int:
             plugins = PluginHost.load(home is not None, home=home, watched=job.folder)
             result = asyncio.run(work(job, plugins, told))
             plugins.close()
-            failed = [f"The plugin {problem.plugin}: {problem.text}" for problem in plugins.problems]
-            reason = " ".join([result.reason, *failed]).strip()
-            return result.model_copy(update={"reason": reason}).model_dump(mode="json")
+            return told_of(result, plugins.problems).model_dump(mode="json")
 
     return be_child(work)
+
+
+def told_of(result: StudyResult, problems: Sequence[PluginProblem]) -> StudyResult:
+    """Return a result that also says what plugins did wrong in the study.
+
+    Where rules were checked by a rewriter that failed, a rejection is none: the lessons wait for the next study.
+    """
+    failed = [f"The plugin {problem.plugin}: {problem.text}" for problem in problems]
+    changes: dict[str, Any] = {"reason": " ".join([result.reason, *failed]).strip()}
+    blind = any(problem.hook == "nightschool_rewriters" for problem in problems)
+    if blind and result.state is StudyState.REJECTED:
+        changes["state"] = StudyState.FAILED
+    return result.model_copy(update=changes)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def test_the_doctor_and_the_way_back_load_no_plugin(imported):
     _, ran, said = imported("--model", "none", "doctor")
     assert not ran
     assert "telltale 1.2 (trusted)" in said
-    code, ran, said = imported("--model", "none", "rollback", "science")
+    _, ran, said = imported("--model", "none", "rollback", "science")
     assert not ran, said
     assert imported("--model", "none", "slots")[:2] == (0, True)  # as a command does that needs no such care
 

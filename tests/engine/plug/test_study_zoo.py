@@ -6,12 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from nightschool.engine.host.plugins import PluginHost
+from nightschool.engine.host.plugins import PluginHost, PluginProblem
 from nightschool.engine.host.sparing import run_spared
 from nightschool.engine.plug import items
 from nightschool.engine.plug.calling import MEMORY
 from nightschool.engine.plug.manage import show_plugin
-from nightschool.engine.study.job import StudyJob
+from nightschool.engine.study.child import told_of
+from nightschool.engine.study.job import StudyJob, StudyResult
 from nightschool.engine.study.recipe import changed_numbers
 from nightschool.schemas.plugins import PluginState
 from nightschool.schemas.records import StudyState
@@ -99,3 +100,11 @@ async def test_a_gate_that_fails_is_left_out_and_the_report_says_so(study, work,
 
 def test_the_budgets_are_those_of_the_table():
     assert items.KINDS["nightschool_trainers"].methods["train"].seconds >= 60
+
+
+def test_a_rewriter_that_fails_rejects_no_lesson():
+    rejected = StudyResult(state=StudyState.REJECTED, reason="It does not stick.")
+    blind = told_of(rejected, [PluginProblem("moo", "nightschool_rewriters", "holds() failed.")])
+    assert (blind.state, blind.reason) == (StudyState.FAILED, "It does not stick. The plugin moo: holds() failed.")
+    assert told_of(rejected, [PluginProblem("moo", "nightschool_gates", "x")]).state is StudyState.REJECTED
+    assert told_of(rejected, []) == rejected
