@@ -52,7 +52,7 @@ async def run_spared(job: StudyJob, tell: Callable[[Progress], None], rooms: Roo
             job = job.model_copy(update={"trainer": DEFAULT_TRAINER})
         if culprit == router:
             job = job.model_copy(update={"router": ""})
-    return result.model_copy(update={"reason": " ".join([result.reason, *notes]).strip()})
+    return result.saying(notes)
 
 
 def _clause(sentence: str) -> str:

@@ -52,11 +52,10 @@ def told_of(result: StudyResult, problems: Sequence[PluginProblem]) -> StudyResu
     Where rules were checked by a rewriter that failed, a rejection is none: the lessons wait for the next study.
     """
     failed = [f"The plugin {problem.plugin}: {problem.text}" for problem in problems]
-    changes: dict[str, Any] = {"reason": " ".join([result.reason, *failed]).strip()}
     blind = any(problem.hook == "nightschool_rewriters" for problem in problems)
     if blind and result.state is StudyState.REJECTED:
-        changes["state"] = StudyState.FAILED
-    return result.model_copy(update=changes)
+        result = result.model_copy(update={"state": StudyState.FAILED})
+    return result.saying(failed)
 
 
 if __name__ == "__main__":

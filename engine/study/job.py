@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,10 @@ class StudyResult(Record):
     merge: MergeFacts | None = None
     kept: list[int] = Field(default_factory=list)
     failure: str = ""
+
+    def saying(self, more: Sequence[str]) -> StudyResult:
+        """Return the same with more said in its reason, and in its report's."""
+        report = self.report and self.report.model_copy(
+            update={"reason": " ".join([self.report.reason, *more]).strip()}
+        )
+        return self.model_copy(update={"reason": " ".join([self.reason, *more]).strip(), "report": report})

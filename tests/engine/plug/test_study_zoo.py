@@ -25,10 +25,12 @@ TRAINER = (
 GATE = HEAD + "\nItem.judge = lambda self, candidate: do()\n@hookimpl\ndef nightschool_gates():\n    return [Item()]\n"
 QUICK = {**changed_numbers(LENIENT), "least_gain": 0.0}
 SHORT = """
-import nightschool.engine.plug.items as items
-from dataclasses import replace
-for kind, method in (("nightschool_trainers", "train"), ("nightschool_gates", "judge")):
-    items.KINDS[kind].methods[method] = replace(items.KINDS[kind].methods[method], seconds=1.0)
+import sys
+if sys.argv[0].endswith("child.py"):
+    import nightschool.engine.plug.items as items
+    from dataclasses import replace
+    for kind, method in (("nightschool_trainers", "train"), ("nightschool_gates", "judge")):
+        items.KINDS[kind].methods[method] = replace(items.KINDS[kind].methods[method], seconds=1.0)
 """
 
 
@@ -92,8 +94,9 @@ async def test_a_trainer_that_raises_is_replaced_for_this_study(study):
 async def test_a_gate_that_fails_is_left_out_and_the_report_says_so(study, work, said):
     result, row, _ = await study(f"{GATE}\ndef do():\n    {work}\n")
     assert result.state in (StudyState.ACCEPTED, StudyState.REJECTED), result.reason
-    assert {"refusals", "overrefusal"} <= {gate.name for gate in result.report.gates} or not result.report.accepted
+    assert {"refusal_odds", "overrefusal"} <= {gate.name for gate in result.report.gates}
     assert "animal" in result.reason
+    assert "animal" in result.report.reason
     assert said in result.reason + row.reason
     assert row.faults
 
