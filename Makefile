@@ -29,7 +29,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	mkdir -p build/types && ln -sfn ../.. build/types/nightschool
-	MYPYPATH=build/types $(BIN)/mypy -p nightschool.engine -p nightschool.schemas -p nightschool.plugins -p nightschool.marketplace
+	MYPYPATH=build/types $(BIN)/mypy -p nightschool.engine -p nightschool.schemas -p nightschool.plugins -p nightschool.marketplace -p nightschool.testing
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -84,6 +84,11 @@ class Home:
         return self.root / "registries"
 
     @property
+    def plugins(self) -> Path:
+        """What was decided about plugins and seen of them, and marks of processes that call them."""
+        return self.root / "plugins"
+
+    @property
     def night_due(self) -> Path:
         """There while a night waits for the engine that has the profile open."""
         return self.root / "night.due"

@@ -13,6 +13,7 @@ ROOMS = {
     "engine": {"schemas"},
     "marketplace": {"schemas", "engine.files"},
     "plugins": {"engine", "schemas"},
+    "testing": {"engine", "schemas"},
     "tui": {"engine", "marketplace", "plugins", "schemas"},
 }
 """The rooms, and which other rooms each may import, or which single modules of them."""
@@ -23,6 +24,7 @@ FORBIDDEN = {
     "engine": SCREENS | {"peft"},
     "marketplace": MODELS | SCREENS,
     "plugins": SCREENS | {"peft"},
+    "testing": SCREENS | {"peft"},
     "tui": MODELS,
 }
 """Other people's packages that a room may not import anywhere, not even inside a function."""

@@ -27,10 +27,12 @@ from ..schemas.messages import (
     UseModel,
 )
 from ..schemas.models import PulledTail
+from .actions.plugins import run_command
 from .commands import COMMANDS
 from .exchange_words import reading_line, result_line
 from .hangup import end_with_terminal
 from .model_words import title
+from .safe_text import one_line
 from .screens.chat import ChatScreen
 from .session import Session
 from .settings import Settings
@@ -313,7 +315,7 @@ class NightSchool(App[int]):
     # -- palette ------------------------------------------------------------------------------------------------------
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer the commands of the registry that are available now, and nothing else."""
+        """Offer the commands of the registry that are available now, then those of plugins."""
         if screen is not self.chat:
             return
         for row in COMMANDS:
@@ -322,6 +324,9 @@ class NightSchool(App[int]):
                 yield SystemCommand(
                     f"{row.group}: {row.label}{keys}", row.help, partial(self.chat.action_command, row.id)
                 )
+        for name, (said, about) in self.session.plugin_commands.items():
+            words = one_line(said, 40)
+            yield SystemCommand(f"Plugin: {words}", one_line(about), partial(run_command, self.chat, name, words))
 
 
 def run(link: EngineLink, slot: str | None = None) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .actions import conversations, learning, replies, slots, view
+from .actions import conversations, learning, plugins, replies, slots, view
 
 if TYPE_CHECKING:
     from .screens.chat import ChatScreen
@@ -297,6 +297,13 @@ COMMANDS: tuple[Command, ...] = (
         "Choose, add, test or remove servers that compute the lower blocks elsewhere.",
         "App",
         view.providers,
+    ),
+    Command(
+        "plugins",
+        "Plugins",
+        "The plugins of others: how each stands, what it did wrong; trust one, turn one on or off.",
+        "App",
+        plugins.manage,
     ),
     Command("help", "Help", "Every key and what it does.", "App", view.show_help, "f1", footer=True),
     Command("palette", "Palette", "Find a command by name.", "App", view.palette, "ctrl+p"),

@@ -30,6 +30,7 @@ from ..schemas.events import (
 from .scripted_bases import ScriptedBases
 from .scripted_exchange import ScriptedExchange
 from .scripted_merges import ScriptedMerges
+from .scripted_plugins import ScriptedPlugins
 from .scripted_providers import ScriptedProviders
 from .scripted_report import scripted_report
 from .scripted_slots import ScriptedSlots
@@ -50,13 +51,16 @@ SLOTS = (
 )
 
 
-class ScriptedEngine(ScriptedBases, ScriptedExchange, ScriptedMerges, ScriptedProviders, ScriptedSlots):
+class ScriptedEngine(
+    ScriptedBases, ScriptedExchange, ScriptedMerges, ScriptedPlugins, ScriptedProviders, ScriptedSlots
+):
     """Stands in for the engine client; what it answers is set by its attributes."""
 
     def __init__(self, *, pause: float = 0.0, wake: float = 0.0) -> None:
         ScriptedBases.__init__(self)
         ScriptedExchange.__init__(self)
         ScriptedMerges.__init__(self)
+        ScriptedPlugins.__init__(self)
         ScriptedProviders.__init__(self)
         ScriptedSlots.__init__(self)
         self.pause = pause

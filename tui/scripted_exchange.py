@@ -89,6 +89,6 @@ class ScriptedExchange:
         with Path(request.file).open("w", encoding="utf-8") as stream:
             for row in rows:
                 messages = self._of(row.id)
-                markdown = request.form is ExportForm.MARKDOWN
+                markdown = request.form == ExportForm.MARKDOWN
                 stream.write(to_markdown(row, messages) if markdown else to_openai_line(messages) + "\n")
         return ExportResult(file=request.file, conversations=len(rows))

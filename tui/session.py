@@ -53,6 +53,8 @@ class Session:
     """What a bigger model would give on this machine, in words; empty: nothing is to be said."""
     traffic: TrafficEvent | None = None
     """What the reply that is written, or was last, costs on the way to a provider elsewhere; None: it computes here."""
+    plugin_commands: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Title and help of the palette's lines that plugins supply, by the names of their commands."""
     curve: list[StudyEvent] = field(default_factory=list)
     """What the running study told with a loss, in order."""
 

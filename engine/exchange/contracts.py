@@ -1,4 +1,4 @@
-"""What plugins supply to read the files of other chats."""
+"""What plugins supply to read the files of other chats, and to write for them."""
 
 from __future__ import annotations
 
@@ -38,4 +38,30 @@ class Importer(Protocol):
 
     def read(self, stream: BinaryIO) -> Iterator[Item]:
         """Give what the file holds, one at a time, in its order."""
+        ...
+
+
+class Exporter(Protocol):
+    """Writes conversations as another program reads them: a text for each, one after the other."""
+
+    @property
+    def name(self) -> str:
+        """Unique among exporters; what ``conversations export --format`` calls it."""
+        ...
+
+    @property
+    def about(self) -> str:
+        """What it writes, in one sentence."""
+        ...
+
+    def begin(self) -> str:
+        """Return what stands before the first conversation; an exporter may do without it."""
+        ...
+
+    def write(self, transcript: Transcript) -> str:
+        """Return one conversation."""
+        ...
+
+    def end(self) -> str:
+        """Return what stands after the last conversation; an exporter may do without it."""
         ...

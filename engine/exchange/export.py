@@ -19,6 +19,7 @@ from ...schemas.records import Conversation, Message, Record, Role
 from ..files import replacing
 from ..records import Records
 from ..slots.store import SlotStore
+from .contracts import Exporter
 
 PAGE = 1000
 _NAMES = {Role.USER: "You", Role.ASSISTANT: "Night School"}
@@ -29,9 +30,12 @@ _LATE_COMMANDS = re.compile("[\x7f-\x9f]")
 
 @dataclass(frozen=True)
 class Choice:
-    """What is written: some conversations, or those of a slot, or all; with lessons of the same slots or without."""
+    """What is written: some conversations, or those of a slot, or all; with lessons of the same slots or without.
 
-    form: ExportForm
+    ``form`` is one of ours, or what a plugin supplies.
+    """
+
+    form: ExportForm | Exporter
     numbers: Sequence[int] = ()
     slot: str | None = None
     lessons: bool = False
@@ -46,6 +50,7 @@ def export(
         NotFound: If a conversation does not exist.
         UsageError: If lessons are wanted in a form that has no place for them.
         StorageError: If the file cannot be written.
+        PluginError: If a plugin's exporter fails.
     """
     if choice.lessons and choice.form is not ExportForm.NIGHTSCHOOL:
         raise UsageError("Only Night School's own form has a place for lessons; choose that, or leave them out.")
@@ -58,11 +63,15 @@ def export(
             for kind, record in _surroundings(rows, choice, records, store):
                 stream.write(own_line(kind, record) + "\n")
                 lessons += kind == "lesson"
+        if not isinstance(choice.form, ExportForm):
+            stream.write(choice.form.begin())
         systems = {slot.name: slot.system_prompt for slot in store.list()}
         for place, row in enumerate(rows):
             stream.write("\n" if place and choice.form is ExportForm.MARKDOWN else "")
             stream.write(_written(row, choice.form, records, systems.get(row.slot, "")))
             tell((place + 1) / len(rows))
+        if not isinstance(choice.form, ExportForm):
+            stream.write(choice.form.end())
     return ExportResult(file=str(path), conversations=len(rows), lessons=lessons)
 
 
@@ -88,7 +97,9 @@ def _surroundings(
     yield from (("lesson", lesson) for lesson in lessons)
 
 
-def _written(row: Conversation, form: ExportForm, records: Records, system: str) -> str:
+def _written(row: Conversation, form: ExportForm | Exporter, records: Records, system: str) -> str:
+    if not isinstance(form, ExportForm):
+        return form.write(records.transcript(row.id))
     if form is ExportForm.NIGHTSCHOOL:
         return own_line("conversation", records.transcript(row.id)) + "\n"
     messages = records.messages(row.id, limit=max(row.messages, 1))

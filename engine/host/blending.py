@@ -78,6 +78,7 @@ async def begin(rooms: Rooms, into: Slot, task: MergeTask) -> tuple[Study, Study
         numbers_of_own=read_settings(rooms.home).study,
         cache=rooms.home.cache,
         merge=task,
+        profile=rooms.home.root,
     )
     return study, job
 

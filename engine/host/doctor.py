@@ -15,7 +15,10 @@ import psutil
 
 from ...schemas.errors import NightSchoolError
 from ...schemas.messages import Check
+from ...schemas.plugins import PluginRow, PluginState
 from ..base.device import Placement
+from ..plug.manage import list_plugins
+from ..plug.standing import TURNED_OFF
 from .rooms import Rooms
 
 LEAST_DISK = 1_000_000_000
@@ -111,13 +114,28 @@ def _slot(rooms: Rooms, name: str) -> tuple[bool, str]:
 
 
 def _plugins(rooms: Rooms) -> list[Check]:
-    loaded = rooms.plugins.plugins()
-    others = [f"{plugin.name} {plugin.version}" for plugin in loaded if not plugin.built_in]
-    text = f"{len(loaded) - len(others)} built-in" + (f", and {', '.join(others)}" if others else "")
-    checks = [Check(name="plugins", ok=True, text=f"Loaded: {text}.")]
-    return checks + [
-        Check(name=f"plugin {problem.plugin}", ok=False, text=problem.text) for problem in rooms.plugins.problems
-    ]
+    built_in = sum(info.built_in for info in rooms.plugins.plugins())
+    try:
+        rows = list_plugins(rooms.home)
+    except NightSchoolError as error:
+        return [Check(name="plugins", ok=False, text=str(error))]
+    by_state = {row.name: f"{row.name} {row.version} ({row.state.value})" for row in rows}
+    text = f"{built_in} built-in" + (f", and {', '.join(by_state.values())}" if by_state else "")
+    checks = [Check(name="plugins", ok=True, text=f"There are {text}.")]
+    return checks + [Check(name=f"plugin {row.name}", ok=False, text=_trouble(row)) for row in rows if _is_ill(row)]
+
+
+def _is_ill(row: PluginRow) -> bool:
+    """Whether a plugin that the user wants does not do what it should; one that he left off is well."""
+    wrong = row.state in (PluginState.FAILED, PluginState.INCOMPATIBLE, PluginState.MISSING)
+    changed = row.state is PluginState.UNTRUSTED and bool(row.trusted_version)
+    return wrong or changed or bool(row.strikes) or (row.state is PluginState.BLOCKED and row.reason != TURNED_OFF)
+
+
+def _trouble(row: PluginRow) -> str:
+    last = f" It failed at {row.faults[-1].hook or 'loading'}: {row.faults[-1].text}" if row.faults else ""
+    said = row.reason if row.reason else f"It failed {row.strikes} times.{last}"
+    return f"{said} `nightschool plugins show {row.name}` says more."
 
 
 def _machine() -> tuple[bool, str]:

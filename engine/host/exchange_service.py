@@ -11,8 +11,9 @@ from typing import TypeVar
 
 from ...schemas.errors import ImportRunning, UsageError
 from ...schemas.events import ImportEvent
-from ...schemas.exchange import ExportResult, ImportPreview, ImportReading, ImportResult
+from ...schemas.exchange import ExportForm, ExportResult, ImportPreview, ImportReading, ImportResult
 from ...schemas.messages import CancelImport, ExportConversations, PreviewImport, ReadImported, RunImport
+from ..exchange.contracts import Exporter
 from ..exchange.export import Choice, export
 from ..exchange.importing import Import
 from .imported import read_imported
@@ -76,12 +77,13 @@ class ExchangeService:
         """Write conversations to a file.
 
         Raises:
-            UsageError: If the file is named by no whole path, or lessons are wanted where they have no place.
+            UsageError: If the file is named by no whole path, lessons are wanted where they have no place, or there is
+                no such form.
             NotFound: If there is no such slot or conversation.
             StorageError: If the file cannot be written.
         """
         slot = None if request.slot is None else self._rooms.store.slot(request.slot).name
-        choice = Choice(request.form, request.conversations, slot, request.lessons)
+        choice = Choice(self._form(request.form), request.conversations, slot, request.lessons)
         path = _whole(request.file)
         told = _sparing(tell, lambda share: ImportEvent(file=str(path), stage="Writing", fraction=share))
         return await asyncio.to_thread(export, path, choice, self._rooms.records, self._rooms.store, told)
@@ -89,6 +91,16 @@ class ExchangeService:
     async def close(self) -> None:
         """Stop importing, as the engine ends."""
         await self.cancel(CancelImport(), lambda event: None)
+
+    def _form(self, name: str) -> ExportForm | Exporter:
+        exporters: list[Exporter] = self._rooms.plugins.collect("nightschool_exporters")
+        named: dict[str, ExportForm | Exporter] = {
+            **{one.name: one for one in exporters},
+            **{form.value: form for form in ExportForm},
+        }
+        if name not in named:
+            raise UsageError(f"There is no form {name}; there is {', '.join(sorted(named))}.")
+        return named[name]
 
     def _import(self, file: str, stage: str, tell: Tell) -> Import:
         path = _whole(file)

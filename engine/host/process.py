@@ -23,6 +23,7 @@ from ..heap import return_large_blocks
 from ..paths import Home, find_home
 from ..threads import share_cores
 from . import pipe
+from .plugins import PluginHost, PluginProblem
 from .profile import Profile, open_profile
 from .service import Service
 
@@ -111,6 +112,7 @@ class Engine:
             failure = error if isinstance(error, NightSchoolError) else self._broken(error)
             self._set_status(EngineStatus(state="failed", error=str(failure), error_code=type(failure).__name__))
             raise failure from error
+        self._tell_of_plugins(profile.rooms.plugins)
         if self._asleep:
             profile.rooms.model.stay_asleep()
             self._set_status(EngineStatus(state="asleep"))
@@ -118,6 +120,19 @@ class Engine:
             profile.rooms.model.start()
             service.watch()
         return profile, service
+
+    def _tell_of_plugins(self, plugins: PluginHost) -> None:
+        """Tell everybody what plugins do wrong, from whichever thread it is noted."""
+        loop = asyncio.get_running_loop()
+
+        def tell(problem: PluginProblem) -> None:
+            at = f" at {problem.hook}" if problem.hook else ""
+            notice = NoticeEvent(level="warning", text=f"The plugin {problem.plugin}{at}: {problem.text}")
+            loop.call_soon_threadsafe(self._tell, None, notice)
+
+        plugins.tell = tell
+        for problem in plugins.problems:
+            tell(problem)
 
     def _broken(self, error: Exception) -> NightSchoolError:
         _log.error("the profile could not be opened", exc_info=error)

@@ -31,6 +31,7 @@ class Profile:
 
     def close(self) -> None:
         """Close the database and let go of the profile."""
+        self.rooms.plugins.close()
         self.rooms.records.close()
         self.lock.release()
 
@@ -67,7 +68,7 @@ def open_profile(
                 "another folder."
             ) from error
     try:
-        plugins = PluginHost.load()
+        plugins = PluginHost.load(home=home)
         store = SlotStore(home.slots, Revoked(home.trust))
         store.ensure_defaults()
         thread = ModelThread(home, model, plugins, tell_status)

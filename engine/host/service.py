@@ -25,6 +25,7 @@ from .lesson_service import LessonService
 from .memory_service import MemoryService
 from .model_service import ModelService
 from .night_service import NightService
+from .plugin_service import PluginService
 from .portability_service import PortabilityService
 from .provider_service import ProviderService
 from .quality_service import QualityService
@@ -53,6 +54,7 @@ class Service:
         self._exchange, memory = ExchangeService(rooms), MemoryService(rooms)
         compare = CompareService(rooms)
         providers, bundles = ProviderService(rooms), BundleService(rooms, self._studies)
+        plugins = PluginService(rooms)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
@@ -68,6 +70,11 @@ class Service:
             "providers.remove": providers.remove,
             "providers.use": providers.use,
             "providers.test": providers.test,
+            "plugins.list": plugins.list_all,
+            "plugins.trust": plugins.trust,
+            "plugins.enable": plugins.enable,
+            "plugins.disable": plugins.disable,
+            "plugins.run": plugins.run,
             "slots.list": slots.list_all,
             "slots.create": slots.create,
             "slots.update": slots.update,

@@ -19,6 +19,7 @@ from .expiry import end_expired, has_ended, until
 from .portability_service import begin_brought, prepare_import
 from .rooms import Rooms, Tell
 from .slot_service import ensure_slot, settle_lessons
+from .sparing import run_spared
 from .thumbs import thumbs_of
 
 if TYPE_CHECKING:
@@ -226,6 +227,7 @@ class StudyService:
             router=settings.router,
             numbers_of_own=settings.study,
             cache=rooms.home.cache,
+            profile=rooms.home.root,
         )
         return study, job
 
@@ -252,7 +254,7 @@ class StudyService:
         self._rooms.records.update_lesson(lesson.id, state=LessonState.DISMISSED, version=None, reason=reason)
 
     async def _run(self, job: StudyJob) -> StudyResult:
-        from ..study.runner import StudyResult, run_study
+        from ..study.runner import StudyResult
 
         def tell(progress: Progress) -> None:
             self._rooms.broadcast(
@@ -270,7 +272,7 @@ class StudyService:
             )
 
         try:
-            return await run_study(job, tell, self._rooms.pace)
+            return await run_spared(job, tell, self._rooms)
         except Exception as error:  # noqa: BLE001 (a study that breaks in any way is one that failed; the chat goes on)
             _log.exception("study %d failed", job.study)
             reason = str(error) if isinstance(error, NightSchoolError) else f"It broke ({error}); the log says more."

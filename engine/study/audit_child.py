@@ -26,7 +26,7 @@ def main(job_file: str) -> int:
         use_all_cores()
         job = StudyJob.model_validate_json(Path(job_file).read_bytes())
         with telling_when_full(job.device):
-            return asyncio.run(audit(job, PluginHost.load(), told)).model_dump(mode="json")
+            return asyncio.run(audit(job, PluginHost.load(third_party=False), told)).model_dump(mode="json")
 
     return be_child(work)
 

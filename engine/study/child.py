@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ...schemas.records import StudyState
 from ..child import Tell, be_child
-from .job import Progress, StudyJob
+from .job import Progress, StudyJob, StudyResult
+
+if TYPE_CHECKING:
+    from ..host.plugins import PluginProblem
 
 
 def main(job_file: str) -> int:
@@ -18,6 +23,7 @@ def main(job_file: str) -> int:
         from ..base.device import find_device, telling_when_full
         from ..heap import return_large_blocks
         from ..host.plugins import PluginHost
+        from ..paths import Home
         from ..threads import use_all_cores
         from .blending import try_merge
         from .study import study
@@ -31,9 +37,25 @@ def main(job_file: str) -> int:
         find_device(job.device)  # it was there when the study was asked for
         with telling_when_full(job.device):
             work = study if job.merge is None else try_merge
-            return asyncio.run(work(job, PluginHost.load(), told)).model_dump(mode="json")
+            home = Home(job.profile) if job.profile is not None else None
+            plugins = PluginHost.load(home is not None, home=home, watched=job.folder)
+            result = asyncio.run(work(job, plugins, told))
+            plugins.close()
+            return told_of(result, plugins.problems).model_dump(mode="json")
 
     return be_child(work)
+
+
+def told_of(result: StudyResult, problems: Sequence[PluginProblem]) -> StudyResult:
+    """Return a result that also says what plugins did wrong in the study.
+
+    Where rules were checked by a rewriter that failed, a rejection is none: the lessons wait for the next study.
+    """
+    failed = [f"The plugin {problem.plugin}: {problem.text}" for problem in problems]
+    blind = any(problem.hook == "nightschool_rewriters" for problem in problems)
+    if blind and result.state is StudyState.REJECTED:
+        result = result.model_copy(update={"state": StudyState.FAILED})
+    return result.saying(failed)
 
 
 if __name__ == "__main__":

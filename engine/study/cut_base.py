@@ -59,17 +59,28 @@ def open_cut(job: StudyJob, plugins: PluginHost) -> Iterator[CutBase]:
         RemoteError: If it cannot be asked.
         NotFound, UsageError: If it is not described in the settings, or cannot be used as it is.
     """
-    base = load(job.base, numbers=job.numbers, device=job.device)
-    tail, ends = open_tail(base, job.cut), base.card.end_of_turn
     if not job.elsewhere:
-        provider = _kind(plugins, LOCAL).open(base)
-        writer = NearWriter(open_trunk(base, job.cut), tail, ends)
-        yield CutBase(base, provider, writer, tail, job.cut, job.system)
+        yield cut_here(job, plugins)
         return
+    base = load(job.base, numbers=job.numbers, device=job.device)
+    tail = open_tail(base, job.cut)
     named = _kind(plugins, REMOTE).named
     assert named is not None
     with far_trunk(lambda: named(base, job.elsewhere), tail, job.cut) as (far, writing):
         yield CutBase(base, far, writing, tail, job.cut, job.system)
+
+
+def cut_here(job: StudyJob, plugins: PluginHost) -> CutBase:
+    """Load the base of a job and cut it, with the trunk in this process.
+
+    Raises:
+        ModelError: If it cannot be used.
+        PluginError: If nobody supplies states.
+    """
+    base = load(job.base, numbers=job.numbers, device=job.device)
+    tail = open_tail(base, job.cut)
+    writer = NearWriter(open_trunk(base, job.cut), tail, base.card.end_of_turn)
+    return CutBase(base, _kind(plugins, LOCAL).open(base), writer, tail, job.cut, job.system)
 
 
 def _kind(plugins: PluginHost, name: str) -> ProviderKind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class StudyJob(Record):
         numbers_of_own: Numbers of the recipe that the user changed.
         cache: Where the base's replies and the states of the probe data are kept; None: nowhere.
         merge: Nothing is trained; what came of this merge is the candidate.
+        profile: Whose plugins are asked beside the built-in ones; None: nobody's.
     """
 
     study: int
@@ -85,6 +87,7 @@ class StudyJob(Record):
     numbers_of_own: dict[str, Any] = Field(default_factory=dict)
     cache: Path | None = None
     merge: MergeTask | None = None
+    profile: Path | None = None
 
     @property
     def anew(self) -> bool:
@@ -107,7 +110,8 @@ class Progress(Record):
 class StudyResult(Record):
     """How a study ended. ``candidate`` is the folder of a PEFT adapter, for an accepted one only.
 
-    A merge also says how it was made, and which of the parents' lessons (by number) it kept.
+    A merge also says how it was made, and which of the parents' lessons (by number) it kept. ``failure`` is the class
+    of the error that it failed with, or ``Died`` where its process ended without a word.
     """
 
     state: StudyState
@@ -116,3 +120,11 @@ class StudyResult(Record):
     reason: str = ""
     merge: MergeFacts | None = None
     kept: list[int] = Field(default_factory=list)
+    failure: str = ""
+
+    def saying(self, more: Sequence[str]) -> StudyResult:
+        """Return the same with more said in its reason, and in its report's."""
+        report = self.report and self.report.model_copy(
+            update={"reason": " ".join([self.report.reason, *more]).strip()}
+        )
+        return self.model_copy(update={"reason": " ".join([self.reason, *more]).strip(), "report": report})

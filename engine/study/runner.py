@@ -15,11 +15,13 @@ from ..child import Ended, Pace, run_child
 from ..files import storage_errors, write_atomic
 from .job import Progress, StudyJob, StudyResult
 
-__all__ = ["Progress", "StudyJob", "StudyResult", "run_audit", "run_study"]
+__all__ = ["DIED", "Progress", "StudyJob", "StudyResult", "run_audit", "run_study"]
 
 _CHILD = "nightschool.engine.study.child"
 _AUDIT = "nightschool.engine.study.audit_child"
 _LOG = "study.log"
+DIED = "Died"
+"""What stands for an error where the process ended without a word."""
 
 
 async def run_study(job: StudyJob, tell: Callable[[Progress], None], pace: Pace | None = None) -> StudyResult:
@@ -61,9 +63,9 @@ def _result(ended: Ended, log: Path) -> StudyResult:
         with suppress(ValidationError):
             return StudyResult.model_validate(ended.last["result"])
     if "error" in ended.last:
-        return StudyResult(state=StudyState.FAILED, reason=str(ended.last["error"]["message"]))
+        error = ended.last["error"]
+        return StudyResult(state=StudyState.FAILED, reason=str(error["message"]), failure=str(error["code"]))
     code = ended.code
     how = f"was killed (signal {-code})" if code < 0 else f"ended with code {code}"
-    return StudyResult(
-        state=StudyState.FAILED, reason=f"The study {how} before it was done; study again, or look into {log}."
-    )
+    reason = f"The study {how} before it was done; study again, or look into {log}."
+    return StudyResult(state=StudyState.FAILED, reason=reason, failure=DIED)

@@ -194,6 +194,21 @@ from .learning import (
 from .learning import (
     UpdateLesson as UpdateLesson,
 )
+from .plugins import (
+    DisablePlugin as DisablePlugin,
+)
+from .plugins import (
+    EnablePlugin as EnablePlugin,
+)
+from .plugins import (
+    ListPlugins as ListPlugins,
+)
+from .plugins import (
+    RunPluginCommand as RunPluginCommand,
+)
+from .plugins import (
+    TrustPlugin as TrustPlugin,
+)
 from .request import (
     Request as Request,
 )

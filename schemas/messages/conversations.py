@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ..exchange import ExportForm, ExportResult, ImportPreview, ImportReading, ImportResult
+from ..exchange import ExportResult, ImportPreview, ImportReading, ImportResult
 from ..records import (
     Conversation,
     Message,
@@ -110,11 +110,14 @@ class CancelImport(Request[bool]):
 
 
 class ExportConversations(Request[ExportResult]):
-    """Write conversations to a file: those named, or of a slot, or all. Told: ``import.progress``."""
+    """Write conversations to a file: those named, or of a slot, or all. Told: ``import.progress``.
+
+    ``form`` is one of ``ExportForm``, or the name of an exporter that a plugin supplies.
+    """
 
     method = "exports.run"
     file: str
-    form: ExportForm
+    form: str
     conversations: list[int] = Field(default_factory=list)
     slot: str | None = None
     lessons: bool = False

@@ -24,6 +24,8 @@ OWNERS = {
     "quality": ("screens.quality", "QualityScreen"),
     "models": ("screens.models", "ModelsScreen"),
     "providers": ("screens.providers", "ProvidersScreen"),
+    "plugins": ("screens.plugins", "PluginsScreen"),
+    "said": ("screens.said", "SaidScreen"),
     "import": ("screens.import_chats", "ImportScreen"),
     "search": ("screens.search", "SearchScreen"),
     "form": ("screens.slot_form", "SlotForm"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import click
@@ -19,7 +20,7 @@ from ...schemas.records import Slot
 from ..safe_text import one_line, safe
 from .options import json_option
 from .output import StatusLine, document, progress_words
-from .profile import OutputClosed, Profile
+from .profile import LOAD_PLUGINS, OutputClosed, Profile
 
 R = TypeVar("R")
 
@@ -154,14 +155,28 @@ def ask_first(desk: Desk, question: str, otherwise: str) -> None:
     click.confirm(question, abort=True, err=True)
 
 
+@contextlib.contextmanager
+def without_plugins() -> Iterator[None]:
+    """Let processes that are started within load no plugins of others."""
+    before = os.environ.get(LOAD_PLUGINS)
+    os.environ[LOAD_PLUGINS] = ""
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[LOAD_PLUGINS]
+        else:
+            os.environ[LOAD_PLUGINS] = before
+
+
 Body = Callable[..., Awaitable[int | None]]
 
 
-def talks(body: Body, *, wake: bool = True) -> Callable[..., int]:
+def talks(body: Body, *, wake: bool = True, plugins: bool = True) -> Callable[..., int]:
     """Make a command of an async function: it gets a desk with a started engine first, then the options.
 
     What it returns is the exit code. The engine is closed whatever happens. ``wake`` False: it needs no base, so none
-    is loaded.
+    is loaded. ``plugins`` False: the engine loads none of others, so that none can keep the user from what this does.
     """
 
     @functools.wraps(body)
@@ -169,7 +184,8 @@ def talks(body: Body, *, wake: bool = True) -> Callable[..., int]:
         profile = click.get_current_context().find_object(Profile)
         assert profile is not None
         try:
-            return asyncio.run(_talk(body, Desk(profile, as_json=as_json), values, wake=wake))
+            with contextlib.nullcontext() if plugins else without_plugins():
+                return asyncio.run(_talk(body, Desk(profile, as_json=as_json), values, wake=wake))
         except BrokenPipeError as error:
             raise OutputClosed from error
 
@@ -178,6 +194,10 @@ def talks(body: Body, *, wake: bool = True) -> Callable[..., int]:
 
 talks_alone = functools.partial(talks, wake=False)
 """The same for what needs no base."""
+
+
+talks_plainly = functools.partial(talks, plugins=False)
+"""The same for what must work whatever plugins do."""
 
 
 async def _talk(body: Body, desk: Desk, values: dict[str, Any], *, wake: bool) -> int:

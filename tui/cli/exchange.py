@@ -169,9 +169,9 @@ async def _asked(desk: Desk, preview: ImportPreview, named: str | None) -> str |
 @click.argument("numbers", metavar="[CONVERSATION]...", type=click.IntRange(min=1), nargs=-1)
 @any_slot_option
 @click.option(
-    "--format", "form", type=click.Choice([form.value for form in ExportForm]), default=ExportForm.MARKDOWN.value,
-    show_default=True, help="Markdown to read; JSON lines as OpenAI (jsonl) or ShareGPT have them; nightschool with "
-    "edits, thumbs, slots and signals, for another profile.",
+    "--format", "form", metavar="FORM", default=ExportForm.MARKDOWN.value,
+    show_default=True, help="markdown to read; JSON lines as OpenAI (jsonl) or ShareGPT (sharegpt) have them; "
+    "nightschool with edits, thumbs, slots and signals, for another profile; or one that a plugin supplies.",
 )  # fmt: skip
 @click.option("--lessons", is_flag=True, help="The lessons too; only with --format nightschool.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Without it stdout.")
@@ -191,7 +191,7 @@ async def export(
     with tempfile.TemporaryDirectory(prefix="nightschool-") as folder:
         target = Path(folder) / "export" if output is None else output.absolute()
         request = ExportConversations(
-            file=str(target), form=ExportForm(form), conversations=list(numbers), slot=named, lessons=lessons
+            file=str(target), form=form, conversations=list(numbers), slot=named, lessons=lessons
         )
         written = await desk.ask(request, partial(_show, desk))
         if output is None:

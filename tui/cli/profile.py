@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     """Gives the engine of a profile, not started yet, from the profile and the model that were asked for."""
 
 
+LOAD_PLUGINS = "NIGHTSCHOOL_LOAD_PLUGINS"
+"""As ``engine/plug/standing.py`` reads it, in every process that is started from here."""
+
+
 def connect_engine(home: Home, model: str) -> EngineLink:
     """Return the real engine."""
     from ...engine.host.client import EngineClient

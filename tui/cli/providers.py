@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...engine.paths import Home
 from ...engine.settings import HSP, ServerSettings, choose_provider, read_settings
 from ...engine.slots.store import SlotStore
 from ...engine.wire.named import add_provider, known_providers, remove_provider
@@ -109,7 +110,7 @@ def add(
     A key that is given with --token is kept in a file of the profile that only you can read.
     """
     profile = _profile(context)
-    _check_kind(kind)
+    _check_kind(kind, profile.home)
     writing = {"codec": codec, "zstd": not no_zstd, "kl_budget": kl_budget}
     server = ServerSettings(url=url, kind=kind, key_file=key_file, plain_http=plain_http, **writing)
     add_provider(profile.home, name, server, _key(token))
@@ -186,7 +187,7 @@ def test(
     named = read_settings(profile.home).servers.get(server)
     if named is not None and (key_file or plain_http):
         raise UsageError(f"{server} has its key in config.toml; give --key-file and --plain-http with an address only.")
-    _check_kind(kind)
+    _check_kind(kind, profile.home)
     settings = named or ServerSettings(url=server, kind=kind, key_file=key_file, plain_http=plain_http)
     if settings.kind != HSP and describe:
         raise UsageError(f"{settings.kind} does not say what it is; leave --describe out, and it is compared.")
@@ -213,20 +214,20 @@ async def _examined(
     spec = profile.model or read_settings(profile.home).base
     base = load(prepare(spec, profile.home, lambda stage, fraction: status.show(stage)))
     status.show("Comparing")
-    return await Elsewhere(base, base.cut, _kinds()).examine(settings, cut)
+    return await Elsewhere(base, base.cut, _kinds(profile.home)).examine(settings, cut)
 
 
-def _check_kind(kind: str) -> None:
+def _check_kind(kind: str, home: Home) -> None:
     from ...engine.host.elsewhere import check_kind
 
     if kind != HSP:
-        check_kind(kind, _kinds())
+        check_kind(kind, _kinds(home))
 
 
-def _kinds() -> list[ProviderKind | FinalKind]:
+def _kinds(home: Home) -> list[ProviderKind | FinalKind]:
     from ...engine.host.plugins import PluginHost
 
-    return PluginHost.load().collect("nightschool_providers")
+    return PluginHost.load(home=home).collect("nightschool_providers")
 
 
 def _lines(found: Examined) -> list[str]:

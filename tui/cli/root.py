@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ... import __version__
-from ...engine.paths import find_home
+from ...engine.paths import Home, find_home
 from ...schemas.errors import UsageError
+from ..safe_text import one_line
 from .options import examples
-from .profile import Profile
+from .plugin_names import plugin_commands
+from .profile import LOAD_PLUGINS, Profile
 
 if TYPE_CHECKING:
     from .profile import Connect
@@ -51,6 +53,7 @@ COMMANDS = {
     "serve": ("serve", "Serve a base to others: its lower blocks compute here, what is personal stays with them."),
     "api": ("api", "Let editors and other chat apps speak to the slots, as to OpenAI's chat completions."),
     "providers": ("providers", "List, add, choose, test and remove servers that compute elsewhere."),
+    "plugins": ("plugins", "List, trust, install, update and remove plugins."),
     "doctor": ("doctor", "Look at model, files, database, plugins and machine."),
 }
 """Each command with the module that has it and its first line of help, so that help imports none of them."""
@@ -66,7 +69,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one, or None."""
         if cmd_name not in COMMANDS:
-            return None
+            return _of_a_plugin(cmd_name)
         module = import_module(f".{COMMANDS[cmd_name][0]}", __package__)
         command: click.Command = getattr(module, cmd_name)
         return command
@@ -75,6 +78,25 @@ class Commands(click.Group):
         """Write their names and what they do."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+        more = plugin_commands(_home(ctx), COMMANDS)
+        if more:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(command.name, one_line(command.about, 120)) for command in more.values()])
+
+
+def _of_a_plugin(name: str) -> click.Command | None:
+    """Return the command of a plugin that is loaded; what it does is done by the engine."""
+    known = plugin_commands(find_home(), COMMANDS).get(name)
+    if known is None:
+        return None
+    from .plugin_command import command_of
+
+    return command_of(known)
+
+
+def _home(context: click.Context) -> Home:
+    named = context.params.get("home")
+    return Home(named.expanduser().absolute()) if named is not None else find_home()
 
 
 @click.group(
@@ -99,9 +121,10 @@ class Commands(click.Group):
     help="A name of `nightschool models`, owner/name[@revision] of the Hugging Face hub, a folder or a .gguf file.",
 )
 @click.option("--slot", metavar="SLOT", help="The slot to begin in, by name.")
+@click.option("--no-plugins", is_flag=True, help="Load no plugins of others this time.")
 @click.version_option(__version__, message="%(version)s")
 @click.pass_context
-def root(context: click.Context, home: Path | None, model: str, slot: str | None) -> int:
+def root(context: click.Context, home: Path | None, model: str, slot: str | None, *, no_plugins: bool) -> int:
     """Night School: a terminal chat that learns you. Without a command the full-screen app opens.
 
     Data goes to stdout; words, progress and errors go to stderr. With --json, a command writes one JSON document, and
@@ -109,6 +132,8 @@ def root(context: click.Context, home: Path | None, model: str, slot: str | None
     """
     if home is not None:
         os.environ["NIGHTSCHOOL_HOME"] = str(home.expanduser().absolute())
+    if no_plugins:
+        os.environ[LOAD_PLUGINS] = ""
     connect: Connect = context.obj
     context.obj = Profile(find_home(), model, slot, connect)
     return 0 if context.invoked_subcommand is not None else _open_app(context.obj)

@@ -9,7 +9,7 @@ from ...schemas.messages import AuditVersion, GetQuality, ListSlots, ListVersion
 from ...schemas.records import GenerationQuality, Version, VersionKind
 from ..merge_words import merge_words
 from ..safe_text import one_line
-from .desk import Desk, talks, talks_alone
+from .desk import Desk, talks, talks_alone, talks_plainly
 from .options import NamingGroup, examples
 from .output import table, when
 
@@ -118,7 +118,7 @@ def _quality_row(row: GenerationQuality) -> tuple[object, ...]:
 @click.command(epilog=examples("nightschool rollback science", "nightschool rollback science --to 0"))
 @click.argument("slot")
 @click.option("--to", type=click.IntRange(min=0), metavar="N", help="The generation; without it the one before.")
-@talks
+@talks_plainly
 async def rollback(desk: Desk, slot: str, to: int | None) -> None:
     """Go back to an older generation of a slot.
 

@@ -31,6 +31,7 @@ from ...schemas.messages import (
 )
 from ...schemas.records import Conversation, Lesson, Message, SearchHit, Signal, Slot, Study, StudyState
 from ..actions import conversations, replies
+from ..actions.plugins import learn_commands
 from ..commands import command, command_bindings
 from ..model_words import suggestion
 from ..safe_text import one_line, safe
@@ -201,6 +202,7 @@ class ChatScreen(Screen[None]):
         with self.errors_told():
             await self.refresh_slots()
             await self.refresh_library()
+            await learn_commands(self)
             if not self.transcript.views and self.session.conversation is None:
                 await self.show_welcome()
             if self.session.ready:

@@ -3,7 +3,6 @@ import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,25 +10,17 @@ import pytest
 from nightschool import __version__
 from nightschool.engine.host import plugins
 from nightschool.engine.host.hooks import Hooks, hookimpl
-from nightschool.engine.host.plugins import BUILT_INS, PluginHost, PluginInfo
+from nightschool.engine.host.plugins import BUILT_INS, PluginHost
+from nightschool.engine.paths import Home
+from nightschool.engine.plug.items import KINDS
 from nightschool.schemas.errors import PluginError
+from nightschool.schemas.plugins import PluginState
 from nightschool.schemas.records import Scope, SignalKind
+from nightschool.tests.plugged import GOOD, Shelf
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "plugins.md").read_text()
 HOOKS = sorted(name for name in vars(Hooks) if name.startswith("nightschool_"))
-
-GOOD = """
-from nightschool.engine.host.hooks import hookimpl
-
-class Item:
-    def __init__(self, name):
-        self.name = name
-
-@hookimpl
-def nightschool_gates():
-    return [Item("{item}")]
-"""
 
 BUILT_IN = """
 from nightschool.engine.host.hooks import hookimpl
@@ -40,25 +31,20 @@ def nightschool_gates():
     return [SimpleNamespace(name="first"), SimpleNamespace(name="second")]
 """
 
-Install = Callable[..., None]
-
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Put a distribution with one module and one entry point where Python finds it."""
-    monkeypatch.syspath_prepend(str(tmp_path))
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """Where plugins are put, in a profile that is empty."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delenv(plugins.CHOOSE, raising=False)
-
-    def install(module: str, code: str, *, dist: str = "", point: str = "", version: str = "1.2") -> None:
-        (tmp_path / f"{module}.py").write_text(code)
+    for module in ("good_plugin", "bad_plugin", "aa_plugin", "zz_plugin", "a_plugin", "b_plugin", "thief", "later"):
         monkeypatch.delitem(sys.modules, module, raising=False)
-        info = tmp_path / f"{(dist or module).replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist or module}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[nightschool]\n{point or module} = {module}\n")
-        importlib.invalidate_caches()
-
-    return install
+    monkeypatch.setenv("NIGHTSCHOOL_HOME", str(tmp_path / "home"))
+    yield Shelf(folder, Home(tmp_path / "home"))
+    for module in folder.glob("*.py"):
+        sys.modules.pop(module.stem, None)
 
 
 @pytest.fixture(autouse=True)
@@ -79,22 +65,22 @@ def names(host: PluginHost, hook: str = "nightschool_gates") -> list[str]:
 # -- loading ----------------------------------------------------------------------------------------------------------
 
 
-def test_built_ins_come_before_plugins_of_others(install: Install) -> None:
-    install("zz_plugin", GOOD.format(item="zz"), dist="night-zz")
-    install("aa_plugin", GOOD.format(item="aa"))
+def test_built_ins_come_before_plugins_of_others(shelf: Shelf) -> None:
+    shelf.add("zz_plugin", GOOD.format(item="zz"), dist="night-zz")
+    shelf.add("aa_plugin", GOOD.format(item="aa"))
     host = PluginHost.load()
     assert host.problems == []
     assert names(host) == ["first", "second", "aa", "zz"]
-    assert host.plugins() == [
-        PluginInfo("ours_gates", __version__, True, ("nightschool_gates",)),
-        PluginInfo("aa_plugin", "1.2", False, ("nightschool_gates",)),
-        PluginInfo("zz_plugin", "1.2", False, ("nightschool_gates",)),
+    assert [(info.name, info.version, info.built_in, info.hooks) for info in host.plugins()] == [
+        ("ours_gates", __version__, True, ("nightschool_gates",)),
+        ("aa-plugin", "1.2", False, ("nightschool_gates",)),
+        ("night-zz", "1.2", False, ("nightschool_gates",)),
     ]
     assert host.collect("nightschool_trainers") == []
 
 
-def test_plugins_of_others_can_be_left_out(install: Install) -> None:
-    install("aa_plugin", GOOD.format(item="aa"))
+def test_plugins_of_others_can_be_left_out(shelf: Shelf) -> None:
+    shelf.add("aa_plugin", GOOD.format(item="aa"))
     assert names(PluginHost.load(third_party=False)) == ["first", "second"]
 
 
@@ -103,10 +89,10 @@ def test_plugins_of_others_can_be_left_out(install: Install) -> None:
     [("", []), ("a_plugin", ["a"]), ("night-b", ["b"]), (" Night_B , a_plugin", ["a", "b"]), ("unknown", [])],
 )
 def test_the_environment_chooses_by_distribution_or_entry_point(
-    install: Install, monkeypatch: pytest.MonkeyPatch, chosen: str, loaded: list[str]
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, chosen: str, loaded: list[str]
 ) -> None:
-    install("a_plugin", GOOD.format(item="a"))
-    install("b_plugin", GOOD.format(item="b"), dist="night-b", point="bee")
+    shelf.add("a_plugin", GOOD.format(item="a"))
+    shelf.add("b_plugin", GOOD.format(item="b"), dist="night-b", point="bee")
     monkeypatch.setenv(plugins.CHOOSE, chosen)
     host = PluginHost.load()
     assert names(host) == ["first", "second", *loaded]
@@ -127,29 +113,27 @@ def test_the_environment_chooses_by_distribution_or_entry_point(
         (GOOD.replace("_gates", "_unheard_of"), "PluginValidationError"),
     ],
 )
-def test_a_plugin_that_does_not_load_is_named_and_the_others_go_on(install: Install, code: str, reason: str) -> None:
-    install("bad_plugin", code)
-    install("good_plugin", GOOD.format(item="good"))
+def test_a_plugin_that_does_not_load_is_named_and_the_others_go_on(shelf: Shelf, code: str, reason: str) -> None:
+    shelf.add("bad_plugin", code)
+    shelf.add("good_plugin", GOOD.format(item="good"))
     host = PluginHost.load()
     (problem,) = host.problems
-    assert (problem.plugin, problem.hook) == ("bad_plugin", "")
+    assert (problem.plugin, problem.hook) == ("bad-plugin", "")
     assert reason in problem.text
     assert "\n" not in problem.text
     assert names(host) == ["first", "second", "good"]
-    assert "bad_plugin" not in [info.name for info in host.plugins()]
+    assert "bad-plugin" not in [info.name for info in host.plugins()]
 
 
-def test_a_plugin_for_this_hook_api_loads(install: Install) -> None:
-    install("good_plugin", "NIGHTSCHOOL_HOOK_API = 1\n" + GOOD.format(item="good"))
+def test_a_plugin_for_this_hook_api_loads(shelf: Shelf) -> None:
+    shelf.add("good_plugin", "NIGHTSCHOOL_HOOK_API = 1\n" + GOOD.format(item="good"))
     assert names(PluginHost.load())[-1] == "good"
 
 
-def test_two_plugins_cannot_have_one_name(install: Install) -> None:
-    install("one_plugin", GOOD.format(item="one"), point="same")
-    install("two_plugin", GOOD.format(item="two"), point="same")
-    host = PluginHost.load()
-    assert len(host.plugins()) == 2
-    assert "already loaded under the name same" in host.problems[0].text
+def test_entry_points_of_two_plugins_may_have_one_name(shelf: Shelf) -> None:
+    shelf.add("one_plugin", GOOD.format(item="one"), point="same")
+    shelf.add("two_plugin", GOOD.format(item="two"), point="same")
+    assert names(PluginHost.load()) == ["first", "second", "one", "two"]
 
 
 @pytest.mark.parametrize("code", ["import not_there_at_all", "1 / 0", GOOD.replace("_gates", "_unheard_of")])
@@ -172,16 +156,19 @@ def test_a_broken_built_in_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("yield", "returned generator"),
         ("return (1, 2)", "returned tuple"),
         ("return [type('T', (), {'name': property(lambda self: 1 / 0)})()]", "ZeroDivisionError"),
+        ("return [Item('')]", "without a name"),
+        ("return [type('T', (), {'name': 'x', 'shrinking_helps': True})()]", "without judge()"),
+        ("Item.judge = lambda self: []\n    return [Item('x')]", "judge() cannot be called with 1 arguments"),
     ],
 )
-def test_a_hook_that_fails_is_named_once_and_the_others_go_on(install: Install, answer: str, reason: str) -> None:
-    install("bad_plugin", GOOD.replace('return [Item("{item}")]', answer))
-    install("good_plugin", GOOD.format(item="good"))
+def test_a_hook_that_fails_is_named_once_and_the_others_go_on(shelf: Shelf, answer: str, reason: str) -> None:
+    shelf.add("bad_plugin", GOOD.replace('return [Item("{item}")]', answer))
+    shelf.add("good_plugin", GOOD.format(item="good"))
     host = PluginHost.load()
     for _ in range(2):
         assert names(host) == ["first", "second", "good"]
     (problem,) = host.problems
-    assert (problem.plugin, problem.hook) == ("bad_plugin", "nightschool_gates")
+    assert (problem.plugin, problem.hook) == ("bad-plugin", "nightschool_gates")
     assert reason in problem.text
 
 
@@ -192,9 +179,9 @@ def test_a_built_in_that_fails_raises(tmp_path: Path) -> None:
         PluginHost.load().collect("nightschool_gates")
 
 
-def test_a_built_in_is_never_silently_replaced(install: Install) -> None:
-    install("thief", GOOD.format(item="first"))
-    install("later", GOOD.format(item="other"))
+def test_a_built_in_is_never_silently_replaced(shelf: Shelf) -> None:
+    shelf.add("thief", GOOD.format(item="first"))
+    shelf.add("later", GOOD.format(item="other"))
     host = PluginHost.load()
     assert names(host) == ["first", "second", "other"]
     (problem,) = host.problems
@@ -209,15 +196,15 @@ def test_built_ins_do_not_replace_each_other(tmp_path: Path) -> None:
         PluginHost.load().collect("nightschool_gates")
 
 
-def test_a_plugin_named_as_a_built_in_is_a_problem_and_no_more(install: Install) -> None:
-    install("thief", "1 / 0", point="ours_gates")
+def test_a_plugin_named_as_a_built_in_is_another_plugin(shelf: Shelf) -> None:
+    shelf.add("bad_plugin", "1 / 0", point="ours_gates", dist="ours_gates")
     host = PluginHost.load()
     assert names(host) == ["first", "second"]
-    assert [problem.plugin for problem in host.problems] == ["ours_gates"]
+    assert [problem.plugin for problem in host.problems] == ["ours-gates"]
 
 
-def test_the_log_has_the_traceback_of_a_plugin_that_fails(install: Install, caplog: pytest.LogCaptureFixture) -> None:
-    install("bad_plugin", "def deep():\n    1 / 0\ndeep()")
+def test_the_log_has_the_traceback_of_a_plugin_that_fails(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    shelf.add("bad_plugin", "def deep():\n    1 / 0\ndeep()")
     PluginHost.load()
     assert "in deep" in caplog.text
 
@@ -263,11 +250,29 @@ def test_the_page_lists_every_hook() -> None:
         assert item in str(inspect.signature(getattr(Hooks, hook)).return_annotation)
 
 
-def test_the_plugin_of_the_page_works(install: Install) -> None:
+def test_the_page_says_what_happens_where_each_kind_of_item_fails() -> None:
+    rows = set(re.findall(r"^\| ([a-z ]+) \| \d+ s", PAGE, re.MULTILINE))
+    assert rows == {kind.noun for kind in KINDS.values()}
+    assert sorted(KINDS) == HOOKS
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_says_all_that_an_author_must_know(hook: str) -> None:
+    told = inspect.getdoc(getattr(Hooks, hook)) or ""
+    for part in ("Since: hook API ", "Returns:", "Raises:", "Example::"):
+        assert part in told, f"{hook} does not say {part}"
+
+
+def test_the_page_says_what_every_state_means() -> None:
+    rows = " ".join(re.findall(r"^\| ([a-z, ]+) \|", PAGE.split("## Hooks")[0], re.MULTILINE))
+    assert all(state.value in rows for state in PluginState)
+
+
+def test_the_plugin_of_the_page_works(shelf: Shelf) -> None:
     (settings,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     (code,) = (code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "CalmRewriter" in code)
     assert '[project.entry-points.nightschool]\ncalm = "nightschool_calm"' in settings
-    install("nightschool_calm", code, dist="nightschool-calm", point="calm", version="1.0")
+    shelf.add("nightschool_calm", code, dist="nightschool-calm", point="calm", version="1.0")
     host = PluginHost.load()
     assert host.problems == []
     (rewriter,) = host.collect("nightschool_rewriters")
@@ -284,10 +289,15 @@ def test_the_plugin_of_the_page_works(install: Install) -> None:
 
 def test_an_object_can_be_a_plugin_too() -> None:
     class Supplier:
+        name, shrinking_helps = "supplier", True
+
         @hookimpl
         def nightschool_gates(self) -> list[object]:
             return [self]
 
+        def judge(self, candidate: object) -> list[object]:
+            return []
+
     host = PluginHost()
-    host._register("supplier", Supplier(), version="", built_in=False)
+    host.add("supplier", Supplier())
     assert len(host.collect("nightschool_gates")) == 1

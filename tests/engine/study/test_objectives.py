@@ -241,7 +241,7 @@ def test_the_trainer_of_the_documentation_trains(job):
     plugin = types.ModuleType("brief_plugin")
     exec(code, vars(plugin))
     host = PluginHost.load(third_party=False)
-    host.add_third_party(types.SimpleNamespace(name="brief", load=lambda: plugin, dist=None))
+    host.add("brief", plugin)
     assert not host.problems
     result = asyncio.run(study(job.model_copy(update={"trainer": "brief"}), host, lambda progress: None, LENIENT))
     assert result.state is StudyState.ACCEPTED, result.reason

@@ -187,13 +187,13 @@ def test_a_lesson_that_still_shows_is_not_forgotten(job, plugins, captain):
 
     short = lesson(plugins, "Inflation is a rise in prices.", number=2)
     anew = job.model_copy(update={"lessons": [], "known": [short], "forgotten": [captain]})
-    write = Candidate._write
+    write = Candidate.texts
     with pytest.MonkeyPatch.context() as patch:
 
         def captains(self, prompts):
             return [dataclasses.replace(reply, text=f"Captain, {reply.text}") for reply in write(self, prompts)]
 
-        patch.setattr(Candidate, "_write", captains)
+        patch.setattr(Candidate, "texts", captains)
         result = run(anew, plugins, LENIENT)
     assert result.state is StudyState.REJECTED
     assert "Shows in 100% of the replies" in result.reason
