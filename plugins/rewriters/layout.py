@@ -85,9 +85,9 @@ class Layout:
             return text.strip()
         if kind == "prose":
             return _prose(text)
-        pieces = _pieces(text)
         if kind == "paragraph":
-            return " ".join(pieces)
+            return _paragraphs(text)
+        pieces = _pieces(text)
         if kind == "lines":
             return ("\n\n" if args.get("blank") else "\n").join(pieces)
         if kind == "numbers":
@@ -104,8 +104,9 @@ class Layout:
         if args["as"] == "prose":
             return not any(ITEM.match(line) for line in lines)
         if args["as"] == "paragraph":
-            return len(lines) <= 1
-        return len(lines) == len(_pieces(text))
+            return len(_lines(_paragraphs(text))) == len(lines)
+        # Each alone: what has no mark at its end would be one sentence with the next line.
+        return all(len(_pieces(line)) <= 1 for line in lines)
 
     def peel(self, args: Args, text: str) -> str:
         """Return the reply without the marks before its lines."""
@@ -148,6 +149,23 @@ def _pieces(text: str) -> list[str]:
         if plain:
             found.append(plain)
     return found
+
+
+def _paragraphs(text: str) -> str:
+    """Join all sentences to one paragraph; a code block parts two."""
+    parts: list[str] = []
+    code = True
+    for unit in units(text):
+        piece = text[unit.start : unit.end].strip()
+        plain = piece if unit.code else " ".join(without_marker(piece).split())
+        if not plain:
+            continue
+        if code or unit.code:
+            parts.append(plain)
+        else:
+            parts[-1] += f" {plain}"
+        code = unit.code
+    return "\n\n".join(parts)
 
 
 def _prose(text: str) -> str:

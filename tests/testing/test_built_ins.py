@@ -15,11 +15,6 @@ from nightschool.testing import items_of, suite
 ELSEWHERE = {"remote", "vllm", "llama_cpp", "sglang"}
 """Providers that need a server; ``tests/plugins/providers`` and ``tests/elsewhere.py`` have one."""
 
-KNOWN = {
-    "rewriters.layout-applied_it_holds_and_is_done": "a line without an end is joined with the next by the second time",
-}
-"""What a built-in does not do yet, and why."""
-
 
 def cases():
     for name in BUILT_INS:
@@ -28,8 +23,7 @@ def cases():
             if hasattr(module, hook) and name.rpartition(".")[2] not in ELSEWHERE:
                 for check in suite(hook.removeprefix("nightschool_")[:-1]):
                     case = f"{name.removeprefix('nightschool.plugins.')}-{check}"
-                    known = [pytest.mark.xfail(reason=KNOWN[case], strict=True)] if case in KNOWN else []
-                    yield pytest.param(module, check, id=case, marks=known)
+                    yield pytest.param(module, check, id=case)
 
 
 @pytest.mark.parametrize(("module", "check"), list(cases()))
