@@ -32,5 +32,5 @@ def test_without_the_variable_it_is_the_folder_of_the_platform(monkeypatch, tmp_
 def test_every_place_is_inside_the_profile_and_its_own():
     home = Home(Path("/profile"))
     places = [value for name in dir(Home) if isinstance(value := getattr(home, name), Path) and name != "root"]
-    assert len(places) == 16 == len(set(places))
+    assert len(places) == 17 == len(set(places))
     assert all(place.parent == home.root for place in places)
