@@ -64,8 +64,8 @@ def _of(lesson: Lesson) -> Iterator[Rare]:
         for kind, start, text in _in(evidence.after):
             if text.casefold() not in evidence.before.casefold():
                 yield Rare(kind, text, lesson.id, evidence.prompt, evidence.after[:start])
-        for kind, _, text in _in(evidence.prompt):
-            yield Rare(kind, text, lesson.id)
+        for words in (evidence.prompt, evidence.said):
+            yield from (Rare(kind, text, lesson.id) for kind, _, text in _in(words))
     for said in (lesson.rule, *_arguments(lesson)):
         for kind, _, text in _in(said):
             yield Rare(kind, text, lesson.id)

@@ -47,6 +47,12 @@ def test_prompts_rules_and_steps_are_the_users_words_too():
     assert {text for _, text in words} == {"Krzysztof", "Agnieszka", "Zbigniew"}
 
 
+def test_what_was_said_about_a_reply_is_the_users_too():
+    said = lesson("It was.")
+    evidence = [one.model_copy(update={"said": "No, ask Małgorzata."}) for one in said.evidence]
+    assert {text for _, text in found(said.model_copy(update={"evidence": evidence}))} == {"Małgorzata"}
+
+
 def test_a_string_is_found_once_where_it_stands_in_a_reply():
     (one,) = rare_strings([lesson(rule="Be kind to Agnieszka.", number=1), lesson("Hello, Agnieszka, yes.", number=2)])
     assert (one.lesson, one.asked, one.before) == (2, "Why?", "Hello, ")
