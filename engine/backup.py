@@ -21,13 +21,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..schemas.errors import Damaged, Locked, NotFound, UsageError
+from ..schemas.errors import Damaged, NotFound, UsageError
 from ..schemas.records import BackupSummary
 from ..schemas.trust import REVOCATIONS, Revocation, RevocationFile
-from .files import replacing, storage_errors, sync_folder, write_atomic
+from .files import held, replacing, storage_errors, sync_folder, write_atomic
 from .paths import Home
 from .slots.generations import FileFacts
 
@@ -95,22 +94,13 @@ def restore_backup(file: Path, home: Home, *, replace: bool = False, tell: Tell 
     """
     if not file.is_file():
         raise NotFound(f"There is no file {file}; give the path of a backup.")
-    with storage_errors(home.root):
-        home.root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(home.lock, timeout=0.5, preserve_lock_file=True)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise Locked(f"Night School has the profile {home.root} open; close it and restore again.") from error
-    try:
+    with held(home.lock, f"Night School has the profile {home.root} open; close it and restore again.", seconds=0.5):
         there = [home.root / name for name in (*_SIDE_FILES, _DATABASE, _CONFIG, _SLOTS)]
         there = [path for path in there if path.exists()]
         if there and not replace:
             raise UsageError(f"{home.root} holds a profile already; say --replace to put it aside, or name another.")
         with storage_errors(home.root):
             return _restore(file, home, there, tell)
-    finally:
-        lock.release()
 
 
 def _restore(file: Path, home: Home, there: list[Path], tell: Tell) -> BackupSummary:
@@ -121,7 +111,8 @@ def _restore(file: Path, home: Home, there: list[Path], tell: Tell) -> BackupSum
         manifest = _unpack(file, part, tell)
         if (part / "trust").exists():
             home.trust.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with FileLock(home.trust / ".lock", preserve_lock_file=True):  # that of whoever writes there
+            busy = f"{home.trust} is being written by another Night School; wait for its end and restore again."
+            with held(home.trust / ".lock", busy):
                 _join_trust(part / "trust", home.trust)
         if there:
             aside = home.root / f"{_ASIDE}{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**6:06d}"

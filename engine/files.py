@@ -1,4 +1,4 @@
-"""Writing files so that a crash at any moment leaves the old file or the new one, never half of either.
+"""Writing files so that a crash at any moment leaves the old file or the new one, never half of either; one at a time.
 
 Order, as in restic's design notes: write a temporary file in the same folder, flush and fsync it, rename it over the
 old name, fsync the folder.
@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..schemas.errors import DiskFull, NightSchoolError, StorageError
+from ..schemas.errors import DiskFull, Locked, NightSchoolError, StorageError
+
+LOCK_SECONDS = 10.0
+"""How long one waits for another who changes the same files."""
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -48,6 +51,37 @@ def replacing(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+@contextmanager
+def held(lock: Path, busy: str, *, seconds: float | None = None, again: bool = False) -> Iterator[None]:
+    """Hold a lock file, which one process at a time can; its folder is made, and the file stays.
+
+    Args:
+        lock: The file.
+        busy: What is said where another holds it, with a way out.
+        seconds: How long to wait; None: ``LOCK_SECONDS``.
+        again: Whether who holds it may hold it once more.
+
+    Raises:
+        Locked: If another holds it all that time.
+        StorageError: If the file cannot be made.
+    """
+    from filelock import FileLock, Timeout
+
+    with storage_errors(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        # Who removes a lock file may remove the one that another has just made.
+        wait = LOCK_SECONDS if seconds is None else seconds
+        file = FileLock(lock, timeout=wait, preserve_lock_file=True, is_singleton=again)
+        try:
+            file.acquire()
+        except Timeout as error:
+            raise Locked(busy) from error
+    try:
+        yield
+    finally:
+        file.release()
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ..schemas.errors import Damaged, Locked, NotFound, UsageError
+from ..schemas.errors import Damaged, NotFound, UsageError
 from .config_text import Value, with_table, with_value, without_table
-from .files import storage_errors, write_atomic
+from .files import held, storage_errors, write_atomic
 from .paths import Home
 from .study.recipe import recipe_with
 
@@ -27,7 +27,6 @@ REMOTE = "remote"
 HSP = "hsp"
 """The kind of servers that speak our own protocol."""
 
-LOCK_SECONDS = 10.0
 _SERVER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DEVICE = re.compile(r"(cpu|mps|cuda(:[0-9]{1,3})?)?")
 
@@ -238,19 +237,9 @@ Change = Callable[[Callable[[str], str], Mapping[str, object]], None]
 @contextmanager
 def _changing(home: Home) -> Iterator[Change]:
     """Give what changes the file, for one process at a time: how its text changes, and which settings differ then."""
-    from filelock import FileLock, Timeout
-
-    with storage_errors(home.config):
-        home.root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{home.config}.lock", timeout=LOCK_SECONDS, preserve_lock_file=True)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise Locked(f"{home.config} is being changed by another program; try again.") from error
-    try:
+    lock = home.config.with_name(f"{home.config.name}.lock")
+    with held(lock, f"{home.config} is being changed by another program; try again."):
         yield lambda edit, differing: _change(home, edit, differing)
-    finally:
-        lock.release()
 
 
 def _change(home: Home, edit: Callable[[str], str], differing: Mapping[str, object]) -> None:

@@ -6,21 +6,18 @@ does not read back trusts nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from ...schemas.errors import Damaged, Locked, NotFound
+from ...schemas.errors import Damaged, NotFound
 from ...schemas.plugins import MOST_FAULTS, Decision, PluginFault, PluginsLock, Sighting, Sightings
 from ...schemas.records import Record
-from ..files import storage_errors, write_atomic
+from ..files import held, storage_errors, write_atomic
 from ..paths import Home
-
-LOCK_SECONDS = 10.0
 
 R = TypeVar("R", bound=Record)
 
@@ -133,19 +130,8 @@ class Ledger:
     def _lock(self) -> PluginsLock:
         return _read(self.lock_file, PluginsLock)
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        with storage_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            guard = FileLock(self.folder / ".guard", timeout=LOCK_SECONDS)
-            try:
-                guard.acquire()
-            except Timeout as error:
-                raise Locked(f"Another process holds {self.folder}; try again when it is done.") from error
-        try:
-            yield
-        finally:
-            guard.release()
+    def _changing(self) -> AbstractContextManager[None]:
+        return held(self.folder / ".guard", f"Another process holds {self.folder}; try again when it is done.")
 
 
 def _read(path: Path, kind: type[R]) -> R:

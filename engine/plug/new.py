@@ -1,78 +1,20 @@
-"""Writing a new plugin: a whole package of one kind, which installs, loads and passes its own tests at once."""
+"""Writing a new plugin: a whole package of one kind, which installs, loads and passes its own tests at once.
+
+``templates/`` has what every package has, and by kind its code and its own tests: each a small thing that works.
+"""
 
 from __future__ import annotations
 
 import re
+from importlib import resources
 from pathlib import Path
 
 from ... import __version__
 from ...schemas.errors import UsageError
 from ..files import storage_errors
 from .items import KINDS
-from .new_code import CODE, TESTS
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-
-PYPROJECT = """[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
-
-[project]
-name = "{dist}"
-version = "0.1.0"
-description = "{about}"
-requires-python = ">=3.11"
-dependencies = ["nightschool>={least},<{below}"]
-
-[project.optional-dependencies]
-dev = ["mypy", "pytest", "ruff"]
-
-[project.entry-points.nightschool]
-{point} = "{module}"
-
-[tool.setuptools]
-packages = ["{module}"]
-
-[tool.setuptools.package-data]
-{module} = ["py.typed"]
-
-[tool.ruff]
-line-length = 120
-
-[tool.mypy]
-strict = true
-
-[tool.pytest.ini_options]
-testpaths = ["tests"]
-"""
-
-README = """# {dist}
-
-{about}
-
-    nightschool plugins install ./{dist} --editable    # then it is asked for every time its version changes
-    nightschool plugins show {dist}
-
-    pip install -e ".[dev]" && pytest                  # the suite of `nightschool.testing`, and tests of its own
-"""
-
-CI = """name: test
-on: [push, pull_request]
-jobs:
-  test:
-    runs-on: ubuntu-latest
-    strategy:
-      matrix:
-        python: ["3.11", "3.12", "3.13"]
-    steps:
-      - uses: actions/checkout@v4
-      - uses: actions/setup-python@v5
-        with:
-          python-version: ${{ matrix.python }}
-      - run: pip install -e ".[dev]"
-      - run: ruff check . && ruff format --check . && mypy {module}
-      - run: pytest
-"""
 
 
 def kinds() -> list[str]:
@@ -90,8 +32,8 @@ def write_plugin(folder: Path, name: str, kind: str) -> list[Path]:
     short = name.removeprefix("nightschool-")
     if not _NAME.fullmatch(short) or short.endswith("-"):
         raise UsageError(f"A plugin cannot be called {name!r}; take small letters, digits and dashes.")
-    if kind not in CODE:
-        raise UsageError(f"There is no kind {kind}; there is {', '.join(sorted(CODE))}.")
+    if kind not in kinds():
+        raise UsageError(f"There is no kind {kind}; there is {', '.join(kinds())}.")
     dist = f"nightschool-{short}"
     root = folder / dist
     if root.exists():
@@ -119,15 +61,20 @@ def _files(dist: str, short: str, kind: str) -> dict[str, str]:
         "below": str(int(major) + 1),
     }
     texts = {
-        "pyproject.toml": PYPROJECT,
-        "README.md": README,
-        f"{module}/__init__.py": CODE[kind],
+        "pyproject.toml": _template("pyproject.toml"),
+        "README.md": _template("README.md"),
+        f"{module}/__init__.py": _template(f"code/{kind}.py"),
         f"{module}/py.typed": "",
-        f"tests/test_{short.replace('-', '_')}.py": TESTS[kind],
-        ".github/workflows/test.yml": CI,
+        f"tests/test_{short.replace('-', '_')}.py": _template("tests/suite.py") + _template(f"tests/{kind}.py"),
+        ".github/workflows/test.yml": _template("test.yml"),
         ".gitignore": "__pycache__/\n*.egg-info/\nbuild/\ndist/\n",
     }
     return {path: _filled(text, words) for path, text in texts.items()}
+
+
+def _template(name: str) -> str:
+    folder = resources.files(__package__).joinpath("templates")
+    return folder.joinpath(*f"{name}.txt".split("/")).read_text(encoding="utf-8")
 
 
 def _filled(text: str, words: dict[str, str]) -> str:

@@ -23,17 +23,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import filelock
 from pydantic import ValidationError
 
-from ...schemas.errors import Damaged, Locked, NotFound, UsageError
+from ...schemas.errors import Damaged, NotFound, UsageError
 from ...schemas.records import BundleOrigin, MergeFacts, Slot, StudyReport, Version, VersionKind
-from ..files import storage_errors, write_atomic
+from ..files import held, storage_errors, write_atomic
 from . import generations
 from .blend import check_weights
 from .slot_file import NAME, SlotFile, check_name, name_from, one_line
 
-LOCK_SECONDS = 10.0
 FIRST_MADE = "first_slots"
 GONE = ".gone-"
 """What the name of a slot's folder begins with while the slot is removed for good."""
@@ -502,19 +500,10 @@ class SlotStore:
 
     @contextmanager
     def _locked(self, folder: Path) -> Iterator[None]:
-        with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(folder / ".lock", timeout=LOCK_SECONDS, preserve_lock_file=True)
-            try:
-                lock.acquire()
-            except filelock.Timeout as error:
-                raise Locked(f"{folder} is being written by another Night School; close that and try again.") from error
-        try:
+        with held(folder / ".lock", f"{folder} is being written by another Night School; close that and try again."):
             with storage_errors(folder):
                 generations.remove_leftovers(folder)
             yield
-        finally:
-            lock.release()
 
 
 def _dumped(values: dict[str, Any]) -> bytes:

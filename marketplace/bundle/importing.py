@@ -17,11 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
-
-from ...engine.files import storage_errors
+from ...engine.files import held, storage_errors
 from ...schemas.bundle import LINES, BasePart, FilePart, Manifest, Metrics, ScanPart, SlotConfig
-from ...schemas.errors import DiskFull, Locked
+from ...schemas.errors import DiskFull
 from .. import strict_json
 from ..refusals import refuse
 from . import limits
@@ -110,12 +108,8 @@ def taken(file: Path, quarantine: Path, *, trust: Trust, find_base: FindBase) ->
 def _room(quarantine: Path) -> Iterator[Path]:
     """Give a folder of our own; what an import left that was killed is removed first."""
     quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = filelock.FileLock(quarantine / ".lock", timeout=_LOCK_SECONDS, preserve_lock_file=True)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise Locked("Another import is under way; wait for its end and try again.") from error
-    try:
+    busy = "Another import is under way; wait for its end and try again."
+    with held(quarantine / ".lock", busy, seconds=_LOCK_SECONDS):
         for left in quarantine.glob(f"{_PART}*"):
             shutil.rmtree(left)
         room = Path(tempfile.mkdtemp(dir=quarantine, prefix=_PART))
@@ -123,8 +117,6 @@ def _room(quarantine: Path) -> Iterator[Path]:
             yield room
         finally:
             shutil.rmtree(room, ignore_errors=True)
-    finally:
-        lock.release()
 
 
 def _copied(handle: int, facts: os.stat_result, room: Path) -> tuple[Path, str]:

@@ -15,18 +15,17 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-import filelock
 from pydantic import BaseModel, Field, ValidationError
 
-from ...engine.files import storage_errors, sync_folder, write_atomic
-from ...schemas.errors import Damaged, Locked, MarketError, NotFound, UsageError
+from ...engine.files import held, storage_errors, sync_folder, write_atomic
+from ...schemas.errors import Damaged, MarketError, NotFound, UsageError
 from ...schemas.records import Record
 from ...schemas.registry import Catalog, CatalogPart, ListedPublisher, ListedSlot, ListedVersion, RegistryFace
 from ...schemas.trust import Revocation, RevokedKind
@@ -442,18 +441,9 @@ class Client:
                 if path != self._index_file(kept):
                     path.unlink(missing_ok=True)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with storage_errors(self.folder):
-            lock = filelock.FileLock(self.folder / ".lock", timeout=LOCK_SECONDS, preserve_lock_file=True)
-            try:
-                lock.acquire()
-            except filelock.Timeout as error:
-                raise Locked(f"The registry {self.folder.name} is being read; wait and try again.") from error
-        try:
-            yield
-        finally:
-            lock.release()
+    def _locked(self) -> AbstractContextManager[None]:
+        busy = f"The registry {self.folder.name} is being read; wait and try again."
+        return held(self.folder / ".lock", busy, seconds=LOCK_SECONDS)
 
 
 def clients(registries: Path, clock: Callable[[], float] = time.time) -> list[Client]:

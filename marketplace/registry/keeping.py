@@ -15,11 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import filelock
 from tuf.api.exceptions import RepositoryError
 
-from ...engine.files import replacing, storage_errors, sync_folder
-from ...schemas.errors import KeyUnusable, Locked, NotFound, UsageError
+from ...engine.files import held, replacing, storage_errors, sync_folder
+from ...schemas.errors import KeyUnusable, NotFound, UsageError
 from ...schemas.registry import (
     Catalog,
     CatalogPart,
@@ -40,7 +39,6 @@ from . import layout, roles
 from .records import Pending, RevokedList
 from .roles import Roots
 
-LOCK_SECONDS = 10.0
 MAX_PENDING = 4 << 20
 
 Clock = Callable[[], datetime]
@@ -351,17 +349,9 @@ class Keeper:
     def _locked(self, *, make: bool = False) -> Iterator[None]:
         if not make:
             self.face()
-        with storage_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.folder / ".lock", timeout=LOCK_SECONDS, preserve_lock_file=True)
-            try:
-                lock.acquire()
-            except filelock.Timeout as error:
-                raise Locked(f"{self.folder} is being changed by another; wait for its end and try again.") from error
-        try:
+        busy = f"{self.folder} is being changed by another; wait for its end and try again."
+        with held(self.folder / ".lock", busy):
             yield
-        finally:
-            lock.release()
 
 
 def catalog_parts(slots: Sequence[ListedSlot]) -> dict[str, bytes]:

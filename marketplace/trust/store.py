@@ -15,18 +15,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import filelock
 from pydantic import BaseModel, ValidationError
 
-from ...engine.files import storage_errors, write_atomic
-from ...schemas.errors import Locked, MarketError, NotFound, StorageError, UsageError
+from ...engine.files import held, storage_errors, write_atomic
+from ...schemas.errors import MarketError, NotFound, StorageError, UsageError
 from ...schemas.trust import REVOCATIONS, Revocation, RevocationFile, RevokedKind
 from ..refusals import refuse
 from .judging import Judgement, Offer, follow, judge
 from .publisher import Publisher
 from .records import Incident, Pin, PinFile, Seen, State, Step
 
-LOCK_SECONDS = 10.0
 MOST_INCIDENTS = 200
 _RECORDED = {"key-changed", "rotation", "rollback", "equivocation", "bad-signature", "threshold", "revoked"}
 
@@ -256,16 +254,6 @@ class TrustStore:
     def _locked(self) -> Iterator[None]:
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = filelock.FileLock(
-                self.folder / ".lock", timeout=LOCK_SECONDS, preserve_lock_file=True, is_singleton=True
-            )
-            try:
-                lock.acquire()
-            except filelock.Timeout as error:
-                raise Locked(
-                    f"{self.folder} is being written by another Night School; wait for its end and try again."
-                ) from error
-        try:
+        busy = f"{self.folder} is being written by another Night School; wait for its end and try again."
+        with held(self.folder / ".lock", busy, again=True):
             yield
-        finally:
-            lock.release()

@@ -327,7 +327,7 @@ def test_a_full_disk_leaves_the_slot_as_it_was(
 def test_a_slot_that_somebody_else_writes_is_locked(
     slots: SlotStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("nightschool.engine.files.LOCK_SECONDS", 0.05)
     held = threading.Event()
     release = threading.Event()
 
