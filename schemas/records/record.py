@@ -1,0 +1,11 @@
+"""What every record is."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """An immutable record; unknown fields are refused, so that a newer profile is never half-read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
