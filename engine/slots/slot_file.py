@@ -8,6 +8,7 @@ import unicodedata
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...schemas.errors import UsageError
+from ...schemas.records import Slot
 
 LONGEST_NAME = 40
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -31,6 +32,11 @@ class SlotFile(BaseModel):
     deleted: float | None = None
     formerly: str | None = None
     pinned: list[int] = Field(default_factory=list)
+
+    def slot(self, name: str, current: int) -> Slot:
+        """Return the slot of this name, of which generation ``current`` answers."""
+        said = self.model_dump(include=Slot.model_fields.keys() & SlotFile.model_fields.keys())
+        return Slot(name=name, current=current, **said)
 
 
 def check_name(name: str) -> None:

@@ -72,7 +72,7 @@ class SlotStore:
         """Return all slots, archived ones too, in the order they were made; ``deleted``: also those."""
         found = [(self.settings(name), name) for name in self._names()]
         return [
-            self._slot(name, settings)
+            settings.slot(name, self._current_number(name))
             for settings, name in sorted(found, key=lambda item: item[0].created)
             if deleted or settings.deleted is None
         ]
@@ -84,7 +84,7 @@ class SlotStore:
             NotFound: If there is none of this name, or it was deleted.
             Damaged: If its files do not read back.
         """
-        return self._slot(name, self._settings(name))
+        return self._settings(name).slot(name, self._current_number(name))
 
     def any_slot(self, name: str) -> Slot:
         """Return one slot, a deleted one too.
@@ -92,7 +92,7 @@ class SlotStore:
         Raises:
             As ``slot``.
         """
-        return self._slot(name, self.settings(name))
+        return self.settings(name).slot(name, self._current_number(name))
 
     def create(self, title: str, name: str = "", description: str = "", system_prompt: str = "") -> Slot:
         """Add a slot; where ``name`` is empty it is derived from the title.
@@ -443,21 +443,6 @@ class SlotStore:
                     f"The settings of slot {name} do not read back; correct {file}, or move it away and create the "
                     "slot's settings anew."
                 ) from error
-
-    def _slot(self, name: str, settings: SlotFile) -> Slot:
-        return Slot(
-            name=name,
-            title=settings.title,
-            description=settings.description,
-            system_prompt=settings.system_prompt,
-            temperature=settings.temperature,
-            base=settings.base,
-            blend=settings.blend,
-            provider=settings.provider,
-            archived=settings.archived,
-            deleted=settings.deleted,
-            current=self._current_number(name),
-        )
 
     def _names(self) -> Iterator[str]:
         with storage_errors(self.folder):

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ....schemas.cards import BaseCard
 from ....schemas.errors import BadFrame, DeviceFull
@@ -27,18 +26,16 @@ from ....schemas.hsp import (
 from ..bodies import encode_record
 from ..codecs import CODECS
 from ..frames import Type
-from ..rows import Writing, encode_rows
+from ..rows import Writing
 from .allowance import Meter
 from .keys import Key
 from .metrics import Gauge, Metrics
 from .refused import Refused, shutting_down
 from .running_ahead import Guesser, RunningAhead, guesses_of
-from .scheduler import FEW, Beginning, Scheduler, Work
+from .scheduler import Beginning, Scheduler, Work
+from .sending import frames_of, frames_of_stream
 from .sessions import Asked, Session, Sessions
 from .tails import Tails
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 BODY_BYTES = 4 << 20
 """The largest body of a request: a million tokens of up to four bytes."""
@@ -327,13 +324,13 @@ class Service:
         try:
             kept = session.states.take(first, known)
             if kept is not None:
-                for frame in await _frames(kept, first, session.writing):
+                for frame in await frames_of(kept, first, session.writing):
                     sent += len(frame)
                     yield frame
             place = known
             while work is not None and (rows := await work.states.get()) is not None:
                 wanted = rows[max(0, first - place) :]
-                for frame in await _frames(wanted, max(first, place), session.writing):
+                for frame in await frames_of(wanted, max(first, place), session.writing):
                     sent += len(frame)
                     yield frame
                 place += len(rows)
@@ -364,7 +361,7 @@ class Service:
             length = len(session.history)
             for left in range(guesses_of(asked, length, self.served.card.context), -1, -1):
                 token = await self._guess(session, asked) if left and not ahead.stopped else None
-                for frame in await _frames_of_stream(session, first, token):
+                for frame in await frames_of_stream(session, first, token):
                     self.metrics.sent.add(len(frame), "stream")
                     yield frame
                 rows, first = rows + length - first, length
@@ -434,7 +431,7 @@ class Service:
                 for number, work in works.items():
                     place = 0
                     while (rows := await work.states.get()) is not None:
-                        for frame in await _frames(rows, place, writing, number):
+                        for frame in await frames_of(rows, place, writing, number):
                             self.metrics.sent.add(len(frame), "capture")
                             yield frame
                         place += len(rows)
@@ -456,26 +453,6 @@ class Service:
 def _refused_with(session: Session, code: Code, message: str) -> Refused:
     """Return a refusal that says what the session holds."""
     return Refused(code, message, have=len(session.history), hash=session.history.hash())
-
-
-async def _frames(rows: Tensor, place: int, writing: Writing, sequence: int = 0) -> list[bytes]:
-    """Return the frames of some rows; many of them are written in another thread, so that the loop goes on."""
-    if len(rows) <= FEW:
-        return list(encode_rows(rows, place, writing, sequence=sequence))
-    return await asyncio.to_thread(lambda: list(encode_rows(rows, place, writing, sequence=sequence)))
-
-
-async def _frames_of_stream(session: Session, first: int, token: int | None) -> list[bytes]:
-    """Return the frames of the rows from ``first`` on, the last one with the token that is guessed to follow it."""
-    last = len(session.history) - 1
-    frames: list[bytes] = []
-    before, rows = session.states.take(first, last), session.states.take(max(first, last), last + 1)
-    if before is not None:
-        frames += await _frames(before, first, session.writing)
-    if rows is not None:
-        guessed = None if token is None else [token]
-        frames += encode_rows(rows, last, session.writing, guessed=guessed)
-    return frames
 
 
 def _groups(sequences: Sequence[list[int]]) -> list[list[int]]:
