@@ -47,8 +47,9 @@ class Hooks:
             a ``FinalKind`` gives only final ones, at cut 0.
 
         Raises:
-            RemoteError: From the opened provider, where it cannot be reached or speaks otherwise than it should. The
-                chat says so and goes on with the next one that the settings name.
+            RemoteError: From the opened provider, where it cannot be reached or speaks otherwise than it should; the
+                chat says so. Whatever else it raises is a fault of the plugin, as are states of another shape, a call
+                of more than 600 s, and numbers that are not finite.
 
         Example::
 

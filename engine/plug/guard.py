@@ -7,6 +7,7 @@ where the method has no neutral one. Everything else that comes out of it is a f
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -77,7 +78,7 @@ def _wrapped(function: Callable[..., Any], name: str, method: Method, place: Pla
         try:
             answer = place.judge.caller.call(place.plugin, at, method.seconds, lambda: function(*told, **named))
         except FAULTS as error:
-            if method.neutral is None and _ours(error):
+            if method.neutral is None and on_purpose(error):
                 raise
             text = f"{name}() failed with {described(error)}"
             place.judge.blame(place.plugin, place.hook, f"{text}.", error)
@@ -88,9 +89,18 @@ def _wrapped(function: Callable[..., Any], name: str, method: Method, place: Pla
             text = f"{name}() returned {type(answer).__name__} where {method.wanted} is wanted"
             place.judge.blame(place.plugin, place.hook, f"{text}.")
             return _instead(method, arguments, place, at, why=text)
-        return answer
+        return _further(answer, name, place) if method is OTHER else answer
 
     return call
+
+
+def _further(answer: Any, name: str, place: Place) -> Any:
+    """Return the answer of a record's function: what is awaited of it, or called on it, is guarded as well."""
+    from .guarded_provider import OPENS, guarded_answer, guarded_provider
+
+    if inspect.isawaitable(answer):
+        return guarded_answer(name, answer, place)
+    return guarded_provider(answer, name, place) if name in OPENS else answer
 
 
 def _instead(
@@ -133,7 +143,7 @@ def _each(answer: Any, name: str, method: Method, place: Place) -> Iterator[Any]
         try:
             thing = place.judge.caller.call(place.plugin, at, method.seconds, lambda: next(things, end))
         except FAULTS as error:
-            if _ours(error):  # of the stream that it reads
+            if on_purpose(error):  # of the stream that it reads
                 raise
             text, cause = f"{name}() failed with {described(error)}", error
             break
@@ -148,7 +158,7 @@ def _each(answer: Any, name: str, method: Method, place: Place) -> Iterator[Any]
         yield method.neutral(None)
 
 
-def _ours(error: BaseException) -> bool:
+def on_purpose(error: BaseException) -> bool:
     """Whether an error is one of Night School, raised on purpose."""
     return type(error).__module__.startswith("nightschool.") and not isinstance(error, Overrun)
 
