@@ -63,11 +63,11 @@ class VllmEngine:
             key: That it was started with.
             mailbox: Where its rows come.
             width: Of a row.
-            layers: The blocks whose inputs it keeps, as it was started with.
+            layers: The blocks whose inputs it keeps.
             transport: Carries the requests, for tests; None: the network.
         """
         self._url, self._key, self.mailbox = url, key, mailbox
-        self._width, self._layers = width, list(layers)
+        self._width, self._layers = width, sorted(layers)  # vLLM keeps them in the order in which it computes them
         self._transport = transport
         self._http: httpx2.AsyncClient | None = None
 

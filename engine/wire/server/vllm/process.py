@@ -97,7 +97,7 @@ def command(options: VllmOptions, port: int, rows: Path, parent: int) -> list[st
     if options.numbers is not None and options.numbers not in _DTYPES:
         names = ", ".join(kind.value for kind in _DTYPES)
         raise UsageError(f"vLLM is started in {names} alone; quantised weights it reads as their folder says.")
-    kept = {"eagle_aux_hidden_state_layer_ids": list(options.layers)}
+    kept = {"eagle_aux_hidden_state_layer_ids": sorted(options.layers)}
     extract = {
         "method": "extract_hidden_states",
         "num_speculative_tokens": 1,
@@ -114,7 +114,6 @@ def command(options: VllmOptions, port: int, rows: Path, parent: int) -> list[st
         *("--model", str(options.folder), "--served-model-name", MODEL),
         *("--host", "127.0.0.1", "--port", str(port)),
         *("--max-model-len", str(options.context)),
-        *("--max-num-batched-tokens", str(options.context), "--no-enable-chunked-prefill"),
         *("--dtype", _DTYPES[options.numbers] if options.numbers is not None else "auto"),
         *("--generation-config", "vllm"),  # no sampling of the model's own
         *("--speculative-config", json.dumps(extract)),

@@ -29,7 +29,7 @@ from .mailbox import Mailbox
 from .process import VllmOptions, VllmProcess, start
 from .service import VllmService
 
-_VERSION = re.compile(r"vLLM (?:API server )?version v?([0-9][\w.+-]{0,30})")
+_VERSION = re.compile(r"\bversion v?([0-9]+\.[0-9][\w.+-]{0,30})")
 
 
 def serve_vllm(

@@ -16,7 +16,7 @@ class FakeVllm(httpx2.AsyncBaseTransport):
     """Answers ``/v1/completions``. ``spoil``: changes what is handed over next, or says nothing (None)."""
 
     def __init__(self, base, rows, layers):
-        self.base, self.rows, self.layers = base, rows, layers
+        self.base, self.rows, self.layers = base, rows, sorted(layers)  # as vLLM computes them
         self.asked = []
         self.spoil = None
         self.status = 200

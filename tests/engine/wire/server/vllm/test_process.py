@@ -53,7 +53,7 @@ def played(tmp_path, monkeypatch):
 
 
 def options(tmp_path, **changes):
-    return VllmOptions(**{"folder": tmp_path / "base", "layers": (22, 30), "context": 2048, **changes})
+    return VllmOptions(**{"folder": tmp_path / "base", "layers": (30, 22), "context": 2048, **changes})
 
 
 def started(played, tmp_path, **changes):
