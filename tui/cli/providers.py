@@ -56,7 +56,7 @@ def providers() -> None:
     """List, add, choose, test and remove servers that compute elsewhere.
 
     They compute the lower blocks of the base; config.toml of the profile names them. vLLM, llama.cpp and SGLang
-    compute all blocks: only what has learned nothing yet can speak there.
+    compute all blocks: what speaks there has learned nothing yet, or learns in a head adapter.
     """
 
 
