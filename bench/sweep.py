@@ -41,15 +41,17 @@ def main() -> int:
     scale, plugins = Scale(options.model, device=options.device), PluginHost.load()
     rows = []
     for case in cases:
-        row = play(case, scale, plugins, recipe, options.cache)
+        row = play(case, scale, plugins, recipe, options.cache, cut=options.cut)
         rows.append(row)
         print(json.dumps(row), flush=True)
     print(json.dumps(summary(rows)), flush=True)
     return 0
 
 
-def play(case: Case, scale: Scale, plugins: PluginHost, recipe: Recipe, cache: Path) -> dict[str, Any]:
-    """Teach one case to the plain base and return its figures."""
+def play(
+    case: Case, scale: Scale, plugins: PluginHost, recipe: Recipe, cache: Path, cut: int | None = None
+) -> dict[str, Any]:
+    """Teach one case to the plain base and return its figures. ``cut``: 0, a head adapter; None: the usual one."""
     lesson, reason = correct(case, scale, plugins)
     limit = reply_limit(case)
     with tempfile.TemporaryDirectory(prefix="nightschool-sweep-") as folder:
@@ -60,7 +62,7 @@ def play(case: Case, scale: Scale, plugins: PluginHost, recipe: Recipe, cache: P
                 slot=case.slot,
                 folder=Path(folder),
                 base=scale.base.folder,
-                cut=default_cut(scale.base.card.layers),
+                cut=default_cut(scale.base.card.layers) if cut is None else cut,
                 numbers=scale.numbers,
                 lessons=[lesson],
                 cache=cache,
@@ -176,6 +178,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", help="play this case only; may be given several times")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another number of the recipe")
     parser.add_argument("--cache", type=Path, default=find_home().root / "sweep", help="where base replies are kept")
+    parser.add_argument("--cut", type=int, help="blocks that learn; 0: a head adapter; the usual number if not given")
     parser.add_argument("--model", default="", help="the base; the default model if not given")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 or mps")
     return parser.parse_args()

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -42,6 +42,8 @@ class ServerSettings(BaseModel):
         codec: How states are written; ``describe`` of the server says which it has.
         zstd: Whether batches may come compressed.
         plain_http: Whether ``http://`` is allowed beyond this machine.
+        carrier: Of what is asked for each token: ``auto``, a WebSocket where the server offers one and the extra
+            ``socket`` is installed; ``http`` alone; ``socket``, wherever one can be had. Without one HTTP carries it.
         kl_budget: Nats that writing states may cost, measured on this machine: of the codecs within it the one of the
             fewest bits is used in place of ``codec``; None: ``codec``, whatever it costs.
     """
@@ -54,6 +56,7 @@ class ServerSettings(BaseModel):
     codec: str = "bf16"
     zstd: bool = True
     plain_http: bool = False
+    carrier: Literal["auto", "http", "socket"] = "auto"
     kl_budget: float | None = Field(default=None, ge=0.0)
 
 

@@ -110,7 +110,7 @@ class Description(Answered):
     norm: Norm = Norm.BEFORE
     codecs: list[CodecInfo] = Field(min_length=1, max_length=64)
     zstd: bool = False
-    verbs: list[Name] = Field(max_length=64, description="Of: step, capture, stream, tail.")
+    verbs: list[Name] = Field(max_length=64, description="Of: step, capture, stream, tail; and socket.")
     limits: Limits
     notes: list[Name] = Field(default=[], max_length=64, description="What it cannot do, in sentences.")
 
@@ -172,7 +172,7 @@ class Step(Asked):
     """
 
     verb: Literal["step"] = "step"
-    session: SessionId | None = Field(default=None, description="Only where the path does not say it (WebSocket).")
+    session: SessionId | None = Field(default=None, description="Only where no path says it: over a WebSocket.")
     step: int = Field(ge=1, le=(1 << 53) - 1)
     hash: Hash
     first: Count = Field(

@@ -28,6 +28,7 @@ class KnownProvider(Record):
     codec: str = "bf16"
     zstd: bool = True
     plain_http: bool = False
+    carrier: str = "auto"
     kl_budget: float | None = None
 
 
@@ -68,6 +69,7 @@ class Examined(Record):
         round_trip_ms: Of the smallest request, median.
         step_ms: Of one token through the trunk and back, median.
         chosen: The codec that rows would come in; empty: it was not found out.
+        carrier: What carried the tokens: ``HTTP`` or ``a WebSocket``; empty: none went.
     """
 
     url: str
@@ -78,6 +80,7 @@ class Examined(Record):
     step_ms: float | None = None
     codecs: tuple[CodecFound, ...] = ()
     chosen: str = ""
+    carrier: str = ""
 
 
 class TrafficFacts(Record):

@@ -23,6 +23,7 @@ from nightschool.engine.wire.server.keys import KeyRing, add_key
 from nightschool.engine.wire.server.listening import uvicorn_config
 from nightschool.engine.wire.server.patient import PatientServer
 from nightschool.engine.wire.server.run import Options, make_service
+from nightschool.engine.wire.server.served import BODY_BYTES
 from nightschool.engine.wire.server.web import make_app
 from nightschool.schemas.hsp import Capture, Description, Open, Opened, Problem, Step, StepEnd
 
@@ -145,7 +146,8 @@ def running(folder, tmp_path, *, keys=None, budget=None, **options):
     app = make_app(service, KeyRing(path, needed=False), Journal(journal))
     ready = threading.Event()
     ports = []
-    server = PatientServer(uvicorn_config(app, "127.0.0.1", 0), service, lambda port: (ports.append(port), ready.set()))
+    config = uvicorn_config(app, "127.0.0.1", 0, message_bytes=BODY_BYTES)
+    server = PatientServer(config, service, lambda port: (ports.append(port), ready.set()))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     assert ready.wait(60)

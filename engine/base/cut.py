@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
 from .families import slice_config
-from .lora import Lora, LoraLinear, Place
+from .lora import HEAD, Lora, LoraLinear, Place
 from .size import check_cut
 from .stock_cache import growing_cache
 
@@ -176,6 +176,8 @@ class StockTail(nn.Module):
         self.decoder: Any = decoder
         self.head = head
         self.first_layer = first_layer
+        self._last: Place = (first_layer + len(decoder.layers), HEAD)  # type: ignore[arg-type]
+        self._lora: Lora | None = None
         self.eval()
 
     @property
@@ -203,13 +205,21 @@ class StockTail(nn.Module):
                     found[(self.first_layer + number, path)] = (linear.out_features, linear.in_features)
         return found
 
+    def final(self) -> dict[Place, tuple[int, int]]:
+        """Return ``(out, in)`` of the update of the final state."""
+        width = cast("Tensor", self.head.weight).shape[1]
+        return {self._last: (width, width)}
+
     def carry(self, loras: Mapping[Place, Lora]) -> None:
         """Speak with these updates, in place of those before."""
         for block in self.layers:
             for path, module in list(block.named_modules()):
                 if isinstance(module, LoraLinear):
                     _put(block, path, module.linear)
+        self._lora = loras.get(self._last)
         for (layer, path), lora in loras.items():
+            if (layer, path) == self._last:
+                continue
             block = self.layers[layer - self.first_layer]
             linear = cast("nn.Linear", block.get_submodule(path))
             _put(block, path, LoraLinear(linear, lora))
@@ -257,7 +267,7 @@ class StockTail(nn.Module):
         """
         states = states.to(cast("Tensor", self.head.weight).dtype)  # a provider may give them in other numbers
         if not len(self.layers):
-            return cast("Tensor", self.decoder.norm(states))
+            return self._updated(cast("Tensor", self.decoder.norm(states)))
         out = self.decoder(
             inputs_embeds=states,
             attention_mask=mask,
@@ -266,7 +276,10 @@ class StockTail(nn.Module):
             use_cache=cache is not None,
             return_dict=True,
         )
-        return cast("Tensor", out.last_hidden_state)
+        return self._updated(cast("Tensor", out.last_hidden_state))
+
+    def _updated(self, rows: Tensor) -> Tensor:
+        return rows if self._lora is None or self._lora.scale == 0.0 else rows + self._lora(rows)
 
     def forward(self, states: Tensor, mask: Tensor | None = None, cache: DynamicCache | None = None) -> Tensor:
         """Return logits ``(B, T, V)`` of every position; see :meth:`hidden` and ``head`` for the two steps."""

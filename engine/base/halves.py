@@ -95,6 +95,10 @@ class Tail(Protocol):
         """Return ``(out, in)`` of every projection that can carry an update."""
         ...
 
+    def final(self) -> dict[Place, tuple[int, int]]:
+        """Return ``(out, in)`` of the update of the final state, by its one place (``lora.HEAD``)."""
+        ...
+
     def carry(self, loras: Mapping[Place, Lora]) -> None:
         """Speak with these updates, in place of those before."""
         ...
@@ -169,7 +173,7 @@ def open_tail(base: LoadedBase, cut: int) -> Tail:
 
 
 def open_head(base: LoadedBase, *, normed: bool) -> Tail:
-    """Return the tail of no blocks, for a provider that gives final states; it carries no LoRA.
+    """Return the tail of no blocks, for a provider that gives final states; it carries an update of them alone.
 
     Args:
         base: Whose head.

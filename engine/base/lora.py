@@ -10,6 +10,13 @@ from torch import Tensor, nn
 Place = tuple[int, str]
 """A projection: number of its block in the whole model, path in the block, as ``(22, "self_attn.q_proj")``."""
 
+HEAD = "head"
+"""The path of an update of the final state, between final norm and head; its block is the number of all blocks.
+
+It is no projection of the base, so that an adapter of it is no PEFT adapter; what it does is exactly what LoRA on the
+head does whose B is the head's weight times ``up``.
+"""
+
 
 class Lora(nn.Module):
     """``up @ down``, kept in fp32 whatever the base computes in.

@@ -29,6 +29,7 @@ async def prepare(rooms: Rooms, request: BlendSlots) -> tuple[Study, StudyJob]:
         UsageError: If no merge has such weights, a slot has learned nothing, or there is no such strategy.
         BaseMismatch, Damaged: If a slot's adapter cannot be used on the base that is loaded.
     """
+    from ..slots.generations import is_head_adapter
     from ..study.job import MergePart, MergeTask
 
     into = rooms.store.slot(request.into)
@@ -42,6 +43,11 @@ async def prepare(rooms: Rooms, request: BlendSlots) -> tuple[Study, StudyJob]:
         version, adapter = rooms.voice(slot, model.base.card)
         if adapter is None or version.adapter_sha256 is None:
             raise UsageError(f"Slot {slot} has learned nothing yet, so there is nothing of it to blend; leave it out.")
+        if is_head_adapter(adapter):
+            raise UsageError(
+                f"Slot {slot} has learned in a head adapter, which can be heard beside others in one chat "
+                "(`nightschool ask --blend`) and not merged with them; leave it out."
+            )
         learned = rooms.records.lessons(slot, [LessonState.LEARNED])
         parts.append(
             MergePart(

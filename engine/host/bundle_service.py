@@ -39,6 +39,11 @@ class BundleService:
         folder = store.adapter_folder(request.slot, version.number)
         if folder is None:
             raise UsageError(f"Generation {version.number} of slot {request.slot} is the plain base; share another.")
+        if generations.is_head_adapter(folder):
+            raise UsageError(
+                f"Slot {request.slot} has learned in a head adapter, and bundles hold changes of blocks alone; export "
+                "it as PEFT, or study its lessons where blocks can learn."
+            )
         made = self._made(version)
         report = made.report
         return Shareable(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...schemas.errors import ModelError, UsageError
@@ -11,7 +12,7 @@ from ...schemas.providers import Examined
 from ...schemas.records import Slot
 from ..base.supply import FinalKind, ProviderKind
 from ..settings import HSP, LOCAL, REMOTE, ServerSettings, Settings
-from ..slots.blend import Voice
+from ..slots.blend import Voice, folders_of
 
 if TYPE_CHECKING:
     from ..base.library import LoadedBase
@@ -138,18 +139,45 @@ def check_kind(name: str, kinds: Sequence[ProviderKind | FinalKind]) -> None:
 
 
 def check_can_speak(slot: Slot, adapter: Voice, settings: Settings) -> None:
-    """Refuse a slot that has learned in blocks which compute where no adapter goes.
+    """Refuse a slot that has learned in blocks which compute where no adapter goes. A head adapter speaks anywhere.
 
     Raises:
         UsageError: If it cannot speak there.
+        Damaged: If its adapter does not read.
     """
+    from ..slots.generations import is_head_adapter
+
     name = names_of(slot.provider, settings)[0]
-    if adapter is not None and settings.final(name):
+    if settings.final(name) and not all(is_head_adapter(folder) for folder in folders_of(adapter)):
         raise UsageError(
             f"{slot.title} has learned in blocks that {name} ({settings.servers[name].kind}) computes itself, so it "
             f"cannot speak there; let it compute here (`nightschool slots set {slot.name} --provider {LOCAL}`) or at "
-            "a Night School server, or speak with a slot that has learned nothing yet."
+            "a Night School server, or speak with a slot that has learned nothing yet, or that learns there."
         )
+
+
+def learns_in_head(slot: Slot, adapter: Path | None, settings: Settings) -> bool:
+    """Return whether what a slot learns goes into a head adapter: where an engine of others computes all blocks.
+
+    A slot that has learned goes on in the kind that it has.
+
+    Raises:
+        UsageError: If it has learned in blocks, and computes where none can be changed.
+        Damaged: If its adapter does not read.
+    """
+    from ..slots.generations import is_head_adapter
+
+    name = names_of(slot.provider, settings)[0]
+    if adapter is None:
+        return settings.final(name)
+    is_head = is_head_adapter(adapter)
+    if settings.final(name) and not is_head:
+        raise UsageError(
+            f"{slot.title} has learned in blocks that {name} ({settings.servers[name].kind}) computes itself; let it "
+            f"compute here (`nightschool slots set {slot.name} --provider {LOCAL}`), or go back to the plain base "
+            f"(`nightschool rollback {slot.name} --to 0`), from which a head adapter can be learned."
+        )
+    return is_head
 
 
 def _described(names: tuple[str, ...], settings: Settings) -> _Described:

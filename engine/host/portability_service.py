@@ -38,7 +38,10 @@ class PortabilityService:
         if folder is None:
             raise UsageError(f"Generation {version.number} of slot {request.slot} is the plain base; export another.")
         target = Path(request.to).expanduser().absolute()
-        if request.form is AdapterForm.PEFT:
+        from ..slots.generations import is_head_adapter
+
+        is_head = is_head_adapter(folder)
+        if request.form is AdapterForm.PEFT and not is_head:
             from ..slots.portable import export_peft
 
             await asyncio.to_thread(export_peft, folder, target)
@@ -51,9 +54,12 @@ class PortabilityService:
 
     def _with_base(self, request: ExportSlot, folder: Path, model: Model, target: Path) -> None:
         from ..slots.adapter import Adapter
-        from ..slots.portable import export_gguf, export_merged
+        from ..slots.portable import export_gguf, export_head, export_merged
 
         adapter = Adapter.load(folder)
+        if request.form is AdapterForm.PEFT:
+            export_head(adapter, model.base.folder, target, model.base.card.name)
+            return
         if request.form is AdapterForm.MERGED:
             model.base.check_whole()
             export_merged(adapter, model.base.folder, target)

@@ -15,6 +15,7 @@ from ...schemas.messages import BlendSlots, CancelStudy, ForgetLesson, ImportAda
 from ...schemas.records import BundleOrigin, Lesson, LessonState, Slot, Study, StudyState, Version, VersionKind
 from ..settings import read_settings
 from . import blending
+from .elsewhere import learns_in_head
 from .expiry import end_expired, has_ended, until
 from .portability_service import begin_brought, prepare_import
 from .rooms import Rooms, Tell
@@ -196,13 +197,14 @@ class StudyService:
         if settings.router:
             rooms.plugins.named("nightschool_routers", settings.router)
         model = await rooms.model.model()
-        if model.base.upper is not None and not settings.study_provider:
+        _, adapter = rooms.voice(name, model.base.card)
+        is_head = learns_in_head(rooms.store.slot(name), adapter, settings)
+        if model.base.upper is not None and (is_head or not settings.study_provider):
             raise TailOnly(
                 f"Only the last {model.base.upper} blocks of {model.base.card.name} are here; let studies compute the "
                 "rest at a server (`nightschool providers use NAME --studies`), which sees what they learn from, or "
                 "fetch the whole model."
             )
-        _, adapter = rooms.voice(name, model.base.card)
         placed, numbers = await asyncio.to_thread(model.place_study, rooms.home)
         if placed.note:
             rooms.broadcast(NoticeEvent(level="warning", text=placed.note))
@@ -212,10 +214,10 @@ class StudyService:
             slot=name,
             folder=rooms.home.studies / str(study.id),
             base=model.base.folder,
-            cut=model.cut,
+            cut=0 if is_head else model.cut,
             numbers=numbers,
             device=placed.device.name,
-            elsewhere=settings.study_provider,
+            elsewhere=() if is_head else settings.study_provider,
             lessons=lessons,
             known=known,
             forgotten=list(forgotten),

@@ -2,6 +2,10 @@
 
 Portable profile (DESIGN 2.2): one rank for all, ``lora_alpha == r`` so that the scale is 1, the projections listed by
 name, whole-model layer numbers. ``PeftModel.from_pretrained(base, folder)`` gives the same logits.
+
+A head adapter is the other kind: one update of the final state, before the head. It speaks wherever the base does,
+also where an engine of others computes all blocks. PEFT knows no such place, so that its files say so; ``portable.py``
+writes what it does as LoRA on the head.
 """
 
 from __future__ import annotations
@@ -22,13 +26,18 @@ from torch import Tensor
 from ...schemas.errors import BaseMismatch, Damaged
 from ..base.device import CPU
 from ..base.halves import Tail
-from ..base.lora import Lora, Place
+from ..base.lora import HEAD, Lora, Place
 from ..files import storage_errors, write_atomic
+from .generations import HEAD_KIND
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
+HEAD_PROJECTIONS = (HEAD,)
+"""What a head adapter changes, as ``new_adapter`` takes it."""
+
+_HEAD_KEY = re.compile(r"nightschool\.final\.(\d+)\.lora_([AB])\.weight")
 _KEY = re.compile(r"base_model\.model\.model\.layers\.(\d+)\.([a-z_.]+)\.lora_([AB])\.weight")
 
 
@@ -56,6 +65,11 @@ class Adapter:
         """The rank of every factor pair."""
         return next(iter(self.factors.values())).down.shape[0]
 
+    @property
+    def is_head(self) -> bool:
+        """Whether it changes the final state and nothing below."""
+        return bool(self.factors) and all(path == HEAD for _, path in self.factors)
+
     def scaled(self, scale: float) -> Adapter:
         """Return the adapter whose update is ``scale`` times this one's."""
         return Adapter({place: Factors(f.down, f.up * scale) for place, f in self.factors.items()})
@@ -68,7 +82,7 @@ class Adapter:
         """
         tensors: dict[str, Tensor] = {}
         for (layer, path), f in self.factors.items():
-            stem = f"base_model.model.model.layers.{layer}.{path}"
+            stem = f"nightschool.final.{layer}" if path == HEAD else f"base_model.model.model.layers.{layer}.{path}"
             tensors[f"{stem}.lora_A.weight"] = f.down.detach().contiguous()
             tensors[f"{stem}.lora_B.weight"] = f.up.detach().contiguous()
         data = save(tensors, metadata={"format": "pt"})
@@ -94,17 +108,20 @@ class Adapter:
         if not isinstance(config, dict) or config.get("lora_alpha") != config.get("r"):
             raise Damaged(f"The adapter in {folder} is not of the portable profile (lora_alpha must equal r); {hint}")
         halves: dict[Place, dict[str, Tensor]] = {}
+        is_head = config.get("peft_type") == HEAD_KIND
         for key, tensor in tensors.items():
-            match = _KEY.fullmatch(key)
-            if match is None or tensor.ndim != 2:
+            place, half = _placed(key, is_head=is_head)
+            if half is None or tensor.ndim != 2:
                 raise Damaged(f"The adapter in {folder} holds {key}, which Night School cannot place; {hint}")
-            halves.setdefault((int(match[1]), match[2]), {})[match[3]] = tensor.float()
+            halves.setdefault(place, {})[half] = tensor.float()
         ranks = {pair[half].shape[half == "B"] for pair in halves.values() for half in pair}
         if len(ranks) != 1 or any(pair.keys() != {"A", "B"} for pair in halves.values()):
             raise Damaged(f"The adapter in {folder} is not whole: every projection needs A and B of one rank; {hint}")
         return Adapter({place: Factors(pair["A"], pair["B"]) for place, pair in sorted(halves.items())})
 
     def _config(self, base: str) -> dict[str, Any]:
+        if self.is_head:
+            return {"peft_type": HEAD_KIND, "base_model_name_or_path": base, "r": self.rank, "lora_alpha": self.rank}
         return {
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",
@@ -120,12 +137,24 @@ class Adapter:
         }
 
 
+def _placed(key: str, *, is_head: bool) -> tuple[Place, str | None]:
+    """Return where a tensor belongs and which half it is; None: nowhere."""
+    if is_head:
+        match = _HEAD_KEY.fullmatch(key)
+        return ((int(match[1]), HEAD), match[2]) if match is not None else ((0, ""), None)
+    match = _KEY.fullmatch(key)
+    return ((int(match[1]), match[2]), match[3]) if match is not None else ((0, ""), None)
+
+
 def new_adapter(tail: Tail, rank: int, projections: Iterable[str] = PROJECTIONS, seed: int = 0) -> Adapter:
-    """Return an adapter that changes nothing yet: ``down`` random, ``up`` zero, for the named linear projections."""
+    """Return an adapter that changes nothing yet: ``down`` random, ``up`` zero, for the named linear projections.
+
+    ``HEAD_PROJECTIONS``: a head adapter.
+    """
     generator = torch.Generator().manual_seed(seed)
     wanted = set(projections)
     factors: dict[Place, Factors] = {}
-    for place, (rows, columns) in tail.shapes().items():
+    for place, (rows, columns) in (tail.final() if HEAD in wanted else tail.shapes()).items():
         if place[1].rpartition(".")[2] in wanted:
             down = torch.randn(rank, columns, generator=generator) / math.sqrt(columns)
             factors[place] = Factors(down, torch.zeros(rows, rank))
@@ -153,7 +182,7 @@ def updates_for(tail: Tail, adapter: Adapter) -> dict[Place, Lora]:
     Raises:
         BaseMismatch: If the tail lacks a projection that the adapter is for.
     """
-    shapes = tail.shapes()
+    shapes = {**tail.shapes(), **tail.final()}
     for place, factors in adapter.factors.items():
         if shapes.get(place) != (factors.up.shape[0], factors.down.shape[1]):
             raise BaseMismatch(

@@ -20,6 +20,8 @@ from ..files import storage_errors, sync_folder, write_atomic
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
+HEAD_KIND = "NIGHTSCHOOL_HEAD"
+"""What the configuration of a head adapter says in place of LORA, so that PEFT refuses it by name."""
 ROUTER = "router.safetensors"
 FACTS = "version.json"
 REMOVED = "removed"
@@ -215,3 +217,20 @@ def facts(folder: Path) -> VersionFile:
             raise Damaged(
                 f"{file} does not read back; restore {folder} from a backup, or roll back to another generation."
             ) from error
+
+
+def is_head_adapter(folder: Path) -> bool:
+    """Whether a folder holds a head adapter.
+
+    Raises:
+        Damaged: If its configuration does not read.
+        StorageError: If it cannot be read.
+    """
+    try:
+        with storage_errors(folder):
+            if not (folder / CONFIG).is_file():
+                return False
+            config = json.loads((folder / CONFIG).read_bytes())
+    except ValueError as error:
+        raise Damaged(f"{folder / CONFIG} does not read; roll back to another version.") from error
+    return isinstance(config, dict) and config.get("peft_type") == HEAD_KIND

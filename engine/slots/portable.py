@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...schemas.errors import UnsupportedFamily, UsageError
-from ..base.tensor_list import TENSORS
+from ..base.tensor_list import TENSORS, is_tied
 from ..base.weights import CARD, MANIFEST, read_config, shard_files, sync_files
 from ..files import storage_errors
 from . import generations
@@ -52,6 +52,55 @@ def export_peft(generation: Path, target: Path) -> None:
             shutil.copyfile(generation / name, part / name)
 
 
+def export_head(adapter: Adapter, base: Path, target: Path, name: str) -> None:
+    """Write a head adapter as a PEFT folder: LoRA on the head, whose B is the head's weight times ``up``.
+
+    The rank is the same, the file larger: B has a row for every token. With PEFT the base speaks alike. It must not be
+    merged into a base whose head is its table of embeddings, for that would change what goes in as well.
+
+    Args:
+        adapter: A head adapter.
+        base: Folder of the base.
+        target: The folder.
+        name: Of the base, for people.
+
+    Raises:
+        UsageError: If ``target`` is there already.
+        ModelDamaged: If the base does not read.
+        StorageError: If it cannot be written.
+    """
+    import json
+
+    from safetensors.torch import save_file
+
+    down, up = head_lora(adapter, base)
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": name,
+        "r": adapter.rank,
+        "lora_alpha": adapter.rank,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": ["lm_head"],
+        "inference_mode": True,
+    }
+    stem = "base_model.model.lm_head"
+    tensors = {f"{stem}.lora_A.weight": down.contiguous(), f"{stem}.lora_B.weight": up.contiguous()}
+    with _new(target) as part:
+        save_file(tensors, part / generations.WEIGHTS, metadata={"format": "pt"})
+        (part / generations.CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def head_lora(adapter: Adapter, base: Path) -> tuple[Tensor, Tensor]:
+    """Return what a head adapter is as LoRA on the head: A ``(r, d)`` and B ``(V, r)``, fp32."""
+    from ..base.lean.model import head_weight
+    from ..base.weights import Tensors
+
+    (factors,) = adapter.factors.values()
+    return factors.down, head_weight(Tensors(base)).float() @ factors.up
+
+
 def export_gguf(adapter: Adapter, base: Path, target: Path, *, name: str, system: str, temperature: float) -> None:
     """Write a LoRA as llama.cpp takes it (``--lora``), and a Modelfile for Ollama.
 
@@ -70,6 +119,11 @@ def export_gguf(adapter: Adapter, base: Path, target: Path, *, name: str, system
     """
     import gguf
 
+    if adapter.is_head:
+        raise UsageError(
+            "This slot has learned in a head adapter, which llama.cpp has no place for; export it as PEFT, or compute "
+            "here and study its lessons in a new slot."
+        )
     config = read_config(base)
     family = str(config.get("model_type"))
     if family not in _ARCHITECTURES or any(path not in _TENSORS for _, path in adapter.factors):
@@ -102,7 +156,7 @@ def export_merged(adapter: Adapter, base: Path, target: Path) -> None:
     from safetensors import safe_open
     from safetensors.torch import save_file
 
-    updates = {f"model.layers.{layer}.{path}.weight": factors for (layer, path), factors in adapter.factors.items()}
+    updates = _by_name(adapter, base)
     shards = shard_files(base)
     with _new(target) as part:
         for file in sorted(base.iterdir()):
@@ -115,6 +169,25 @@ def export_merged(adapter: Adapter, base: Path, target: Path) -> None:
             save_file(merged, part / shard.name, metadata={"format": "pt"})
         if updates:
             raise UsageError(f"The base has no weight {min(updates)}; export with the base that the slot learned on.")
+
+
+def _by_name(adapter: Adapter, base: Path) -> dict[str, Factors]:
+    """Return updates by the names of the weights that they are for.
+
+    Raises:
+        UsageError: If the one of a head adapter cannot be merged.
+    """
+    from .adapter import Factors
+
+    if not adapter.is_head:
+        return {f"model.layers.{layer}.{path}.weight": factors for (layer, path), factors in adapter.factors.items()}
+    if is_tied(base):
+        raise UsageError(
+            "This slot has learned in a head adapter, and the head of this base is its table of embeddings, so that "
+            "nothing can be merged into it; export it as PEFT."
+        )
+    down, up = head_lora(adapter, base)
+    return {"lm_head.weight": Factors(down, up)}
 
 
 def _added(weight: Tensor, factors: Factors | None) -> Tensor:

@@ -20,6 +20,7 @@ from ..base.numbers import Numbers
 from ..base.weights import Tensors
 from ..slots.adapter import Adapter, attach, detach
 from ..slots.plain_peft import peft_updates
+from ..slots.portable import head_lora
 from . import compose
 from .cut_base import CutBase
 from .exam import Exam, Exams
@@ -171,6 +172,8 @@ class Candidate:
         Raises:
             Damaged: If PEFT would refuse the files, or leave any of them out.
         """
+        if self.adapter.is_head:
+            return self._distance_to_head(folder)
         merged = merged_tail(self.base, self._cut, peft_updates(folder, Tensors(self.base.folder)))
         if merged is None:
             return None
@@ -178,6 +181,21 @@ class Candidate:
         states = [text.states for text in texts]
         with torch.inference_mode():
             theirs = _said(merged, states)
+            ours = _said(self._in_fp32(), states)
+            return float((theirs.exp() * (theirs - ours)).sum(dim=-1).mean())
+
+    def _distance_to_head(self, folder: Path) -> float | None:
+        """Return KL(files||now) of a head adapter, its files taken as LoRA on the head, as they are exported."""
+        plain = merged_tail(self.base, self._cut, {})
+        if plain is None:
+            return None
+        down, up = head_lora(Adapter.load(folder), self.base.folder)
+        texts = [*self.held.kept[:_COMPARED], *self.held.neutral[:_COMPARED]]
+        states = [text.states.to(plain.device) for text in texts]
+        with torch.inference_mode():
+            rows = torch.cat(plain.sequences(states))[:HEAD_ROWS]
+            added = (rows @ down.to(rows.device).T) @ up.to(rows.device).T
+            theirs = log_softmax(plain.head(rows).float() + added, dim=-1)
             ours = _said(self._in_fp32(), states)
             return float((theirs.exp() * (theirs - ours)).sum(dim=-1).mean())
 

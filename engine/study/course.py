@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ...schemas.records import CurvePoint
 from ..base.families import FAMILIES
-from ..slots.adapter import Adapter
+from ..slots.adapter import HEAD_PROJECTIONS, Adapter
 from .candidate import HeldOut
 from .checkpoint import Checkpoints
 from .choose import choose_prompts
@@ -73,6 +73,8 @@ async def open_course(whole: CutBase, job: StudyJob, plan: Plan, recipe: Recipe,
         NightSchoolError: If it cannot be done.
     """
     recipe = reach_of(whole.base, plan, recipe)
+    if not whole.cut:  # nothing but the final state can learn
+        recipe = replace(recipe, rank=recipe.head_rank, learning_rate=recipe.head_rate)
     replies = Replies(whole, job.cache, recipe.reply_tokens)
     choosing = Stage(tell, "Reading the base's own replies", _LOADED, _CHOSEN)
     plan = choose_prompts(plan, recipe, replies, choosing.at)
@@ -85,7 +87,7 @@ async def open_course(whole: CutBase, job: StudyJob, plan: Plan, recipe: Recipe,
         tail=whole.tail,
         start=Adapter.load(job.adapter) if job.adapter is not None and not job.anew else None,
         examples=await _prepare(whole, examples, recipe, exchanges),
-        projections=FAMILIES[whole.base.card.family].projections,
+        projections=FAMILIES[whole.base.card.family].projections if whole.cut else HEAD_PROJECTIONS,
         recipe=recipe,
     )
     return Course(whole, plan, recipe, examples, exchanges, task, held)

@@ -35,6 +35,7 @@ class Recipe:
         taught_above: Nats; a token of a rewritten reply that surprises the base more is taught, and so is one that the
             rules put there and that is not the base's first choice; any other is kept.
         rank: Of the adapter.
+        head_rank, head_rate: Rank and peak learning rate of a head adapter: all that an engine of others allows.
         learning_rate: Peak; falls linearly to 0 after a short rise.
         steps: Optimizer steps.
         again_steps, again_rate: The same of a second round, on what the first one left wrong.
@@ -117,6 +118,8 @@ class Recipe:
     window: int = 64
     taught_above: float = 2.0
     rank: int = 16
+    head_rank: int = 64
+    head_rate: float = 2.5e-3
     learning_rate: float = 2.5e-3
     steps: int = 80
     again_steps: int = 40

@@ -13,17 +13,16 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
 from pydantic import BaseModel
 
-from ...schemas.errors import BadFrame, PeerRefused, Unauthorised, Unreachable, UsageError
+from ...schemas.errors import BadFrame, Unreachable, UsageError
 from ...schemas.hsp import (
     Capture,
     CaptureEnd,
-    Code,
     Contents,
     Description,
     Open,
@@ -35,10 +34,12 @@ from ...schemas.hsp import (
     Stream,
 )
 from . import routes
+from .answers import Answer, Asked, Expected, HttpAnswer, limited, refusal_of, refused, telling
 from .bodies import decode_record, encode_request, parse_record
-from .frames import CONTENT_TYPE, MAX_JSON, Flag, Frame, Header, Reader, Type
+from .frames import CONTENT_TYPE, Frame, Reader, Type
 from .prefix import Prefix
-from .rows import Writing, check_rows, decode_guesses, decode_rows
+from .rows import decode_guesses, decode_rows
+from .sockets import SocketPool, has_sockets
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,13 +60,11 @@ class Waiting:
     whole: float = 900.0
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Which rows are right, and who takes them: the number of their sequence, and they, ``(n, width)``, in pieces."""
+Carrier = Literal["auto", "http", "socket"]
+"""What carries frames: a WebSocket where the server offers one and what it needs is installed, HTTP alone, or a
+WebSocket wherever the server gives one."""
 
-    width: int
-    writing: Writing
-    take: Callable[[int, Tensor], None]
+Framed = Step | Stream | Capture
 
 
 class Client:
@@ -79,6 +78,7 @@ class Client:
         plain_http: bool = False,
         waiting: Waiting | None = None,
         transport: Callable[[], httpx2.AsyncBaseTransport] | None = None,
+        carrier: Carrier = "auto",
     ) -> None:
         """Prepare; nothing is sent.
 
@@ -88,9 +88,10 @@ class Client:
             plain_http: Whether ``http://`` may be used beyond this machine, where anybody on the way can read along.
             waiting: How long for what.
             transport: Makes what carries the requests, for tests and simulated networks; None: the network.
+            carrier: Of what is asked in frames.
 
         Raises:
-            UsageError: If the address cannot be used.
+            UsageError: If the address cannot be used, or what the carrier needs is not installed.
         """
         self.address = _checked(address, plain_http=plain_http)
         self._here = _is_loopback(urlsplit(address).hostname or "")
@@ -101,8 +102,17 @@ class Client:
         self._transport = transport
         self.moved = 0
         """Bytes of bodies that went either way so far."""
+        if carrier == "socket" and not has_sockets():
+            raise UsageError("WebSockets need one more package: pip install 'nightschool[socket]'.")
+        self._carrier, self._is_offered = carrier, False
         self._http: httpx2.AsyncClient | None = None
+        self._sockets: SocketPool | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def carrier(self) -> str:
+        """What carried the frames that were asked for last, in words."""
+        return "a WebSocket" if self._sockets is not None and self._sockets.is_used else "HTTP"
 
     async def describe(self) -> Description:
         """Return what the server says of itself.
@@ -111,7 +121,9 @@ class Client:
             RemoteError: If it does not answer, refuses, or does not speak HSP/1.
         """
         async with self._asking("GET", routes.DESCRIBE) as response:
-            return parse_record(await _limited(response), Description)
+            found = parse_record(await limited(response), Description)
+        self._is_offered = "socket" in found.verbs
+        return found
 
     async def contents(self) -> Contents:
         """Return what the base of the server consists of, and which part of it is given.
@@ -120,7 +132,7 @@ class Client:
             RemoteError: As of :meth:`describe`.
         """
         async with self._asking("GET", routes.CONTENTS) as response:
-            found = await _limited(response, _MOST_CONTENTS)
+            found = await limited(response, _MOST_CONTENTS)
         self.moved += len(found)
         return parse_record(found, Contents)
 
@@ -148,7 +160,8 @@ class Client:
         async with self._asking("GET", path, more=more) as response:
             if response.status_code != (206 if start else 200):
                 raise BadFrame(f"{self.address} does not send the part that was asked for; do not use it.")
-            async for piece in self._pieces(response):
+            async for piece in response.aiter_raw():
+                self.moved += len(piece)
                 left -= len(piece)
                 if left < 0:
                     raise BadFrame(f"{self.address} sent more than the {size} bytes of its list; do not use it.")
@@ -164,7 +177,7 @@ class Client:
         """
         body = wanted.model_dump_json(exclude_none=True).encode()
         async with self._asking("POST", routes.SESSIONS, body, "application/json") as response:
-            return parse_record(await _limited(response), Opened)
+            return parse_record(await limited(response), Opened)
 
     async def step(self, session: str, step: Step, after: Prefix, position: int, asked: Asked) -> None:
         """Go back to ``position``, append what ``after`` has from there on, and take the rows from ``step.first`` on.
@@ -172,10 +185,9 @@ class Client:
         Raises:
             RemoteError: As of :meth:`describe`; the rows taken before are right.
         """
-        body = encode_request(step, [after.tokens[position:]], position=position)
-        path = routes.STEP.format(session=session)
-        async with self._asking("POST", path, body, CONTENT_TYPE) as response:
-            end = decode_record(await self._read(response, [step.first], [len(after)], asked), StepEnd)
+        named, new = step.model_copy(update={"session": session}), [after.tokens[position:]]
+        async with self._framed(routes.STEP.format(session=session), named, new, position) as answer:
+            end = decode_record(await self._read(answer, [step.first], [len(after)], asked), StepEnd)
         if (end.have, end.hash) != (len(after), after.hash()):
             raise BadFrame("The server did not do the step that was asked for; do not use it.")
 
@@ -197,24 +209,12 @@ class Client:
         Raises:
             RemoteError: As of :meth:`describe`; the rows taken before are right.
         """
-        body = encode_request(stream, [after.tokens[position:]], position=position)
-        rows = _Rows([stream.first], [len(after) + stream.ahead], asked, least=len(after))
-        reader, ended = Reader(rows.expect), False
-        path = routes.STREAM.format(session=session)
-        async with self._asking("POST", path, body, CONTENT_TYPE) as response:
-            async for piece in self._pieces(response):
-                for frame in reader.feed(piece):
-                    if ended:
-                        raise BadFrame("The server goes on after the end; do not use it.")
-                    if frame.header.type is Type.ERROR:
-                        raise _refused(self.address, decode_record(frame, Problem))
-                    if frame.header.type is Type.END:
-                        ended = True
-                    else:
-                        take(decode_rows(frame), next(reversed(decode_guesses(frame)), None))
-        if not ended:
-            raise Unreachable(f"{self.address} stopped in the middle of an answer; ask again.")
-        reader.close()
+        named, new = stream.model_copy(update={"session": session}), [after.tokens[position:]]
+        rows = Expected([stream.first], [len(after) + stream.ahead], asked, least=len(after))
+        async with self._framed(routes.STREAM.format(session=session), named, new, position) as answer:
+            await self._frames(
+                answer, rows, lambda frame: take(decode_rows(frame), next(reversed(decode_guesses(frame)), None))
+            )
 
     async def capture(self, capture: Capture, sequences: Sequence[Sequence[int]], asked: Asked) -> None:
         """Take the rows of whole sequences; those of each in order.
@@ -222,10 +222,9 @@ class Client:
         Raises:
             RemoteError: As of :meth:`describe`; the rows taken before are right.
         """
-        body = encode_request(capture, sequences)
         lengths = [len(tokens) for tokens in sequences]
-        async with self._asking("POST", routes.CAPTURE, body, CONTENT_TYPE) as response:
-            decode_record(await self._read(response, [0] * len(lengths), lengths, asked), CaptureEnd)
+        async with self._framed(routes.CAPTURE, capture, sequences) as answer:
+            decode_record(await self._read(answer, [0] * len(lengths), lengths, asked), CaptureEnd)
 
     async def close(self, session: str) -> None:
         """Free a session.
@@ -245,14 +244,16 @@ class Client:
         """
         body = None if said is None else json.dumps(said, separators=(",", ":")).encode()
         async with self._asking(method, path, body, "application/json" if body else "") as response:
-            found = await _limited(response, most)
+            found = await limited(response, most)
         self.moved += len(found)
         return found
 
     async def aclose(self) -> None:
         """Close the connections. The client can be used again."""
-        http, self._http = self._http, None
+        http, sockets, self._http, self._sockets = self._http, self._sockets, None, None
         if http is not None and self._loop is asyncio.get_running_loop():
+            if sockets is not None:
+                await sockets.aclose()
             await http.aclose()
 
     # -- requests -----------------------------------------------------------------------------------------------------
@@ -269,52 +270,77 @@ class Client:
         """Send a request and give an answer that is 2xx and whose body is still to be read."""
         headers = {"Content-Type": kind, **more} if kind else dict(more)
         self.moved += len(body or b"")
-        try:
+        with telling(self.address):
             async with (
                 asyncio.timeout(self._waiting.whole),
                 self._connected().stream(method, self.address + path, content=body, headers=headers) as response,
             ):
                 if not response.is_success:
-                    raise _refusal(self.address, response, await _limited(response))
+                    raise refusal_of(self.address, response, await limited(response))
                 yield response
-        except (httpx2.TimeoutException, TimeoutError) as error:
-            raise Unreachable(f"{self.address} did not answer in time; check it and the network.") from error
-        except (httpx2.RequestError, httpx2.StreamError) as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise Unreachable(f"{self.address} cannot be reached ({reason}); check it and the network.") from error
 
-    async def _read(
-        self, response: httpx2.Response, first: Sequence[int], lengths: Sequence[int], asked: Asked
-    ) -> Frame:
+    @asynccontextmanager
+    async def _framed(
+        self, path: str, record: Framed, sequences: Sequence[Sequence[int]], position: int = 0
+    ) -> AsyncIterator[Answer]:
+        """Ask for something in frames, by what carries them, and give the answer that is still to be read."""
+        with telling(self.address):
+            sockets = self._pool()
+            socket = None if sockets is None else await sockets.take()
+        if sockets is None or socket is None:
+            bare = record if isinstance(record, Capture) else record.model_copy(update={"session": None})
+            body = encode_request(bare, sequences, position=position)
+            async with self._asking("POST", path, body, CONTENT_TYPE) as response:
+                yield HttpAnswer(response)
+            return
+        body = encode_request(record, sequences, position=position)
+        self.moved += len(body)
+        with telling(self.address):
+            async with asyncio.timeout(self._waiting.whole), sockets.asking(socket, body) as answer:
+                yield answer
+
+    async def _read(self, answer: Answer, first: Sequence[int], lengths: Sequence[int], asked: Asked) -> Frame:
         """Take the rows of an answer, each sequence from ``first`` to its length, and return its END."""
-        rows = _Rows(first, lengths, asked)
+        rows = Expected(first, lengths, asked)
+        return await self._frames(answer, rows, lambda frame: asked.take(frame.header.sequence, decode_rows(frame)))
+
+    async def _frames(self, answer: Answer, rows: Expected, take: Callable[[Frame], None]) -> Frame:
+        """Read an answer to its end: hand on its ROWS, and return its END."""
         reader, end = Reader(rows.expect), None
-        async for piece in self._pieces(response):
+        async for piece in answer.pieces():
+            self.moved += len(piece)
             for frame in reader.feed(piece):
                 if end is not None:
                     raise BadFrame("The server goes on after the end; do not use it.")
                 if frame.header.type is Type.ERROR:
-                    raise _refused(self.address, decode_record(frame, Problem))
+                    answer.ends()
+                    raise refused(self.address, decode_record(frame, Problem))
                 if frame.header.type is Type.END:
                     end = frame
+                    answer.ends()
                 else:
-                    asked.take(frame.header.sequence, decode_rows(frame))
+                    take(frame)
         if end is None:
             raise Unreachable(f"{self.address} stopped in the middle of an answer; ask again.")
         reader.close()
         return end
 
-    async def _pieces(self, response: httpx2.Response) -> AsyncIterator[bytes]:
-        async for piece in response.aiter_raw():
-            self.moved += len(piece)
-            yield piece
+    def _pool(self) -> SocketPool | None:
+        """Return what opens WebSockets; None: HTTP carries all."""
+        if self._carrier == "http" or (self._carrier == "auto" and not (self._is_offered and has_sockets())):
+            return None
+        http = self._connected()
+        if self._sockets is None:
+            idle = self._waiting.idle
+            self._sockets = SocketPool(self.address + routes.SOCKET, http, idle=idle, kept_open=_KEPT_OPEN)
+        return self._sockets
 
     def _connected(self) -> httpx2.AsyncClient:
         """Return the connections of this loop; those of a loop that ended are lost with it."""
         loop = asyncio.get_running_loop()
         if self._http is None or self._loop is not loop:
             waiting = self._waiting
-            self._loop = loop
+            self._loop, self._sockets = loop, None
             self._http = httpx2.AsyncClient(
                 headers=self._headers,
                 timeout=httpx2.Timeout(waiting.idle, connect=waiting.connect),
@@ -323,81 +349,6 @@ class Client:
                 trust_env=not self._here,  # a proxy has no business with this machine
             )
         return self._http
-
-
-class _Rows:
-    """Which frames may come: for each sequence the rows from ``first`` to its length, in order, then an end.
-
-    With ``least`` the one sequence is a stream: it may end as soon as it has so many tokens.
-    """
-
-    def __init__(self, first: Sequence[int], lengths: Sequence[int], asked: Asked, least: int | None = None) -> None:
-        self._least = least
-        self._next = list(first)
-        self._lengths = list(lengths)
-        self._asked = asked
-
-    def expect(self, header: Header) -> None:
-        """Refuse a frame that was not asked for."""
-        if header.type is Type.ROWS:
-            self._expect_rows(header)
-        elif header.type is Type.END:
-            if self._next != self._lengths if self._least is None else self._next[0] < self._least:
-                raise BadFrame("The server ends before it has sent all rows; do not use it.")
-        elif header.type is not Type.ERROR:
-            raise BadFrame(f"The server sent a {header.type.name} frame, which it must not; do not use it.")
-
-    def _expect_rows(self, header: Header) -> None:
-        number = header.sequence
-        if number >= len(self._next) or header.position != self._next[number]:
-            raise BadFrame(f"The server sent rows from {header.position} on that were not to come; do not use it.")
-        if Flag.GUESSED in header.flags and self._least is None:
-            raise BadFrame("The server guesses where it was not asked to; do not use it.")
-        most = self._lengths[number] - header.position
-        check_rows(header, width=self._asked.width, most=most, writing=self._asked.writing)
-        self._next[number] += header.rows
-
-
-async def _limited(response: httpx2.Response, most: int = MAX_JSON) -> bytes:
-    """Return a body, no longer than it may be."""
-    held = bytearray()
-    async for piece in response.aiter_raw():
-        held += piece
-        if len(held) > most:
-            raise BadFrame(f"The server sent more than the {most} bytes that were to come; do not use it.")
-    return bytes(held)
-
-
-def _refusal(address: str, response: httpx2.Response, body: bytes) -> PeerRefused | Unauthorised:
-    """Return the error for an answer that is not 2xx, whoever sent it: the server or something before it."""
-    try:
-        problem = parse_record(body, Problem)
-    except BadFrame:
-        code = _CODES.get(response.status_code, Code.INTERNAL if response.status_code >= 500 else Code.BAD_REQUEST)
-        problem = Problem(code=code, message=_words(body) or f"HTTP status {response.status_code}")
-    return _refused(address, problem)
-
-
-def _words(body: bytes) -> str:
-    """Return what others than HSP/1 servers say in a refusal, ``{"error": {"message": ...}}`` or without the outer."""
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return ""
-    for key in ("error", "message"):
-        said = said.get(key, said) if isinstance(said, dict) else said
-    return said[:300] if isinstance(said, str) else ""
-
-
-_CODES = {401: Code.UNAUTHORISED, 403: Code.UNAUTHORISED, 429: Code.TOO_MANY, 503: Code.SHUTTING_DOWN}
-"""What statuses mean that are not of an HSP/1 server, but of a proxy before it. A 404 of a proxy is no lost session."""
-
-
-def _refused(address: str, problem: Problem) -> PeerRefused | Unauthorised:
-    said = " ".join(problem.message.split())[:300].rstrip(".") or problem.code.value
-    if problem.code is Code.UNAUTHORISED:
-        return Unauthorised(f"{address} does not accept the key ({said}); set the right one.")
-    return PeerRefused(f"{address} refuses: {said}.", problem)
 
 
 def _checked(address: str, *, plain_http: bool) -> str:

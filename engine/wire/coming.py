@@ -11,7 +11,8 @@ from ...schemas.cards import BaseCard
 from ...schemas.errors import BadFrame, NightSchoolError
 from ...schemas.hsp import Noise, Stream
 from ..base.provider import Frame, Guess
-from .client import Asked, Client
+from .answers import Asked
+from .client import Client
 from .patience import Patience
 from .prefix import Prefix
 from .rows import Writing

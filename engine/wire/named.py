@@ -57,7 +57,8 @@ def add_provider(home: Home, name: str, server: ServerSettings, token: str = "")
         raise UsageError("A server has one key; give the key itself or the file that holds it, not both.")
     if server.key_file:
         server = server.model_copy(update={"key_file": str(Path(server.key_file).expanduser().absolute())})
-    Client(server.url, token or read_key(server.key_file), plain_http=server.plain_http)  # says what cannot be used
+    key = token or read_key(server.key_file)
+    Client(server.url, key, plain_http=server.plain_http, carrier=server.carrier)  # says what cannot be used
     check_new(home, name)
     if token:
         path = home.provider_keys / f"{name}{_KEY}"
@@ -114,7 +115,7 @@ def client_of(server: ServerSettings) -> Client:
         UsageError: If its address or its key cannot be used.
         NotFound: If there is no such key file.
     """
-    return Client(server.url, read_key(server.key_file), plain_http=server.plain_http)
+    return Client(server.url, read_key(server.key_file), plain_http=server.plain_http, carrier=server.carrier)
 
 
 def read_key(file: str) -> str:

@@ -12,7 +12,7 @@ CONTENTS = "/hsp/1/contents"  # GET    -> Contents
 FILE = "/hsp/1/files/{name}"  # GET    -> bytes
 TENSOR = "/hsp/1/tensors/{name}"  # GET    -> bytes; Range: bytes=N- or N-M
 CAPTURE = "/hsp/1/capture"  # POST   REQUEST(Capture) TOKENS... -> ROWS... END(CaptureEnd)
-SOCKET = "/hsp/1/socket"  # reserved: the same frames over a WebSocket
+SOCKET = "/hsp/1/socket"  # GET, upgraded: the bodies of step, stream and capture as messages of a WebSocket
 
 HEALTH = "/healthz"  # GET, without a key: 200, or 503 while it shuts down
 METRICS = "/metrics"  # GET: Prometheus

@@ -25,7 +25,7 @@ from ...schemas.errors import (
 )
 from ...schemas.hsp import Code, Problem, Step
 from ..base.provider import Frame, Guess, States
-from .client import Asked
+from .answers import Asked
 from .coming import Coming, Line
 from .prefix import Prefix
 

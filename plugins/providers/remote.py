@@ -13,8 +13,9 @@ from ...engine.base.supply import ProviderKind
 from ...engine.host.hooks import hookimpl
 from ...engine.paths import find_home
 from ...engine.settings import LOCAL, ServerSettings, read_settings
+from ...engine.wire.answers import Asked
 from ...engine.wire.budget import cheapest, measured
-from ...engine.wire.client import Asked, Client
+from ...engine.wire.client import Client
 from ...engine.wire.coming import Line
 from ...engine.wire.examine import look, prove
 from ...engine.wire.named import check_named, client_of
@@ -82,6 +83,7 @@ async def examined(loaded: LoadedBase, server: ServerSettings, cut: int | None =
     wanted = cut if cut is not None else loaded.cut
     try:
         found = await prove(await look(client), loaded, wanted, _connecting(loaded, client))
+        found = found.model_copy(update={"carrier": client.carrier})
     finally:
         await client.aclose()
     chosen = server.codec if server.kl_budget is None else cheapest(found.codecs, server.kl_budget)

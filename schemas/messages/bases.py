@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from ..models import KnownBase, KnownBases, PulledTail
@@ -79,7 +81,8 @@ class AddProvider(Request[KnownProvider]):
     """Name a server. Nothing is asked of it.
 
     ``token`` is its key, which is kept in a file that nobody else can read; ``key_file`` a file that has it already.
-    ``kind`` is ``hsp`` for a server of ours, or names an engine of others.
+    ``kind`` is ``hsp`` for a server of ours, or names an engine of others. ``carrier`` of what is asked for each token:
+    ``auto``, ``http`` or ``socket``.
     """
 
     method = "providers.add"
@@ -91,6 +94,7 @@ class AddProvider(Request[KnownProvider]):
     codec: str = "bf16"
     zstd: bool = True
     plain_http: bool = False
+    carrier: Literal["auto", "http", "socket"] = "auto"
     kl_budget: float | None = Field(default=None, ge=0.0)
 
 

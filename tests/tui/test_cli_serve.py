@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -46,6 +47,27 @@ def test_others_need_keys(call, host):
     code, out, err = call("serve", "--host", host)
     assert (code, out) == (2, "")
     assert "serve keys add" in err
+
+
+def test_what_is_for_another_engine_alone_is_told(call):
+    for arguments, said in (
+        (("--engine-python", "python"), "add --engine vllm"),
+        (("--engine-arg=--x",), "add --engine vllm"),
+        (("--engine", "vllm", "--device", "cuda"), "leave --device out"),
+    ):
+        code, out, err = call("serve", *arguments)
+        assert (code, out) == (2, "")
+        assert said in err
+
+
+def test_vllm_is_started_as_it_was_told(call, monkeypatch):
+    told = {}
+    monkeypatch.setattr(
+        "nightschool.engine.wire.server.vllm.run.serve_vllm", lambda *given, **how: told.update(how, options=given[1])
+    )
+    assert call("serve", "--engine", "vllm", "--engine-python", "~/v/python", "--engine-arg=--a", "--cut", "4")[0] == 0
+    assert told["python"] == str(Path("~/v/python").expanduser())
+    assert (told["arguments"], told["options"].cuts) == (("--a",), (4,))
 
 
 def test_threads_of_a_server_sleep_soon(call, monkeypatch):

@@ -56,7 +56,7 @@ def providers() -> None:
     """List, add, choose, test and remove servers that compute elsewhere.
 
     They compute the lower blocks of the base; config.toml of the profile names them. vLLM, llama.cpp and SGLang
-    compute all blocks: only what has learned nothing yet can speak there.
+    compute all blocks: what speaks there has learned nothing yet, or learns in a head adapter.
     """
 
 
@@ -87,6 +87,13 @@ def list_all(context: click.Context, *, as_json: bool) -> None:
 )
 @click.option("--no-zstd", is_flag=True, help="Never compress.")
 @click.option("--plain-http", is_flag=True, help="Allow http:// beyond this machine, readable for anybody on the way.")
+@click.option(
+    "--carrier",
+    type=click.Choice(["auto", "http", "socket"]),
+    default="auto",
+    show_default=True,
+    help="Of each token: a WebSocket where there can be one, HTTP alone, or a WebSocket wanted.",
+)
 @click.option("--use", is_flag=True, help="Compute there from now on.")
 @json_option
 @click.pass_context
@@ -102,6 +109,7 @@ def add(
     kl_budget: float | None,
     no_zstd: bool,
     plain_http: bool,
+    carrier: str,
     use: bool,
     as_json: bool,
 ) -> None:
@@ -112,7 +120,8 @@ def add(
     profile = _profile(context)
     _check_kind(kind, profile.home)
     writing = {"codec": codec, "zstd": not no_zstd, "kl_budget": kl_budget}
-    server = ServerSettings(url=url, kind=kind, key_file=key_file, plain_http=plain_http, **writing)
+    way = {"plain_http": plain_http, "carrier": carrier}
+    server = ServerSettings.model_validate({"url": url, "kind": kind, "key_file": key_file, **way, **writing})
     add_provider(profile.home, name, server, _key(token))
     if use:
         choose_provider(profile.home, [name])
@@ -243,7 +252,7 @@ def _lines(found: Examined) -> list[str]:
     if found.distance is not None:
         rows += [
             ("it is the base", f"the probe lies {found.distance:.2g} nats from the card"),
-            ("one token", f"{found.step_ms:.1f} ms at cut {found.cut}"),
+            ("one token", f"{found.step_ms:.1f} ms at cut {found.cut}{_carried(found)}"),
         ]
     lines = table(rows)
     if found.codecs:
@@ -257,6 +266,10 @@ def _lines(found: Examined) -> list[str]:
         ]
         lines += ["", *table([heads, *costs])]
     return lines + [one_line(note, 300) for note in said.notes]
+
+
+def _carried(found: Examined) -> str:
+    return f", over {found.carrier}" if found.carrier else ""
 
 
 def _known(profile: Profile) -> KnownProviders:

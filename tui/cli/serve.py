@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...engine.base.numbers import Numbers
 from ...engine.threads import share_cores
+from ...schemas.errors import UsageError
 from ..safe_text import one_line
 from .key_file import KeyFile
 from .options import ListingGroup, examples, json_option, the_serve_extra
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
         "nightschool serve --base qwen3-4b --cut 4 --cut 8 --cache-mb 8000",
         "nightschool serve keys add laptop",
         "nightschool serve --host 0.0.0.0 --json",
+        "nightschool serve --engine vllm --engine-python ~/vllm/bin/python",
+        "nightschool serve --engine vllm --engine-arg=--tensor-parallel-size=2",
     ),
 )
 @click.option("--base", default="", metavar="MODEL", help="What to serve; without it what the profile starts with.")
@@ -59,6 +63,17 @@ if TYPE_CHECKING:
     show_default=True,
     help="Let whoever may ask fetch the tail of the largest cut (nightschool tail pull).",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["own", "vllm"]),
+    default="own",
+    show_default=True,
+    help="What computes: Night School itself, or vLLM in a process of its own, which shards and batches as it can.",
+)
+@click.option(
+    "--engine-python", default="", metavar="FILE", help="The python of vLLM's environment; without it this one."
+)
+@click.option("--engine-arg", "engine_args", multiple=True, metavar="ARG", help="For vLLM itself; may be repeated.")
 @click.option("--log-steps", is_flag=True, help="Write down every step, not only what opens, ends and fails.")
 @json_option
 @click.pass_context
@@ -84,12 +99,20 @@ def _serve(
     numbers: str | None,
     idle: float,
     log_steps: bool,
+    engine: str,
+    engine_python: str,
+    engine_args: tuple[str, ...],
     **rest: Any,
 ) -> int:
+    if engine == "own" and (engine_python or engine_args):
+        raise UsageError("--engine-python and --engine-arg are for another engine; add --engine vllm.")
+    if engine == "vllm" and rest["device"]:
+        raise UsageError("vLLM finds its devices itself; leave --device out, or tell it with --engine-arg.")
     share_cores()  # whoever asks may compute on this machine, too
     with the_serve_extra("Serving"):
         from ...engine.wire.server.journal import Journal
         from ...engine.wire.server.run import Options, serve
+        from ...engine.wire.server.vllm.run import serve_vllm
     status = StatusLine(sys.stderr)
     rest["base"] = rest["base"] or profile.model
     options = Options(cuts=cuts, numbers=Numbers(numbers) if numbers else None, idle_seconds=idle, **rest)
@@ -104,8 +127,13 @@ def _serve(
         if at.note and not as_json:
             click.echo(one_line(at.note, 1000), err=True)
 
+    journal = Journal(as_json=as_json, steps=log_steps)
     try:
-        serve(profile.home, options, Journal(as_json=as_json, steps=log_steps), tell, listening)
+        if engine == "own":
+            serve(profile.home, options, journal, tell, listening)
+        else:
+            python = str(Path(engine_python).expanduser()) if engine_python else ""
+            serve_vllm(profile.home, options, journal, tell, listening, python=python, arguments=engine_args)
     finally:
         status.clear()
     return 0
@@ -114,7 +142,8 @@ def _serve(
 def _words(at: Listening) -> str:
     cuts = ", ".join(map(str, at.cuts))
     key = " (with a key)" if at.needs_key else ""
-    how = f"cut {cuts}, {at.compute.numbers} on {at.compute.device}, {at.cache_mb} MB for sessions"
+    where = f"on {at.compute.device}, {at.cache_mb} MB for sessions" if at.cache_mb else f"by {at.compute.engine}"
+    how = f"cut {cuts}, {at.compute.numbers} {where}"
     try_it = f"try it{key} with `nightschool providers test {at.url}`, ctrl+c stops it"
     return f"Serving {at.card.name} ({at.card.short}) at {at.url}, {how}; {try_it}."
 
@@ -127,6 +156,7 @@ def _facts(at: Listening) -> dict[str, object]:
         "cuts": at.cuts,
         "numbers": at.compute.numbers,
         "device": at.compute.device,
+        "engine": at.compute.engine,
         "cache_mb": at.cache_mb,
         "needs_key": at.needs_key,
         "note": at.note,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from ..lora import Lora, Place
+from ..lora import HEAD, Lora, Place
 from .attention import Keep, PackedAttention
 from .blocks import Blocks
 from .model import Lower, Upper
@@ -90,8 +90,11 @@ class LeanTail:
         """``normed``: with no blocks, states come after the final norm already."""
         held = len(model.blocks.blocks)
         self.first_layer = model.layers - cut
+        self._last: Place = (model.layers, HEAD)
+        self._lora: Lora | None = None
         self._blocks = model.blocks.part(held - cut, held)
-        self._norm: Callable[[Tensor], Tensor] = _as_it_is if normed else model.norm
+        self._normed: Callable[[Tensor], Tensor] = _as_it_is if normed else model.norm
+        self._width = len(model.norm.weight)
         self._head = model.head
 
     @property
@@ -108,8 +111,13 @@ class LeanTail:
             for path, size in fused.sizes.items()
         }
 
+    def final(self) -> dict[Place, tuple[int, int]]:
+        """Return ``(out, in)`` of the update of the final state."""
+        return {self._last: (self._width, self._width)}
+
     def carry(self, loras: Mapping[Place, Lora]) -> None:
         """Speak with these updates, in place of those before."""
+        self._lora = loras.get(self._last)
         for block in self._blocks.blocks:
             for fused in block.fused():
                 places = {path: (self.first_layer + block.layer.number, path) for path in fused.sizes}
@@ -151,6 +159,11 @@ class LeanTail:
     def nbytes(self) -> int:
         """Bytes of its matrices."""
         return self._blocks.nbytes + self._head.nbytes
+
+    def _norm(self, rows: Tensor) -> Tensor:
+        """Return rows after the final norm, and after the update of the final state."""
+        rows = self._normed(rows)
+        return rows if self._lora is None or self._lora.scale == 0.0 else rows + self._lora(rows)
 
 
 _TOKENS = 4096  # of a packed pass that is not differentiated: enough to fill the cores, little memory

@@ -58,6 +58,7 @@ class Dialect:
 
 CANNOT = (
     "It gives final states alone (cut 0): a slot that has learned in blocks cannot speak there.",
+    "What a slot learns that computes there goes into a head adapter, which reaches less than blocks do.",
     "It does not run ahead: every request that the reply waits for costs a round trip.",
     "It keeps no session: every request carries all tokens so far.",
     "It is not asked in studies, which need states below the blocks that learn.",

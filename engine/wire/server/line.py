@@ -38,12 +38,14 @@ class Line:
         self.is_read = scope["method"] in ("GET", "DELETE")
         self._receive, self._send = receive, send
 
+    @property
+    def named(self) -> str:
+        """What the address named: a session, a file, a tensor; empty where it names nothing."""
+        return str(next(iter(self.scope.get("path_params", {}).values()), ""))
+
     def header(self, name: bytes) -> str:
         """Return a header of the request, by its name in small letters; empty where there is none."""
-        for key, value in self.scope["headers"]:
-            if key == name:
-                return str(value.decode("latin-1"))
-        return ""
+        return header_of(self.scope, name)
 
     async def pieces(self, most: int) -> AsyncIterator[bytes]:
         """Give the body piece by piece.
@@ -83,6 +85,12 @@ class Line:
         await self.begin(status, headers if status == 204 else [*headers, length])
         await self.end(body)
 
+    async def refuse(self, refusal: Refused) -> None:
+        """Say what was refused; a connection whose body was not read ends with it."""
+        body = refusal.problem.model_dump_json(exclude_none=True).encode()
+        unread = [] if self.is_read else [(b"connection", b"close")]
+        await self.answer(refusal.status, body, [(b"content-type", b"application/json"), *refusal.headers, *unread])
+
     async def begin(self, status: int, headers: Headers) -> None:
         """Begin an answer that goes out in pieces."""
         self.status = status
@@ -102,28 +110,53 @@ class Line:
         Raises:
             ClientDisconnect: If the client went away.
         """
-        working = asyncio.ensure_future(work)
-        leaving = asyncio.ensure_future(self._gone())
-        try:
-            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                raise ClientDisconnect
-            await working
-        finally:
-            for task in (working, leaving):
-                task.cancel()
-            await asyncio.wait({working, leaving})
+        await while_there(work, self._gone())
 
     async def _gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
     async def _put(self, message: MutableMapping[str, Any]) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self._send(message)
-        except TimeoutError as error:
-            raise ClientDisconnect from error
+        await put(self._send, message)
+
+
+def header_of(scope: Scope, name: bytes) -> str:
+    """Return a header of a request, by its name in small letters; empty where there is none."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value.decode("latin-1"))
+    return ""
+
+
+async def put(send: Send, message: MutableMapping[str, Any]) -> None:
+    """Send something that must go within ``PATIENCE``.
+
+    Raises:
+        ClientDisconnect: If it does not.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await send(message)
+    except TimeoutError as error:
+        raise ClientDisconnect from error
+
+
+async def while_there(work: Coroutine[Any, Any, None], gone: Coroutine[Any, Any, None]) -> None:
+    """Do some work until ``gone`` returns; then it is cancelled, and waited for.
+
+    Raises:
+        ClientDisconnect: If the work had not ended before.
+    """
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(gone)
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        await working
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.wait({working, leaving})
 
 
 def _too_large(most: int) -> Refused:

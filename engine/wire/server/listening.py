@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 from pathlib import Path
@@ -50,15 +51,21 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def uvicorn_config(app: object, host: str, port: int) -> uvicorn.Config:
-    """Return how uvicorn runs an application of ours: without words of its own, and with little patience."""
+def uvicorn_config(app: object, host: str, port: int, *, message_bytes: int = 0) -> uvicorn.Config:
+    """Return how uvicorn runs an application of ours: without words of its own, and with little patience.
+
+    ``message_bytes``: how long a message of a WebSocket may be; 0: there are none.
+    """
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         host=host,
         port=port,
         loop="asyncio",
         http=PatientProtocol,
-        ws="none",
+        ws=_sockets() if message_bytes else "none",
+        ws_max_size=message_bytes,
+        ws_ping_interval=None,  # who is silent for long is closed by what serves it
+        ws_per_message_deflate=False,  # rows are compressed where that pays, and a small message may become a large one
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -69,6 +76,12 @@ def uvicorn_config(app: object, host: str, port: int) -> uvicorn.Config:
         timeout_graceful_shutdown=2,
         h11_max_incomplete_event_size=16 << 10,
     )
+
+
+def _sockets() -> type[asyncio.Protocol]:
+    from .patient_socket import PatientSocket
+
+    return PatientSocket
 
 
 def quieten(journal: Journal) -> None:

@@ -49,8 +49,8 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Stop waiting where a request has begun; go on where its head is not whole."""
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._stop_waiting()
+        if self not in self.connections or (self.cycle is not None and not self.cycle.response_complete):
+            self._stop_waiting()  # it is another protocol's, or a request has come
         elif self._waiting is None and self.timeout_keep_alive_task is None:
             self._wait()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from .... import __version__
 from ....schemas.cards import BaseCard
@@ -24,15 +25,18 @@ from ...base.trunk_alone import load_trunks
 from ...paths import Home
 from ...settings import read_settings
 from ...threads import use_all_cores
+from ..sockets import has_sockets
 from .allowance import MB
+from .exchange import Verbs
 from .journal import Journal
 from .keys import KeyRing
 from .listening import check_host, is_loopback, quieten, url_of, uvicorn_config
 from .metrics import Metrics
-from .patient import PatientServer
+from .patient import PatientServer, Serving
 from .running_ahead import Guesser
 from .scheduler import Pass, Scheduler
-from .service import Served, Service
+from .served import BODY_BYTES, Served
+from .service import Service
 from .sessions import Sessions
 from .tails import Tails
 from .web import make_app
@@ -77,7 +81,7 @@ class Listening:
     card: BaseCard
     compute: Compute
     cuts: tuple[int, ...]
-    cache_mb: int
+    cache_mb: int  # 0: that is another's affair
     needs_key: bool
     note: str = ""
 
@@ -95,9 +99,34 @@ def serve(home: Home, options: Options, journal: Journal, tell: Tell, listening:
     base, device, note = _load(home, options, tell)
     service = make_service(base, device, options)
     keys = KeyRing(home.serve_keys, needed=not is_loopback(options.host))
+    listen(service, keys, journal, options, listening, note=note)
+    journal.write("stopped")
+
+
+class Answering(Verbs, Serving, Protocol):
+    """What a server runs: it answers, begins and ends."""
+
+    served: Served
+    sessions: Sessions
+
+
+def listen(
+    service: Answering,
+    keys: KeyRing,
+    journal: Journal,
+    options: Options,
+    listening: Callable[[Listening], None],
+    *,
+    note: str = "",
+) -> None:
+    """Answer at an address until SIGINT or SIGTERM.
+
+    Raises:
+        EngineError: If nothing can listen there.
+    """
 
     def ready(port: int) -> None:
-        budget = service.sessions.budget // MB
+        budget = service.sessions.budget // MB if service.sessions.budget < sys.maxsize else 0
         served = service.served
         listening(
             Listening(url_of(options.host, port), served.card, served.compute, served.cuts, budget, keys.needed, note)
@@ -105,7 +134,8 @@ def serve(home: Home, options: Options, journal: Journal, tell: Tell, listening:
 
     sys.setswitchinterval(0.001)  # the loop answers while the model's thread prepares its next product
     quieten(journal)
-    config = uvicorn_config(make_app(service, keys, journal), options.host, options.port)
+    message = BODY_BYTES if service.sockets else 0
+    config = uvicorn_config(make_app(service, keys, journal), options.host, options.port, message_bytes=message)
     server = PatientServer(config, service, ready)
     try:
         server.run()
@@ -113,7 +143,6 @@ def serve(home: Home, options: Options, journal: Journal, tell: Tell, listening:
         raise EngineError(
             f"Nothing can listen at {options.host}:{options.port}; another program may, so choose another --port."
         ) from error
-    journal.write("stopped")
 
 
 def make_service(base: LoadedBase, device: Device, options: Options) -> Service:
@@ -148,7 +177,8 @@ def make_service(base: LoadedBase, device: Device, options: Options) -> Service:
     guesser = _guesser(tails, card.width) if tails else None
     parts = Tails(base.folder, card, cuts[-1]) if options.gives_tail else None
     scheduler = Scheduler(trunks, device.name, told)
-    return Service(Served(card, compute, cuts), sessions, scheduler, metrics, guesser, tails=parts)
+    served = Served(card, compute, cuts)
+    return Service(served, sessions, scheduler, metrics, guesser, tails=parts, sockets=has_sockets())
 
 
 def _load(home: Home, options: Options, tell: Tell) -> tuple[LoadedBase, Device, str]:

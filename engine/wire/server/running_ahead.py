@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class RunningAhead:
-    """A stream that is being answered. Whoever asks the session for something else stops it."""
+    """A stream that is being answered. Whoever asks the session for something else stops it.
 
+    ``is_stream``: else a step, which is not stopped.
+    """
+
+    is_stream: bool = True
     stopped: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 

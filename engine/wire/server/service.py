@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 
-from ....schemas.cards import BaseCard
 from ....schemas.errors import BadFrame, DeviceFull
 from ....schemas.hsp import (
-    BaseIdentity,
     Capture,
     CaptureEnd,
     Code,
-    Compute,
     Description,
-    Limits,
     Open,
     Opened,
     Step,
@@ -24,37 +19,20 @@ from ....schemas.hsp import (
     Stream,
 )
 from ..bodies import encode_record
-from ..codecs import CODECS
 from ..frames import Type
 from ..rows import Writing
-from .allowance import Meter
+from .checks import Checks
 from .keys import Key
 from .metrics import Gauge, Metrics
 from .refused import Refused, shutting_down
 from .running_ahead import Guesser, RunningAhead, guesses_of
 from .scheduler import Beginning, Scheduler, Work
 from .sending import frames_of, frames_of_stream
+from .served import Served, describe
 from .sessions import Asked, Session, Sessions
 from .tails import Tails
 
-BODY_BYTES = 4 << 20
-"""The largest body of a request: a million tokens of up to four bytes."""
 _CAPTURED_AT_ONCE = 1024  # tokens of a capture that are under way together
-
-
-@dataclass(frozen=True)
-class Served:
-    """What is served, and how.
-
-    Attributes:
-        card: Of the base.
-        compute: What computes it.
-        cuts: That are offered.
-    """
-
-    card: BaseCard
-    compute: Compute
-    cuts: tuple[int, ...]
 
 
 class Service:
@@ -69,14 +47,19 @@ class Service:
         guesser: Guesser | None = None,
         *,
         tails: Tails | None = None,
+        sockets: bool = False,
     ) -> None:
-        """Prepare; without a ``guesser`` streams are not offered, without ``tails`` no tail is."""
+        """Prepare; without a ``guesser`` streams are not offered, without ``tails`` no tail is.
+
+        ``sockets``: whether what is asked in frames may come over WebSockets.
+        """
         self.served, self.sessions, self.metrics = served, sessions, metrics
         self._guesser, self._tails = guesser, tails
+        self.sockets = sockets
         self._scheduler = scheduler
-        self._meters: dict[str, Meter] = {}
         self._running: set[Work] = set()
         self._sweeping: asyncio.Task[None] | None = None
+        self._checks = Checks(served, lambda: self.stopping)
         self.stopping = False
         metrics.gauges += [
             Gauge("sessions", "Open sessions.", lambda: len(sessions)),
@@ -98,28 +81,13 @@ class Service:
 
     def describe(self, key: Key) -> Description:
         """Say what is served and what this key may."""
-        allowed, card = key.allowance, self.served.card
-        identity = {name: getattr(card, name) for name in BaseIdentity.model_fields if hasattr(card, name)}
-        return Description(
-            base=BaseIdentity(**identity),
-            compute=self.served.compute,
-            cuts=list(self.served.cuts),
-            codecs=[codec.info() for codec in CODECS],
-            zstd=True,
-            verbs=[
-                "step",
-                *(["capture"] if allowed.capture_tokens else []),
-                *(["stream"] if self._guesser is not None else []),
-                *(["tail"] if self._tails is not None and allowed.tails else []),
-            ],
-            limits=Limits(
-                step_tokens=allowed.step_tokens,
-                capture_tokens=allowed.capture_tokens,
-                capture_sequences=allowed.capture_sequences,
-                body_bytes=BODY_BYTES,
-                sessions=allowed.sessions,
-                idle_seconds=self.sessions.idle_seconds,
-            ),
+        return describe(
+            self.served,
+            key,
+            idle_seconds=self.sessions.idle_seconds,
+            streams=self._guesser is not None,
+            tail=self._tails is not None,
+            sockets=self.sockets,
         )
 
     def tails(self, key: Key) -> Tails:
@@ -140,7 +108,7 @@ class Service:
         Raises:
             Refused: If the base is another one, or what is asked for is not offered.
         """
-        self._check_base(asked.fingerprint, asked.cut, asked.codec)
+        self._checks.base(asked.fingerprint, asked.cut, asked.codec)
         session = self.sessions.open(key, asked.cut, Writing(asked.codec, asked.zstd))
         return Opened(session=session.id, idle_seconds=self.sessions.idle_seconds)
 
@@ -167,13 +135,13 @@ class Service:
         if session.work is not None and session.asked == accepted:
             await session.work.ended.wait()  # a retry of what is still being worked on
             session = self.sessions.find(key, name)
-        self._check_step(key, session, asked, position, tokens)
+        self._checks.step(key, session, asked, position, tokens)
         end = position + len(tokens)
         if session.asked == accepted and len(session.history) == end:  # a retry of what is done
             return self._answer(session, None, asked.first, end)
         self.sessions.reserve(session, key, end)
         session.asked, session.work = accepted, self._begin(session, position, tokens)
-        self._meter(key).spend(len(tokens))
+        self._checks.meter_of(key).spend(len(tokens))
         return self._answer(session, session.work, asked.first, end - len(session.work.tokens))
 
     async def stream(
@@ -192,11 +160,11 @@ class Service:
         if not tokens:
             raise Refused(Code.BAD_REQUEST, "A stream begins with at least one token.")
         step = Step(step=asked.step, hash=asked.hash, first=asked.first)
-        self._check_step(key, session, step, position, tokens)
+        self._checks.step(key, session, step, position, tokens)
         self._reserve_ahead(session, key, position + len(tokens))
         session.asked = Asked(asked.step, position, len(tokens), asked.hash)
         session.work = self._begin(session, position, tokens)
-        self._meter(key).spend(len(tokens))
+        self._checks.meter_of(key).spend(len(tokens))
         return self._run_ahead(key, session, session.work, asked)
 
     async def capture(self, key: Key, asked: Capture, sequences: Sequence[list[int]]) -> AsyncIterator[bytes]:
@@ -205,17 +173,9 @@ class Service:
         Raises:
             Refused: If that is more than the key may, or not offered.
         """
-        self._check_base(asked.fingerprint, asked.cut, asked.codec)
-        allowed, total = key.allowance, sum(map(len, sequences))
-        for count, most in ((len(sequences), allowed.capture_sequences), (total, allowed.capture_tokens)):
-            if count > most:
-                raise Refused(Code.TOO_LARGE, f"A capture may have {most}, not {count}; send less.", limit=most)
-        for tokens in sequences:
-            if not tokens:
-                raise Refused(Code.BAD_REQUEST, "A sequence of a capture is empty.")
-            self._check_tokens(0, tokens)
-        self._check_meter(key)
-        self._meter(key).spend(total)
+        self._checks.base(asked.fingerprint, asked.cut, asked.codec)
+        self._checks.capture(key, sequences)
+        self._checks.meter_of(key).spend(sum(map(len, sequences)))
         return self._captured(key, asked, sequences)
 
     async def stop(self, seconds: float) -> None:
@@ -236,63 +196,6 @@ class Service:
         while True:
             await asyncio.sleep(min(5.0, self.sessions.idle_seconds))
             self.metrics.expired.add(self.sessions.drop_idle())
-
-    # -- checks -------------------------------------------------------------------------------------------------------
-
-    def _check_base(self, fingerprint: str, cut: int, codec: str) -> None:
-        if self.stopping:
-            raise shutting_down()
-        card = self.served.card
-        if fingerprint != card.fingerprint:
-            raise Refused(Code.WRONG_BASE, f"This server has {card.name} ({card.short}); ask one that has your base.")
-        if cut not in self.served.cuts:
-            offered = ", ".join(map(str, self.served.cuts))
-            raise Refused(Code.NOT_OFFERED, f"The cut {cut} is not offered; ask for one of: {offered}.")
-        if codec not in {one.name for one in CODECS}:
-            names = ", ".join(one.name for one in CODECS)
-            raise Refused(Code.NOT_OFFERED, f"This codec is not offered; ask for one of: {names}.")
-
-    def _check_step(self, key: Key, session: Session, asked: Step, position: int, tokens: list[int]) -> None:
-        last = session.asked
-        if self.stopping:
-            raise shutting_down()
-        if last is not None and asked.step < last.step:
-            raise _refused_with(session, Code.STALE, "A newer step was made in this session.")
-        if not session.is_idle:
-            raise Refused(Code.BUSY, "Another step of this session is being worked on; try again.", retry_after=0.1)
-        history = session.history
-        repeated = Asked(asked.step, position, len(tokens), asked.hash)
-        differs = last is not None and asked.step == last.step and repeated != last
-        if differs or position > len(history) or asked.hash != history.hash(position):
-            raise _refused_with(session, Code.CONFLICT, "The session holds something else; go on from there.")
-        if not position <= asked.first <= position + len(tokens):
-            raise Refused(Code.BAD_REQUEST, "The first state that is wanted is none of this step.")
-        self._check_tokens(position, tokens)
-        most = key.allowance.step_tokens
-        if len(tokens) > most:
-            raise Refused(Code.TOO_LARGE, f"A step may have {most} tokens, not {len(tokens)}.", limit=most)
-        self._check_meter(key)
-
-    def _check_tokens(self, position: int, tokens: list[int]) -> None:
-        card = self.served.card
-        if position + len(tokens) > card.context:
-            raise Refused(
-                *(Code.TOO_LONG, f"{position + len(tokens)} tokens do not fit the context of {card.context}."),
-                limit=card.context,
-            )
-        if tokens and max(tokens) >= card.vocabulary:
-            raise Refused(Code.BAD_REQUEST, f"A token lies outside the {card.vocabulary} that the base knows.")
-
-    def _check_meter(self, key: Key) -> None:
-        wait = self._meter(key).wait()
-        if wait:
-            raise Refused(Code.TOO_MANY, "This key has used up its tokens for now; wait.", retry_after=wait)
-
-    def _meter(self, key: Key) -> Meter:
-        meter = self._meters.get(key.name)
-        if meter is None or meter.rate != key.allowance.tokens_a_second:
-            meter = self._meters[key.name] = Meter(key.allowance.tokens_a_second)
-        return meter
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
@@ -369,7 +272,7 @@ class Service:
                     break
                 self._reserve_ahead(session, key, length + 1)
                 work = session.work = self._begin(session, length, [token])
-                self._meter(key).spend(1)
+                self._checks.meter_of(key).spend(1)
                 await self._done(session, work)
                 length += 1
             yield encode_record(Type.END, StepEnd(have=len(session.history), hash=session.history.hash()))
@@ -448,11 +351,6 @@ class Service:
                     work.cache = None
         self.metrics.rows.add(rows_sent, "capture")
         yield encode_record(Type.END, CaptureEnd(sequences=len(sequences), rows=rows_sent))
-
-
-def _refused_with(session: Session, code: Code, message: str) -> Refused:
-    """Return a refusal that says what the session holds."""
-    return Refused(code, message, have=len(session.history), hash=session.history.hash())
 
 
 def _groups(sequences: Sequence[list[int]]) -> list[list[int]]:

@@ -2,13 +2,16 @@
 
 import pytest
 
+from nightschool.engine.base.halves import open_tail
+from nightschool.engine.base.library import load
 from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.base.speed import Speed
 from nightschool.engine.chat.chat import Turn
-from nightschool.engine.host.elsewhere import check_can_speak
+from nightschool.engine.host.elsewhere import check_can_speak, learns_in_head
 from nightschool.engine.host.model_thread import ModelThread
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.settings import ServerSettings, Settings, add_server, choose_provider, read_settings
+from nightschool.engine.slots.adapter import HEAD_PROJECTIONS, Adapter, Factors, new_adapter
 from nightschool.engine.slots.blend import Blend
 from nightschool.schemas.errors import BaseMismatch, Damaged, Unreachable, UsageError
 from nightschool.schemas.messages import AddProvider, AnswerTurns, Sampling, UpdateSlot
@@ -36,14 +39,14 @@ def started(home, folder):
     return model
 
 
-def asking(home, names, turns, temperature=0.0):
+def asking(home, names, turns, temperature=0.0, adapter=None):
     async def ask(model):
         through = await model.through(names, read_settings(home))
         return await model.chat_over(through).reply(
             1,
             turns,
             system="",
-            adapter=None,
+            adapter=adapter,
             sampling=Sampling(max_tokens=16, temperature=temperature, seed=3),
             on_text=lambda text: None,
             cancelled=lambda: False,
@@ -85,6 +88,51 @@ async def test_rows_before_the_norm_speak_too(home, tiny_base_folder, normed):
         add_server(home, "there", ServerSettings(url=engine.url, kind="sglang"))
         model, turns = started(home, tiny_base_folder), [Turn(Role.USER, "Say something.")]
         assert await model.do(asking(home, ("there",), turns)) == await model.do(asking(home, LOCAL, turns))
+
+
+@pytest.fixture
+def head_adapter(tiny_base_folder, tmp_path):
+    import torch
+
+    fresh = new_adapter(open_tail(load(tiny_base_folder), 0), 4, HEAD_PROJECTIONS)
+    generator = torch.Generator().manual_seed(2)
+    changed = {
+        place: Factors(f.down, torch.randn(f.up.shape, generator=generator)) for place, f in fresh.factors.items()
+    }
+    (tmp_path / "head").mkdir()
+    Adapter(changed).save(tmp_path / "head", "tiny")
+    return tmp_path / "head"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_head_adapter_speaks_over_an_engine_as_it_does_here(home, tiny_base_folder, head_adapter, kind):
+    with played(kind) as engine:
+        add_server(home, "there", ServerSettings(url=engine.url, kind=kind))
+        model, alone = started(home, tiny_base_folder), started(home, tiny_base_folder)
+        turns = [Turn(Role.USER, "Say something.")]
+        plain = await alone.do(asking(home, LOCAL, turns))
+        for names, temperature in ((LOCAL, 0.0), (("there",), 0.0), (("there",), 0.8), (LOCAL, 0.0)):
+            reply = await model.do(asking(home, names, turns, temperature, head_adapter))
+            assert reply == await alone.do(asking(home, LOCAL, turns, temperature, head_adapter))
+            assert reply.text != plain.text or temperature
+            turns += [Turn(Role.ASSISTANT, reply.text), Turn(Role.USER, "Go on.")]
+
+
+def test_a_slot_with_a_head_adapter_speaks_anywhere(head_adapter):
+    slot = Slot(name="science", title="Science", provider="box")
+    check_can_speak(slot, head_adapter, THERE)
+    check_can_speak(slot, Blend(((head_adapter, 0.5),)), THERE)
+
+
+def test_where_a_slot_computes_says_what_it_learns_in_and_it_stays_so(head_adapter, tmp_path):
+    there = Slot(name="science", title="Science", provider="box")
+    here = there.model_copy(update={"provider": ""})
+    assert learns_in_head(there, None, THERE)
+    assert not learns_in_head(here, None, THERE)
+    assert learns_in_head(here, head_adapter, THERE)
+    assert not learns_in_head(here, tmp_path, THERE)
+    with pytest.raises(UsageError, match="rollback science --to 0"):
+        learns_in_head(there, tmp_path, THERE)
 
 
 async def test_another_model_does_not_answer(home, tiny_base_folder):

@@ -5,15 +5,20 @@ Each of ``peer.faults`` changes one answer of its verb, in order.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import json
 import secrets
 
+import httpcore2
 import httpx2
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import BytesMessage
 
 from nightschool.engine.wire.bodies import decode_record, encode_record
 from nightschool.engine.wire.codecs import CODECS
-from nightschool.engine.wire.frames import Reader, Type
+from nightschool.engine.wire.frames import Header, Reader, Type, encode
 from nightschool.engine.wire.prefix import Prefix
 from nightschool.engine.wire.rows import Writing, encode_rows
 from nightschool.engine.wire.tokens import decode_tokens
@@ -36,6 +41,8 @@ class Stream(httpx2.AsyncByteStream):
 
 
 class Peer(httpx2.AsyncBaseTransport):
+    sockets = False  # whether it offers WebSockets
+
     def __init__(self, provider, *, cuts=(0, 1, 2), step_tokens=64, capture_tokens=64, zstd=False):
         self.provider = provider
         self.cuts = list(cuts)
@@ -53,6 +60,7 @@ class Peer(httpx2.AsyncBaseTransport):
         self.asked = []  # (verb, position, tokens, rows wanted)
         self.sent_bytes = 0
         self.identity = None  # to lie about
+        self.opened = self.by_socket = 0  # WebSockets, and what was asked over them
 
     def describe(self):
         card = self.provider.base.model_dump()
@@ -63,7 +71,7 @@ class Peer(httpx2.AsyncBaseTransport):
             cuts=self.cuts,
             codecs=[codec.info() for codec in CODECS],
             zstd=self.zstd,
-            verbs=["step", "capture"],
+            verbs=["step", "capture", *(["socket"] if self.sockets else [])],
             limits=self.limits,
         )
 
@@ -72,9 +80,13 @@ class Peer(httpx2.AsyncBaseTransport):
         self.sent_bytes += len(body)
         verb = self._verb(request)
         if request.headers.get("authorization") != f"Bearer {KEY}":
-            response = problem(hsp.Code.UNAUTHORISED)
-        else:
-            response = await getattr(self, f"_{verb}")(request, body)
+            return self.spoilt(verb, problem(hsp.Code.UNAUTHORISED))
+        return await self.answer(verb, request, body)
+
+    async def answer(self, verb, request, body):
+        return self.spoilt(verb, await getattr(self, f"_{verb}")(request, body))
+
+    def spoilt(self, verb, response):
         for fault in self.faults:
             if fault.verb in (verb, "any"):
                 self.faults.remove(fault)
@@ -85,7 +97,14 @@ class Peer(httpx2.AsyncBaseTransport):
         last = request.url.path.rsplit("/", 1)[-1]
         if request.method == "DELETE":
             return "close"
-        return {"describe": "describe", "sessions": "open", "step": "step", "capture": "capture"}[last]
+        return {"sessions": "open"}.get(last, last)
+
+    async def _socket(self, request, body):
+        self.opened += 1
+        key = request.headers["sec-websocket-key"].encode()
+        proof = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
+        wire = {"network_stream": Wire(self)}
+        return httpx2.Response(101, headers={"sec-websocket-accept": proof}, extensions=wire, stream=Stream([]))
 
     async def _describe(self, request, body):
         return answered(200, self.describe().model_dump_json())
@@ -101,7 +120,7 @@ class Peer(httpx2.AsyncBaseTransport):
         return answered(201, hsp.Opened(session=name, idle_seconds=60).model_dump_json())
 
     async def _step(self, request, body):
-        name = request.url.path.split("/")[-2]
+        name = request.url.path.split("/")[-2] if request else session_of(body)
         if name not in self.sessions:
             return problem(hsp.Code.UNKNOWN_SESSION)
         session, prefix, writing, last, kept = self.sessions[name]
@@ -143,6 +162,65 @@ class Peer(httpx2.AsyncBaseTransport):
         if held:
             await held[0].close()
         return answered(204, "")
+
+
+class Wire:
+    """The network stream of a WebSocket to a peer."""
+
+    def __init__(self, peer):
+        self.peer = peer
+        self.connection = Connection(ConnectionType.SERVER)
+        self.asked = b""
+        self.coming = None
+        self.left = 0  # pieces of an answer that nobody has read
+
+    def get_extra_info(self, info):
+        return info == "is_readable" and self.left > 0
+
+    async def write(self, data, timeout=None):
+        self.connection.receive_data(data)
+        for event in self.connection.events():
+            assert isinstance(event, BytesMessage)
+            self.asked += event.data
+            if event.message_finished:
+                self.peer.sent_bytes += len(self.asked)
+                self.peer.by_socket += 1
+                self.coming, self.asked = self.answers(self.asked), b""
+
+    async def read(self, most, timeout=None):
+        try:
+            return await anext(self.coming)
+        except StopAsyncIteration:
+            raise httpcore2.ReadTimeout("nothing comes") from None
+        except httpx2.RequestError as error:
+            raise httpcore2.ReadError(str(error)) from error
+
+    async def answers(self, message):
+        """Give the messages that an answer becomes."""
+        verb = record_of(message)["verb"]
+        response = await self.peer.answer(verb, None, message)
+        if response.status_code != 200:
+            body = b"".join([part async for part in response.stream])
+            if b'"code"' not in body:
+                raise httpx2.ReadError("a proxy's page, and the end")
+            yield self.connection.send(BytesMessage(data=encode(Header(Type.ERROR), body)))
+            return
+        self.left = len(getattr(response.stream, "pieces", ()))
+        async for piece in response.stream:
+            self.left -= 1
+            half = len(piece) // 2
+            yield self.connection.send(BytesMessage(data=piece[:half], message_finished=False))
+            yield self.connection.send(BytesMessage(data=piece[half:]))
+        raise httpx2.ReadError("gone")
+
+
+def record_of(message):
+    (head, *_) = Reader(lambda header: None).feed(message)
+    return json.loads(head.payload)
+
+
+def session_of(message):
+    return record_of(message)["session"]
 
 
 def answered(status, text, **headers):

@@ -76,10 +76,11 @@ def answer(base, provider, on_text=lambda text: None):
     return asyncio.run(reply)
 
 
-def test_a_server_that_is_killed_in_mid_reply_costs_only_a_pause(tiny_base, tiny_base_folder, tmp_path, port):
+@pytest.mark.parametrize("carrier", ["http", "socket"])
+def test_a_server_that_is_killed_in_mid_reply_costs_only_a_pause(tiny_base, tiny_base_folder, tmp_path, port, carrier):
     plain = answer(tiny_base, LocalProvider(tiny_base))
     assert plain.tokens > 20
-    client = Client(f"http://127.0.0.1:{port}")
+    client = Client(f"http://127.0.0.1:{port}", carrier=carrier)
     remote = RemoteProvider(tiny_base.card, client, Writing("f32"), Patience(tries=10_000, longest=0.2))
     seen = []
     with server(tiny_base_folder, tmp_path, port) as first:
@@ -94,6 +95,7 @@ def test_a_server_that_is_killed_in_mid_reply_costs_only_a_pause(tiny_base, tiny
                     start()
 
             assert answer(tiny_base, remote, on_text) == plain
+    assert client.carrier == ("a WebSocket" if carrier == "socket" else "HTTP")
     assert len(seen) > 10
 
 
@@ -142,3 +144,4 @@ def test_a_server_with_keys_wants_one(tiny_base, tiny_base_folder, tmp_path, por
     errors = {codec["name"]: codec["kl"] for codec in said["codecs"]}
     assert errors["f32"] <= errors["bf16"] < errors["i4h64"]
     assert said["step_ms"] > 0
+    assert said["carrier"] == "a WebSocket"

@@ -26,6 +26,12 @@ from nightschool.tests.tiny import save_tiny
 TURNS = [Turn(Role.USER, "Hello")]
 
 
+@pytest.fixture(params=["http", "socket"], autouse=True)
+def carrier(request, monkeypatch):
+    """What carries the tokens of every test here."""
+    monkeypatch.setattr("nightschool.engine.wire.client.has_sockets", lambda: request.param == "socket")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return save_tiny(tmp_path_factory.mktemp("served") / "tiny-llama")

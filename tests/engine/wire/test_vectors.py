@@ -58,3 +58,16 @@ def test_a_history_that_goes_back_has_the_hash_of_what_is_left():
         assert list(prefix.tokens) == kept
         for end in {0, len(kept) // 2, len(kept)}:
             assert prefix.hash(end) == plain.prefix_hash(kept[:end])
+
+
+@pytest.mark.parametrize("vector", VECTORS["messages"], ids=lambda vector: vector["name"])
+def test_a_message_of_a_websocket_has_the_frames_of_a_body(vector):
+    data = bytes.fromhex(vector["hex"])
+    read = list(Reader(lambda header: None).feed(data))
+    for (header, payload), frame, meant in zip(plain.frames(data), read, vector["frames"], strict=True):
+        assert header["type"] == frame.header.type == meant["type"]
+        if frame.header.type is Type.TOKENS:
+            assert ids.decode_tokens(frame) == plain.tokens(header, payload) == meant["tokens"]
+            assert (header["position"], header["sequence"]) == (meant["position"], meant["sequence"])
+        else:
+            assert json.loads(payload) == meant["record"]

@@ -34,6 +34,7 @@ from nightschool.tests.engine.wire.peer import (
     KEY,
     Fault,
     Peer,
+    Wire,
     answered,
     counting,
     cut_after,
@@ -47,6 +48,13 @@ from nightschool.tests.tiny import save_tiny
 
 CUT = 2
 ADDRESS = "https://peer.test/base"
+
+
+@pytest.fixture(params=["http", "socket"], autouse=True)
+def carrier(request, monkeypatch):
+    """What carries the tokens of every test here."""
+    monkeypatch.setattr(Peer, "sockets", request.param == "socket")
+    return request.param
 
 
 async def at_once(seconds):
@@ -101,6 +109,14 @@ async def test_a_session_gives_the_local_states(remote, local, peer):
     torch.testing.assert_close(again.rows, whole.rows[100:], atol=2e-5, rtol=1e-4)
     await session.close()
     assert peer.sessions == {}
+
+
+async def test_one_connection_carries_what_comes_after_each_other(remote, peer, carrier):
+    session = remote.open(CUT)
+    for place in range(5):
+        await session.extend(place, [place])
+    await remote.states([tokens(5)], CUT)
+    assert (peer.opened, peer.by_socket) == ((1, 6) if carrier == "socket" else (0, 0))
 
 
 async def test_batches_come_back_in_order_however_they_are_cut(remote, local, peer):
@@ -328,8 +344,15 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("change", FORGED.values(), ids=FORGED.keys())
-async def test_a_forged_answer_is_refused(tiny_base, peer, change):
+AFTER_THE_END = ("something after the end", "rows twice")
+"""Over a WebSocket an answer ends with its END: what comes after it is of no answer."""
+
+
+@pytest.mark.parametrize("what", FORGED.keys())
+async def test_a_forged_answer_is_refused(tiny_base, peer, what, carrier):
+    if carrier == "socket" and what in AFTER_THE_END:
+        pytest.skip("of bodies")
+    change = FORGED[what]
     peer.faults = [garbled(change) for _ in range(3)]
     session = provider(tiny_base, peer, tries=3).open(CUT)
     with pytest.raises((BadFrame, RemoteError)):
@@ -436,3 +459,61 @@ async def test_what_was_given_up_half_way_does_not_mislead_later(tiny_base, loca
     assert asked == [("step", 10, 21, 1)]
     (whole,) = await local.states([[*tokens(30), 5]], CUT)
     torch.testing.assert_close(states.rows, whole.rows[30:], atol=2e-5, rtol=1e-4)
+
+
+# -- WebSockets -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        lambda response, peer: answered(404, "<html>what?</html>"),
+        lambda response, peer: answered(502, "<html>bad gateway</html>"),
+        lambda response, peer: answered(200, "<html>welcome</html>"),
+        lambda response, peer: problem(Code.TOO_MANY, retry_after=1),
+        lambda response, peer: httpx2.Response(101, headers={"sec-websocket-accept": "x"}, stream=response.stream),
+    ],
+    ids=["none there", "a proxy", "a page", "too many", "a false proof"],
+)
+async def test_where_no_websocket_can_be_had_http_carries_it(remote, local, peer, carrier, instead):
+    if carrier == "http":
+        pytest.skip("of WebSockets")
+    peer.faults = [Fault("socket", instead)]
+    await same(remote.open(CUT), local, tokens(50), 1, 2)
+    assert (peer.faults, peer.opened, peer.by_socket) == ([], 1, 0)  # it was asked for once
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [("http", 0), ("socket", 1), ("auto", 1)])
+async def test_the_settings_say_what_carries_it(tiny_base, peer, carrier, wanted, expected):
+    if carrier == "http":
+        pytest.skip("of WebSockets")
+    client = Client(ADDRESS, KEY, transport=lambda: peer, carrier=wanted)
+    await RemoteProvider(tiny_base.card, client, Writing("f32"), patience()).states([[1]], CUT)
+    assert peer.by_socket == expected
+    assert client.carrier == ("a WebSocket" if expected else "HTTP")
+
+
+async def test_without_what_it_needs_http_carries_it_or_the_user_is_told(tiny_base, peer, monkeypatch):
+    monkeypatch.setattr("nightschool.engine.wire.client.has_sockets", lambda: False)
+    await provider(tiny_base, peer).states([[1]], CUT)
+    assert peer.by_socket == 0
+    with pytest.raises(UsageError, match=r"nightschool\[socket\]"):
+        Client(ADDRESS, KEY, carrier="socket")
+
+
+async def test_a_websocket_that_goes_on_after_the_end_is_not_used_again(remote, local, peer, carrier):
+    if carrier == "http":
+        pytest.skip("of WebSockets")
+    peer.faults = [garbled(FORGED["something after the end"])]
+    await same(remote.open(CUT), local, tokens(20), 5, 6)
+    assert (peer.opened, peer.by_socket) == (2, 3)
+
+
+async def test_a_websocket_that_rested_too_long_or_was_closed_is_not_used_again(remote, peer, carrier, monkeypatch):
+    if carrier == "http":
+        pytest.skip("of WebSockets")
+    session = remote.open(CUT)
+    await session.extend(0, [1])
+    monkeypatch.setattr(Wire, "get_extra_info", lambda wire, info: info == "is_readable")
+    await session.extend(1, [2])
+    assert peer.opened == 2

@@ -107,7 +107,7 @@ def test_tokens_of_a_step_and_of_a_capture_are_limited(folders, tmp_path):
         assert [len(rows) for rows in client.capture([tokens(10), tokens(10)])] == [10, 10]
         with pytest.raises(Refusal, match="not_offered"):
             server.client("none").capture([[1]])
-        assert server.client("none").describe().verbs == ["step", "stream", "tail"]
+        assert server.client("none").describe().verbs == ["step", "stream", "tail", "socket"]
 
 
 def test_tokens_a_second_are_limited(folders, tmp_path):

@@ -178,4 +178,4 @@ def test_describe_says_what_is_served(server):
     assert said.base.tensors_hash == server.base.card.tensors_hash
     assert (said.cuts, said.compute.numbers) == ([CUT], "fp32")
     assert said.limits.step_tokens == Allowance().step_tokens
-    assert said.verbs == ["step", "capture", "stream", "tail"]
+    assert said.verbs == ["step", "capture", "stream", "tail", "socket"]
