@@ -73,6 +73,8 @@ class Settings(BaseModel):
         study: Numbers of a study that are not to be Night School's own, by their names in ``engine/study/recipe.py``:
             what is trained on, for how long, and what a candidate must keep to.
         memory: Whether the model is told what users said of themselves, and new facts are noted.
+        cut: How many blocks the tail has, whose adapters learn and speak; None: about a quarter of the base. More lets
+            adapters of others reach further down, and makes studies longer; a server must offer it.
         device: What computes: ``cpu``, ``mps``, ``cuda``, or with a number ``cuda:1``; empty: the best that has room.
         provider: Where a chat's lower blocks compute: names of servers, the preferred one first, and ``local`` for this
             machine; where one fails the next goes on. Empty: here alone.
@@ -91,6 +93,7 @@ class Settings(BaseModel):
     keep_generations: int | None = Field(default=None, ge=1)
     study: dict[str, Any] = {}
     memory: bool = True
+    cut: int | None = Field(default=None, ge=1)
     device: str = ""
     provider: tuple[str, ...] = ()
     study_provider: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ the class name travels over the engine pipe, so that the other side raises the s
     │   ├── ImportRunning          72   one import at a time
     │   └── ImportStopped          73   the user stopped looking at a file
     ├── ScheduleError              80   the machine's own scheduler cannot be used
-    ├── RemoteError                90   a provider elsewhere cannot be used
+    ├── RemoteError                90   a provider elsewhere, or the hub, cannot be used
     │   ├── Unreachable            91   it does not answer, or not in time
     │   ├── BadFrame               92   it does not speak HSP/1 as it should
     │   ├── PeerRefused            93   it refuses, with a code of its own
@@ -264,7 +264,7 @@ class ImportStopped(ExchangeError):
 
 
 class RemoteError(NightSchoolError):
-    """A provider elsewhere cannot be used."""
+    """A provider elsewhere, or the Hugging Face hub, cannot be used."""
 
     exit_code = 90
 

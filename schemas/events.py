@@ -88,7 +88,7 @@ class StudyEndedEvent(Record):
 
 
 class PullEvent(Record):
-    """How far the fetching of a base is; ``fraction`` None: not known."""
+    """How far a base or an adapter is on its way here, or a version to the hub; ``fraction`` None: not known."""
 
     kind: Literal["model.pull"] = "model.pull"
     spec: str

@@ -10,6 +10,12 @@ from pydantic import Field
 
 from .records import Record, Study, Version
 
+ON_HUB = "hub:"
+"""How the address of an adapter on the Hugging Face hub begins, where a folder could be meant as well."""
+
+ROUTED = "At home a router switches it on only where its lessons apply; here it has none, so it always speaks."
+"""What others are told of a version that has one."""
+
 
 class ShareGate(Record):
     """A gate's figure, without its words: these quote lessons."""
@@ -81,3 +87,46 @@ class BundleTaken(Record):
     version: Version | None
     study: Study | None = None
     note: str = ""
+
+
+class HubFile(Record):
+    """A file of a repository on the hub."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Published(Record):
+    """A version as a repository on the Hugging Face hub; with an empty ``commit``, what it would be.
+
+    Attributes:
+        base: The base's name on the hub.
+        files: All that it is made of.
+        page: ``README.md``, which is one of them.
+        url: Where it can be seen; empty: nowhere yet.
+    """
+
+    repository: str
+    number: int
+    private: bool
+    base: str
+    files: list[HubFile]
+    page: str
+    commit: str = ""
+    url: str = ""
+
+
+class FetchedAdapter(Record):
+    """An adapter that was fetched from the hub. ``base`` and ``licence`` are what its card says, and decide nothing.
+
+    Attributes:
+        source: ``hub:owner/name@commit``.
+        folder: With its two files.
+    """
+
+    source: str
+    folder: str
+    bytes: int
+    base: str = ""
+    licence: str = ""

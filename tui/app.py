@@ -19,11 +19,13 @@ from ..schemas.messages import (
     EngineStatus,
     ForgetLesson,
     GetStatus,
+    ImportAdapter,
     PullModel,
     PullTail,
     ReadImported,
     RunImport,
     StartStudy,
+    TeachSlot,
     UseModel,
 )
 from ..schemas.models import PulledTail
@@ -201,11 +203,11 @@ class NightSchool(App[int]):
 
     # -- studies ------------------------------------------------------------------------------------------------------
 
-    def start_study(self, request: StartStudy | ForgetLesson) -> None:
+    def start_study(self, request: StartStudy | ForgetLesson | ImportAdapter | TeachSlot) -> None:
         """Study a slot; it goes on whatever screen is shown."""
         self.run_worker(self._study(request), group="study", exit_on_error=True)
 
-    async def _study(self, request: StartStudy | ForgetLesson) -> None:
+    async def _study(self, request: StartStudy | ForgetLesson | ImportAdapter | TeachSlot) -> None:
         try:
             study = await self.link.call(request)
         except NightSchoolError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,13 +26,12 @@ from ..schemas.bundle import (
     SlotPart,
 )
 from ..schemas.errors import UsageError
-from ..schemas.sharing import Shareable
+from ..schemas.sharing import ROUTED, Shareable
 
 if TYPE_CHECKING:
     from ..engine.paths import Home
 
 MOST_SAMPLES = 8
-ROUTED = "At home a router switches it on only where its lessons apply; the bundle has none, so it always speaks."
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,34 @@ def draft_of(shared: Shareable, choice: Choice) -> Draft:
     Raises:
         UsageError: If something that was chosen cannot be said in a bundle.
     """
-    try:
+    with _said_well():
         return _draft(shared, choice)
+
+
+def card_of(title: str, choice: Choice, *, routed: bool = False) -> CardPart:
+    """Return what people read first of a version; ``title`` is the slot's, for where none was chosen.
+
+    Raises:
+        UsageError: If something that was chosen cannot be said there.
+    """
+    with _said_well():
+        return CardPart(
+            title=choice.title or title,
+            summary=choice.summary,
+            language=[*choice.language],
+            tags=[*choice.tags],
+            license=choice.licence,
+            samples=[*choice.samples],
+            system_prompt=choice.system_prompt,
+            warnings=[*choice.warnings, *([ROUTED] if routed else [])],
+        )
+
+
+@contextmanager
+def _said_well() -> Iterator[None]:
+    """Turn what a record does not take into a sentence for the publisher."""
+    try:
+        yield
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
@@ -132,16 +158,7 @@ def _draft(shared: Shareable, choice: Choice) -> Draft:
             chat_template_sha256=base.template_hash,
             tensor_index_sha256=base.tensors_hash,
         ),
-        card=CardPart(
-            title=choice.title or shared.title,
-            summary=choice.summary,
-            language=[*choice.language],
-            tags=[*choice.tags],
-            license=choice.licence,
-            samples=[*choice.samples],
-            system_prompt=choice.system_prompt,
-            warnings=[*choice.warnings, *([ROUTED] if shared.routed else [])],
-        ),
+        card=card_of(shared.title, choice, routed=shared.routed),
         provenance=ProvenancePart(
             trainer=shared.trainer,
             version=f"nightschool {__version__}",

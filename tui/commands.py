@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .actions import conversations, learning, plugins, replies, slots, view
+from .actions import conversations, elsewhere, learning, plugins, replies, slots, view
 
 if TYPE_CHECKING:
     from .screens.chat import ChatScreen
@@ -261,6 +261,27 @@ COMMANDS: tuple[Command, ...] = (
         "Ask two slots the same, side by side.",
         "Slots",
         slots.compare,
+    ),
+    Command(
+        "slot.teach",
+        "Teach model",
+        "Learn what the slot knows on another model, too, from its lessons.",
+        "Slots",
+        elsewhere.teach,
+    ),
+    Command(
+        "slot.bring",
+        "Bring adapter",
+        "Try a PEFT LoRA from a folder or the Hugging Face hub as a new generation of the slot.",
+        "Slots",
+        elsewhere.bring,
+    ),
+    Command(
+        "slot.publish",
+        "Publish",
+        "Put what the slot has learned on the Hugging Face hub; shows first what goes out.",
+        "Slots",
+        elsewhere.publish,
     ),
     Command(
         "slot.archive",

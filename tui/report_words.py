@@ -18,6 +18,13 @@ def proofs(report: StudyReport) -> list[str]:
         said.append(f"Router {one_line(router.name, 40)}: {found}; {use}.")
     elif router is not None:
         said.append(f"Router {one_line(router.name, 40)}: {one_line(router.reason, 200)}")
+    lost = report.projection
+    if lost is not None:
+        said.append(
+            f"It changes blocks from {lost.first} on, and the tail begins with {lost.lowest}: {lost.left_out:.0%} of "
+            f"its change was left out. What is kept lies {lost.kept_nats:.3f} nats a token from all of it, the plain "
+            f"base {lost.plain_nats:.3f}."
+        )
     if report.numbers:
         numbers = ", ".join(f"{name} {value}" for name, value in report.numbers.items())
         said.append(f"With numbers of your own: {one_line(numbers, 400)}.")

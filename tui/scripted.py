@@ -27,6 +27,7 @@ from ..schemas.events import (
 )
 from .scripted_bases import ScriptedBases
 from .scripted_exchange import ScriptedExchange
+from .scripted_hub import ScriptedHub
 from .scripted_lessons import ScriptedLessons
 from .scripted_merges import ScriptedMerges
 from .scripted_plugins import ScriptedPlugins
@@ -51,13 +52,21 @@ SLOTS = (
 
 
 class ScriptedEngine(
-    ScriptedBases, ScriptedExchange, ScriptedLessons, ScriptedMerges, ScriptedPlugins, ScriptedProviders, ScriptedSlots
+    ScriptedBases,
+    ScriptedExchange,
+    ScriptedHub,
+    ScriptedLessons,
+    ScriptedMerges,
+    ScriptedPlugins,
+    ScriptedProviders,
+    ScriptedSlots,
 ):
     """Stands in for the engine client; what it answers is set by its attributes."""
 
     def __init__(self, *, pause: float = 0.0, wake: float = 0.0) -> None:
         ScriptedBases.__init__(self)
         ScriptedExchange.__init__(self)
+        ScriptedHub.__init__(self)
         ScriptedMerges.__init__(self)
         ScriptedPlugins.__init__(self)
         ScriptedProviders.__init__(self)

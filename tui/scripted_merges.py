@@ -87,6 +87,11 @@ class ScriptedMerges:
     async def _slots_import(self, request: ask.ImportAdapter, tell: Tell) -> rec.Study:
         return await self._slots_blend(ask.BlendSlots(weights={}, into=request.into), tell)
 
+    async def _slots_teach(self, request: ask.TeachSlot, tell: Tell) -> rec.Study:
+        study = await self._slots_blend(ask.BlendSlots(weights={}, into=request.slot), tell)
+        report = study.report and study.report.model_copy(update={"base": request.base})
+        return study.model_copy(update={"report": report})
+
     async def _bundles_describe(self, request: ask.DescribeVersion, tell: Tell) -> Shareable:
         slot = self._slot(request.slot)
         hashes = ("config_hash", "tokenizer_hash", "template_hash", "tensors_hash")
@@ -98,6 +103,9 @@ class ScriptedMerges:
                 **{name: str(place) * 64 for place, name in enumerate(hashes)},
             ),
         )  # fmt: skip
+
+    async def _bundles_convert(self, request: ask.ConvertBundle, tell: Tell) -> rec.ExportedAdapter:
+        return rec.ExportedAdapter(folder=request.to, form=rec.AdapterForm.GGUF, number=0, bytes=2_000_000)
 
     async def _bundles_take(self, request: ask.TakeBundle, tell: Tell) -> BundleTaken:
         if request.into not in self.slots:

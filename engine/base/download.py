@@ -15,12 +15,24 @@ from pathlib import Path
 
 from ...schemas.errors import ModelDamaged, ModelNotFound
 from ..files import storage_errors
+from .hub_trouble import Trouble, trouble_of
 from .weights import file_sha256
 
 _SECONDS = 30.0
 """Without a byte after which a connection counts as lost."""
 _TRIES = 4
 """In a row without a byte, after which a download is given up."""
+_SENTENCES = {
+    Trouble.GATED: "{0} asks for permission on the hub; accept its terms there, then log in with `hf auth login`.",
+    Trouble.OFF: "{0} is not on this machine and the hub is switched off (HF_HUB_OFFLINE).",
+    Trouble.AWAY: "{0} is not on this machine and the hub cannot be reached; go online once.",
+    Trouble.BUSY: "The hub cannot give {0} just now ({1}); try again later.",
+    Trouble.NAME: "{0!r} cannot be a name on the hub; use owner/name.",
+    Trouble.TOKEN: "The hub does not accept your token, so {0} was not asked for; log in anew with `hf auth login`.",
+    Trouble.FORBIDDEN: "Your token may not read {0} on the hub; make one that may, and log in with `hf auth login`.",
+    Trouble.REVISION: "{0} has no such revision on the hub; name one that it has.",
+    Trouble.MISSING: "Neither a folder nor a model on the hub is named {0}; check the name.",
+}
 
 
 @dataclass(frozen=True)
@@ -69,25 +81,13 @@ def download(file: Remote, url: str, folder: Path, tell: Callable[[int], None], 
 @contextmanager
 def hub_errors(shown: str) -> Iterator[None]:
     """Turn what the hub and the network raise about the model ``shown`` into ours, each with a way out."""
-    from httpx2 import HTTPError
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-
     try:
         yield
-    except GatedRepoError as error:
-        raise ModelNotFound(
-            f"{shown} asks for permission on the hub; accept its terms there, then log in with `hf auth login`."
-        ) from error
-    except OfflineModeIsEnabled as error:
-        raise ModelNotFound(f"{shown} is not on this machine and the hub is switched off (HF_HUB_OFFLINE).") from error
-    except HfHubHTTPError as error:
-        if error.response is not None and error.response.status_code >= 500:
-            raise ModelNotFound(f"The hub cannot give {shown} just now ({error}); try again later.") from error
-        raise ModelNotFound(f"Neither a folder nor a model on the hub is named {shown}; check the name.") from error
-    except HFValidationError as error:
-        raise ModelNotFound(f"{shown!r} cannot be a name on the hub; use owner/name.") from error
-    except HTTPError as error:
-        raise ModelNotFound(f"{shown} is not on this machine and the hub cannot be reached; go online once.") from error
+    except Exception as error:
+        trouble = trouble_of(error)
+        if trouble is None:
+            raise
+        raise ModelNotFound(_SENTENCES.get(trouble, _SENTENCES[Trouble.MISSING]).format(shown, error)) from error
 
 
 def _fetch(file: Remote, url: str, path: Path, tell: Callable[[int], None]) -> None:

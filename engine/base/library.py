@@ -28,7 +28,7 @@ from .gguf_file import is_gguf, unpack
 from .installed import HUB, find_installed, whole_spec
 from .numbers import Numbers
 from .quiet import quiet_transformers
-from .size import default_cut
+from .size import cut_of
 from .staging import Tell, one_at_a_time, staged
 from .weights import (
     CARD,
@@ -97,7 +97,7 @@ class LoadedBase:
     @property
     def cut(self) -> int:
         """Number of blocks of the tail where nobody chooses: the usual one; of a base that is a tail, all of them."""
-        return default_cut(self.card.layers) if self.upper is None else self.upper
+        return cut_of(self.card.layers, self.upper, None)
 
     def check_here(self, cut: int) -> None:
         """Refuse a tail of which not all is on this machine.

@@ -10,6 +10,20 @@ def default_cut(layers: int) -> int:
     return max(1, round(layers * 4 / 15))
 
 
+def cut_of(layers: int, upper: int | None, wanted: int | None) -> int:
+    """Return the number of blocks of the tail.
+
+    Args:
+        layers: Of the base.
+        upper: How many of its blocks are on this machine, counted from the top; None: all.
+        wanted: As the settings say; None: the usual one, and of a base that is a tail, all of it. Never more than are
+            here.
+    """
+    if wanted is None:
+        return default_cut(layers) if upper is None else upper
+    return min(wanted, layers if upper is None else upper)
+
+
 def check_cut(cut: int, layers: int) -> None:
     """Refuse a cut that a base of so many blocks does not have.
 

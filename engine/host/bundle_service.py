@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 
 from ...schemas.errors import ModelError, ModelNotFound, NotFound, UsageError
-from ...schemas.messages import DescribeVersion, TakeBundle
-from ...schemas.records import Slot, StudyState, Version, VersionKind
+from ...schemas.messages import ConvertBundle, DescribeVersion, TakeBundle
+from ...schemas.records import AdapterForm, ExportedAdapter, Slot, StudyState, Version, VersionKind
 from ...schemas.sharing import BundleTaken, Shareable, ShareBase, ShareGate, ShareParent
-from ..base.installed import installed
+from ..base.installed import Installed, installed, projections
 from ..slots import generations
 from ..slots.slot_file import one_line
 from .rooms import Rooms, Tell
@@ -64,6 +64,25 @@ class BundleService:
             curve=[(point.step, point.loss, point.kl) for point in (report.curve if report else ())],
             parents=self._parents(made),
         )
+
+    async def convert(self, request: ConvertBundle, tell: Tell) -> ExportedAdapter:
+        """Write an adapter of a bundle for llama.cpp and Ollama.
+
+        Raises:
+            ModelNotFound: If its base is not on this machine.
+            BaseMismatch: If it does not fit that.
+            UnsupportedFamily, UsageError: As of an export.
+        """
+        base = self._here(request.base)
+        if base is None:
+            raise ModelNotFound(
+                f"The base of this bundle ({request.base[:12]}) is not on this machine, and its configuration says how "
+                "a GGUF is laid out; fetch it with `nightschool models pull`, or export as PEFT."
+            )
+        target = Path(request.to).expanduser().absolute()
+        await asyncio.to_thread(_convert, request, base, target)
+        size = sum(file.stat().st_size for file in target.iterdir())
+        return ExportedAdapter(folder=str(target), form=AdapterForm.GGUF, number=0, bytes=size)
 
     async def take(self, request: TakeBundle, tell: Tell) -> BundleTaken:
         """Keep an adapter of a bundle as a version that does not answer yet.
@@ -123,22 +142,26 @@ class BundleService:
             version = self._rooms.store.version(version.slot, version.restores)
         return version
 
+    def _here(self, fingerprint: str) -> Installed | None:
+        """Return the base of a fingerprint, if it is on this machine."""
+        found = installed(self._rooms.home)
+        return next((one for one in found if one.card is not None and one.card.fingerprint == fingerprint), None)
+
     def _base(self, version: Version) -> ShareBase:
-        for one in installed(self._rooms.home):
-            if one.card is not None and one.card.fingerprint == version.base:
-                card = one.card
-                return ShareBase(
-                    name=card.name,
-                    source=one.spec,
-                    family=card.family,
-                    width=card.width,
-                    layers=card.layers,
-                    vocabulary=card.vocabulary,
-                    config_hash=card.config_hash,
-                    tokenizer_hash=card.tokenizer_hash,
-                    template_hash=card.template_hash,
-                    tensors_hash=card.tensors_hash,
-                )
+        one = self._here(version.base)
+        if one is not None and (card := one.card) is not None:
+            return ShareBase(
+                name=card.name,
+                source=one.spec,
+                family=card.family,
+                width=card.width,
+                layers=card.layers,
+                vocabulary=card.vocabulary,
+                config_hash=card.config_hash,
+                tokenizer_hash=card.tokenizer_hash,
+                template_hash=card.template_hash,
+                tensors_hash=card.tensors_hash,
+            )
         raise ModelNotFound(
             f"The base of generation {version.number} of slot {version.slot} ({version.base[:12]}) is not on this "
             "machine; fetch it with `nightschool models pull`, for the bundle must say what it is."
@@ -169,3 +192,12 @@ class BundleService:
             return None
         unchanged = self._made(version).kind is VersionKind.IMPORT and len(version.origins) == 1
         return version.origins[0].id if unchanged else None
+
+
+def _convert(request: ConvertBundle, base: Installed, target: Path) -> None:
+    from ..slots.foreign import read_foreign
+    from ..slots.portable import export_gguf
+
+    adapter = read_foreign(Path(request.folder), projections(base.folder))
+    name = base.card.name if base.card is not None else ""
+    export_gguf(adapter, base.folder, target, name=name, system=request.system, temperature=0.0)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
 
-from ...schemas.errors import Damaged, ModelDamaged, ModelInUse, ModelNotFound, PullCancelled, UsageError
-from ...schemas.events import NoticeEvent, PullEvent
+from ...schemas.errors import Damaged, ModelDamaged, ModelInUse, ModelNotFound, UsageError
+from ...schemas.events import NoticeEvent
 from ...schemas.messages import CancelPull, ListModels, PullModel, PullTail, RemoveModel, UseModel
 from ...schemas.models import KnownBase, KnownBases, PulledTail
 from ..base import installed
 from ..base.catalog import DEFAULT, source_of
 from ..base.installed import Installed, find_installed, leftovers
 from ..settings import HSP, ServerSettings, choose_base, choose_provider, read_settings
+from ..slots.bases import newest_for
 from ..study.states_cache import forget_states
 from ..wire.tail_asked import Wanted
+from .fetching import Fetching
 from .model_list import Machine, Use, list_bases
-from .pull import Told, run_pull, run_tail_pull
+from .pull import run_pull, run_tail_pull
 from .rooms import Rooms, Tell
-
-T = TypeVar("T")
 
 DEFAULT_CHOICE = ""
 """What the settings say where the default base is chosen."""
@@ -30,10 +28,8 @@ DEFAULT_CHOICE = ""
 class ModelService:
     """Handlers of ``models.*``."""
 
-    def __init__(self, rooms: Rooms) -> None:
-        self._rooms = rooms
-        self._pulling: asyncio.Task[Any] | None = None
-        self._pulled = ""
+    def __init__(self, rooms: Rooms, fetching: Fetching) -> None:
+        self._rooms, self._fetching = rooms, fetching
 
     async def list_all(self, request: ListModels, tell: Tell) -> KnownBases:
         """List the bases of the catalogue and those on this machine."""
@@ -53,7 +49,8 @@ class ModelService:
             ModelInUse: If another is being fetched.
             PullCancelled: If it was stopped.
         """
-        folder = await self._fetched(request.spec, lambda told: run_pull(request.spec, self._rooms.home, told), tell)
+        home = self._rooms.home
+        folder = await self._fetching.do(request.spec, lambda told: run_pull(request.spec, home, told), tell)
         return await self._row(folder)
 
     async def pull_tail(self, request: PullTail, tell: Tell) -> PulledTail:
@@ -68,7 +65,7 @@ class ModelService:
         wanted = Wanted(server, request.cut, request.hub, request.fingerprint)
         alone = not read_settings(home).base and not await asyncio.to_thread(installed.installed, home)
         name = f"a tail from {request.server}"
-        pulled = await self._fetched(name, lambda told: run_tail_pull(wanted, home, told), tell)
+        pulled = await self._fetching.do(name, lambda told: run_tail_pull(wanted, home, told), tell)
         if request.use or alone:
             choose_base(home, pulled.folder.name)
         if request.use:
@@ -76,24 +73,6 @@ class ModelService:
         row = await self._row(pulled.folder)
         bytes_ = {"moved": pulled.moved, "tail": pulled.tail, "whole": pulled.whole}
         return PulledTail(base=row, **bytes_, chosen=request.use or alone)
-
-    async def _fetched(self, name: str, fetch: Callable[[Told], Coroutine[Any, Any, T]], tell: Tell) -> T:
-        """Return what a fetch gives; one at a time, and it can be cancelled."""
-        if self._pulling is not None:
-            raise ModelInUse(f"{self._pulled} is being fetched already; wait for it, or cancel it first.")
-
-        def told(stage: str, fraction: float | None) -> None:
-            tell(PullEvent(spec=name, stage=stage, fraction=fraction))
-
-        work = asyncio.create_task(fetch(told))
-        self._pulling, self._pulled = work, name
-        try:
-            await asyncio.wait({work})
-        finally:
-            self._pulling = None
-        if work.cancelled():
-            raise PullCancelled(f"Fetching {name} was stopped; the next pull goes on from there.")
-        return work.result()
 
     def _server(self, request: PullTail) -> ServerSettings:
         named = read_settings(self._rooms.home).servers.get(request.server)
@@ -105,10 +84,7 @@ class ModelService:
 
     async def cancel(self, request: CancelPull, tell: Tell) -> bool:
         """Stop fetching; returns when it has ended."""
-        if self._pulling is None or not self._pulling.cancel():
-            return False
-        await asyncio.wait({self._pulling})
-        return True
+        return await self._fetching.cancel()
 
     async def use(self, request: UseModel, tell: Tell) -> KnownBase:
         """Let the profile start with a base from now on.
@@ -135,7 +111,7 @@ class ModelService:
                 learned on it.
         """
         home = self._rooms.home
-        if self._pulling is not None and source_of(self._pulled) == source_of(request.spec):
+        if self._fetching.busy and source_of(self._fetching.name) == source_of(request.spec):
             raise ModelInUse(f"{request.spec} is being fetched; cancel that first.")
         found = find_installed(request.spec, home)
         if found is None:
@@ -151,7 +127,7 @@ class ModelService:
 
     async def close(self) -> None:
         """Stop fetching, as the engine ends."""
-        await self.cancel(CancelPull(), lambda event: None)
+        await self._fetching.cancel()
 
     def _remove(self, found: Installed) -> int:
         freed = installed.remove(found.folder)
@@ -192,9 +168,13 @@ class ModelService:
 
     def _warn(self, fingerprint: str, name: str) -> None:
         """Say which slots will not answer with another base."""
-        slots = [slot for base, slots in self._learned(deleted=False).items() if base != fingerprint for slot in slots]
+        others = [slot for base, slots in self._learned(deleted=False).items() if base != fingerprint for slot in slots]
+        slots = [slot for slot in others if newest_for(self._rooms.store.versions(slot), fingerprint) is None]
         if slots:
-            text = f"{', '.join(slots)} learned on another model; with {name}, roll back to 0 before you ask there."
+            text = (
+                f"{', '.join(slots)} learned on another model; before you ask there with {name}, have it learn again "
+                "(`nightschool slots teach SLOT --base MODEL`), or roll back to 0."
+            )
             self._rooms.broadcast(NoticeEvent(level="warning", text=text))
 
     # -- rows ---------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from ..base.device import CPU, Device, Placement, place, telling_when_full
 from ..base.installed import sizes
 from ..base.memory import on_a_device, studying_on_a_device
 from ..base.numbers import Numbers
+from ..base.size import cut_of
 from ..base.supply import FinalKind, ProviderKind
 from ..paths import Home
 from ..settings import LOCAL, REMOTE, ServerSettings, Settings, read_settings
@@ -247,7 +248,8 @@ class ModelThread:
             speed = find_speed(self._home.models, placed.device)
             shelf = self._home.cache / "conversations"
             routers = self._routers()
-            model = await quickest(base.on(placed.device.name), kind, speed, shelf, routers)
+            cut = cut_of(base.card.layers, base.upper, settings.cut)
+            model = await quickest(base.on(placed.device.name), kind, speed, shelf, routers, cut=cut)
         elsewhere = Elsewhere(model.base, model.cut, kinds)
         if not final:
             elsewhere.hold(names, settings, Through(", ".join(names), model.provider))
@@ -271,7 +273,13 @@ class ModelThread:
 
 
 async def quickest(
-    base: LoadedBase, kind: ProviderKind, speed: Speed, shelf: Path | None = None, routers: Sequence[Router] = ()
+    base: LoadedBase,
+    kind: ProviderKind,
+    speed: Speed,
+    shelf: Path | None = None,
+    routers: Sequence[Router] = (),
+    *,
+    cut: int | None = None,
 ) -> Model:
     """Return the model in the quickest numbers that still compute what its card says; the rest is as of the chat.
 
@@ -286,7 +294,7 @@ async def quickest(
     order = speed.order() if is_lean(base) or base.device != CPU else [Numbers.FP32]
     for kept in sorted((base.computing_in(numbers) for numbers in order), key=is_packed, reverse=True):
         try:
-            model = await _checked(kept, kind, speed, shelf, routers)
+            model = await _checked(kept, kind, speed, shelf, routers, cut=base.cut if cut is None else cut)
         except BaseMismatch as error:
             if kept.numbers is Numbers.FP32:
                 raise
@@ -299,7 +307,7 @@ async def quickest(
 
 
 async def _checked(
-    base: LoadedBase, kind: ProviderKind, speed: Speed, shelf: Path | None, routers: Sequence[Router]
+    base: LoadedBase, kind: ProviderKind, speed: Speed, shelf: Path | None, routers: Sequence[Router], *, cut: int
 ) -> Model:
     """Return the model that computes in the numbers of ``base``.
 
@@ -308,7 +316,7 @@ async def _checked(
     """
     from ..chat.chat import Chat
 
-    cut, provider = base.cut, kind.open(base)
+    provider = kind.open(base)
     model = Model(base, provider, Chat(base, provider, cut, shelf, routers=routers), cut, speed)
     await model.check()
     return model

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...schemas.errors import UsageError
 from ...schemas.messages import ExportSlot, ImportAdapter
 from ...schemas.records import AdapterForm, BundleOrigin, ExportedAdapter, Slot, Study
+from ..base.installed import projections
 from ..slots import generations
 from .rooms import Rooms, Tell
+
+FETCHED = "adapters"
+"""Folder of the cache in which adapters lie that were fetched from the hub."""
 
 if TYPE_CHECKING:
     from ..slots.adapter import Adapter
@@ -77,12 +82,21 @@ async def prepare_import(rooms: Rooms, request: ImportAdapter) -> tuple[Study, S
         UsageError: If it is not a plain LoRA, or changes blocks that are not in the tail here.
         BaseMismatch: If it is for another base.
     """
-    into = rooms.store.slot(request.into)
-    return await begin_brought(rooms, into, Path(request.folder).expanduser().absolute())
+    into, given = rooms.store.slot(request.into), Path(request.folder).expanduser().absolute()
+    begun = await begin_brought(rooms, into, given, source=request.source or str(given), keep_upper=request.keep_upper)
+    if given.parent == rooms.home.cache / FETCHED:
+        await asyncio.to_thread(shutil.rmtree, given, ignore_errors=True)  # the study has a copy
+    return begun
 
 
 async def begin_brought(
-    rooms: Rooms, into: Slot, given: Path, origin: BundleOrigin | None = None
+    rooms: Rooms,
+    into: Slot,
+    given: Path,
+    origin: BundleOrigin | None = None,
+    *,
+    source: str = "",
+    keep_upper: bool = False,
 ) -> tuple[Study, StudyJob]:
     """Return a begun study that tries the adapter in a folder, and its job.
 
@@ -91,6 +105,8 @@ async def begin_brought(
         into: The slot, which may be one that is yet to be made.
         given: A PEFT folder.
         origin: The bundle that it came in.
+        source: Where it came from, if not in a bundle.
+        keep_upper: Whether of one that reaches below the tail the rest is tried.
 
     Raises:
         As :func:`prepare_import`.
@@ -98,18 +114,28 @@ async def begin_brought(
     from ..study.job import MergePart, MergeTask
     from . import blending
 
-    async def read(model: Model) -> Adapter:
+    async def read(model: Model) -> tuple[Adapter, Adapter]:
         from ..base.halves import open_tail
         from ..slots.foreign import read_foreign
+        from ..study.projected import upper_part
 
-        return read_foreign(given, open_tail(model.base, model.cut).shapes())
+        shapes = open_tail(model.base, model.cut).shapes()
+        whole = read_foreign(given, projections(model.base.folder) if keep_upper else shapes)
+        return upper_part(whole, min(block for block, _ in shapes)), whole
 
-    adapter = await rooms.model.do(read)
-    task = MergeTask(strategy=blending.AS_IT_IS, parts=[], origin=origin, title=into.title)
+    adapter, whole = await rooms.model.do(read)
+    task = MergeTask(strategy=blending.AS_IT_IS, parts=[], origin=origin, title=into.title, source=source)
     study, job = await blending.begin(rooms, into, task)
-    folder = job.folder / "brought"
-    folder.mkdir(parents=True, exist_ok=True)
-    adapter.save(folder, (await rooms.model.model()).base.card.name)
+    base = (await rooms.model.model()).base.card.name
+    folder = _saved(adapter, job.folder / "brought", base)
     digest = generations.file_hash(folder / generations.WEIGHTS)
     part = MergePart(slot="", number=0, weight=1.0, adapter=folder, sha256=digest)
-    return study, job.model_copy(update={"merge": task.model_copy(update={"parts": [part]})})
+    below = len(whole.factors) > len(adapter.factors)
+    found = {"parts": [part], "whole": _saved(whole, job.folder / "whole", base) if below else None}
+    return study, job.model_copy(update={"merge": task.model_copy(update=found)})
+
+
+def _saved(adapter: Adapter, folder: Path, base: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    adapter.save(folder, base)
+    return folder

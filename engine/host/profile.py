@@ -16,6 +16,7 @@ from ..slots.revoked import Revoked
 from ..slots.store import SlotStore
 from .model_thread import ModelThread
 from .plugins import PluginHost
+from .relearning import turn_slots
 from .rooms import Rooms, Tell
 
 LOCK_SECONDS = 3.0
@@ -71,7 +72,13 @@ def open_profile(
         plugins = PluginHost.load(home=home)
         store = SlotStore(home.slots, Revoked(home.trust))
         store.ensure_defaults()
-        thread = ModelThread(home, model, plugins, tell_status)
+
+        def told(status: EngineStatus) -> None:
+            if status.state == "ready" and status.base is not None:
+                turn_slots(rooms, status.base.fingerprint)  # before anybody asks what answers
+            tell_status(status)
+
+        thread = ModelThread(home, model, plugins, told)
         rooms = Rooms(home, Records(home.database), store, plugins, thread, broadcast, status)
     except BaseException:
         lock.release()

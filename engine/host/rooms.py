@@ -14,7 +14,7 @@ from ...schemas.errors import BaseMismatch, Busy, ModelNotFound, StudyRunning
 from ...schemas.events import Event
 from ...schemas.messages import EngineStatus
 from ...schemas.records import Slot, Version
-from ..base.installed import Installed, find_installed
+from ..base.installed import Installed, find_installed, whole_spec
 from ..child import Pace
 from ..paths import Home
 from ..records import Records
@@ -141,8 +141,9 @@ class Rooms:
         """
         if version.adapter_sha256 is not None and version.base != base.fingerprint:
             raise BaseMismatch(
-                f"Slot {slot} learned on another base ({version.base[:12]}) than {base.name} ({base.short}); "
-                "start Night School with that base, or roll the slot back to 0."
+                f"Slot {slot} learned on another base ({version.base[:12]}) than {base.name} ({base.short}); have it "
+                f"learn here too (`nightschool slots teach {slot} --base {whole_spec(base)}`), start Night School with "
+                "that base, or roll the slot back to 0."
             )
 
     def spoken(self, slot: str, base: BaseCard, blend: Mapping[str, float] | None) -> tuple[Version, Voice]:

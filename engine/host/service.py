@@ -20,7 +20,9 @@ from .conversation_service import ConversationService
 from .correction_service import CorrectionService
 from .exchange_service import ExchangeService
 from .expiry import end_expired
+from .fetching import Fetching
 from .garbage_service import GarbageService
+from .hub_service import HubService
 from .lesson_service import LessonService
 from .memory_service import MemoryService
 from .model_service import ModelService
@@ -47,14 +49,16 @@ class Service:
         chat, corrections = ChatService(rooms), CorrectionService(rooms)
         conversations, slots = ConversationService(rooms), SlotService(rooms)
         life, garbage = SlotLifeService(rooms), GarbageService(rooms)
-        lessons, self._studies, self._models = LessonService(rooms), StudyService(rooms), ModelService(rooms)
+        fetching = Fetching()
+        lessons, self._studies, self._models = LessonService(rooms), StudyService(rooms), ModelService(rooms, fetching)
         self._nights = NightService(rooms, self._studies)
         self._quality = QualityService(rooms, slots)
         answers = AnswerService(rooms)
         self._exchange, memory = ExchangeService(rooms), MemoryService(rooms)
         compare = CompareService(rooms)
         providers, bundles = ProviderService(rooms), BundleService(rooms, self._studies)
-        plugins = PluginService(rooms)
+        plugins, audits = PluginService(rooms), AuditService(rooms, self._studies)
+        hub = HubService(rooms, bundles, audits, fetching)
         self.handlers: dict[str, Handler] = {
             "engine.status": self._status,
             "engine.doctor": self._doctor,
@@ -90,13 +94,17 @@ class Service:
             "slots.fork": slots.fork,
             "slots.export": PortabilityService(rooms).export,
             "slots.import": self._studies.bring,
+            "slots.teach": self._studies.teach,
+            "hub.fetch": hub.fetch,
+            "hub.publish": hub.publish,
             "bundles.describe": bundles.describe,
+            "bundles.convert": bundles.convert,
             "bundles.take": bundles.take,
             "versions.list": slots.versions,
             "versions.rollback": slots.rollback,
             "versions.pin": garbage.pin,
             "versions.diff": slots.diff,
-            "versions.audit": AuditService(rooms, self._studies).audit,
+            "versions.audit": audits.audit,
             "versions.quality": self._quality.quality,
             "conversations.list": conversations.list_all,
             "conversations.create": conversations.create,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from ...schemas.errors import NightSchoolError, StudyRunning
 from ...schemas.events import NoticeEvent
@@ -166,19 +167,23 @@ def ensure_slot(rooms: Rooms, name: str, title: str, system_prompt: str) -> None
         rooms.store.create(title or name, name, system_prompt=system_prompt)
 
 
-def settle_lessons(rooms: Rooms, slot: str) -> tuple[int, int]:
+def settle_lessons(rooms: Rooms, slot: str, *, elsewhere: bool = False) -> tuple[int, int]:
     """Put the lessons of a slot in step with its current generation; return how many it lost and gained.
 
-    The generations on the disk are what counts: they survive a crash between them and the database.
+    The generations on the disk are what counts: they survive a crash between them and the database. What it lost by
+    going back is to be approved again; what it knows ``elsewhere``, on another base, waits to be learned on this one.
     """
     records = rooms.records
+    lost: dict[str, Any] = {"state": LessonState.PROPOSED, "reason": ROLLED_BACK}
+    if elsewhere:
+        lost = {"state": LessonState.APPROVED, "reason": ""}
     gone = back = 0
     with records.transaction():
         lessons = {lesson.id: lesson for lesson in records.lessons(slot)}
         known = {_counting(lessons, number) for number in rooms.store.current(slot).lessons}
         for lesson in lessons.values():
             if lesson.state is LessonState.LEARNED and lesson.id not in known:
-                records.update_lesson(lesson.id, state=LessonState.PROPOSED, version=None, reason=ROLLED_BACK)
+                records.update_lesson(lesson.id, version=None, **lost)
                 gone += 1
             elif lesson.id in known and lesson.state is not LessonState.LEARNED:
                 first = _first_that_knows(rooms, slot, lesson.id)

@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING
 
 from ...schemas.errors import NightSchoolError, NothingToLearn, StudyRunning, TailOnly, UsageError
 from ...schemas.events import NoticeEvent, StudyEndedEvent, StudyEvent
-from ...schemas.messages import BlendSlots, CancelStudy, ForgetLesson, ImportAdapter, ListStudies, StartStudy
+from ...schemas.messages import (
+    BlendSlots,
+    CancelStudy,
+    ForgetLesson,
+    ImportAdapter,
+    ListStudies,
+    StartStudy,
+    TeachSlot,
+)
 from ...schemas.records import BundleOrigin, Lesson, LessonState, Slot, Study, StudyState, Version, VersionKind
 from ..settings import read_settings
-from . import blending
+from . import blending, relearning
 from .elsewhere import learns_in_head
 from .expiry import end_expired, has_ended, until
 from .portability_service import begin_brought, prepare_import
@@ -94,6 +102,21 @@ class StudyService:
             StudyRunning: If a study is under way.
         """
         return await self._begin(lambda: prepare_import(self._rooms, request))
+
+    async def teach(self, request: TeachSlot, tell: Tell) -> Study:
+        """Learn all that a slot knows on another base, and return how it ended.
+
+        Raises:
+            NotFound, ModelNotFound, ModelDamaged, TailOnly: If slot or base cannot be used.
+            UsageError: If it has learned there already.
+            NothingToLearn: If it has no lessons.
+            StudyRunning: If a study is under way.
+        """
+        self._rooms.store.slot(request.slot)
+        end_expired(self._rooms)
+        lessons = [*self.learned(request.slot), *self.waiting(request.slot)]
+        lessons.sort(key=lambda lesson: (lesson.created, lesson.id))
+        return await self._begin(lambda: relearning.prepare(self._rooms, request, lessons))
 
     async def try_bundle(self, into: Slot, folder: Path, origin: BundleOrigin) -> Study:
         """Try an adapter that came in a bundle, as a generation that is only kept, and return how it ended.
@@ -299,7 +322,7 @@ class StudyService:
         if result.state is StudyState.ACCEPTED and result.candidate is not None:
             return self._accept(study, job, result)
         with records.transaction():
-            if result.state is StudyState.REJECTED:
+            if result.state is StudyState.REJECTED and job.taught is None:
                 for lesson in job.lessons:
                     if records.lesson(lesson.id).state is LessonState.APPROVED:
                         records.update_lesson(lesson.id, state=LessonState.REJECTED, reason=result.reason)
@@ -308,15 +331,17 @@ class StudyService:
 
     def _accept(self, study: Study, job: StudyJob, result: StudyResult) -> Study:
         """Make the candidate the slot's version first, then note it: what is on the disk counts after a crash."""
-        rooms, records = self._rooms, self._rooms.records
+        rooms, records, report = self._rooms, self._rooms.records, result.report
         kind = blending.kind_of(job)
+        if report is not None and job.taught is not None and not self._answers_here(job):
+            report = report.model_copy(update={"base": job.taught.name})
         if job.merge is None:
             known = [lesson.id for lesson in (*job.known, *job.lessons)]
         else:
             known = blending.taken_over(rooms, job, result)
         origin = job.merge.origin if job.merge is not None else None
         try:
-            base = rooms.status().base
+            base = job.taught or rooms.status().base
             assert base is not None
             if origin is not None:
                 ensure_slot(rooms, job.slot, job.merge.title if job.merge else "", job.system)
@@ -325,11 +350,12 @@ class StudyService:
                 result.candidate,
                 base=base.fingerprint,
                 lessons=known,
-                report=result.report,
+                report=report,
                 kind=kind,
                 merge=result.merge if kind is VersionKind.MERGE else None,
                 origins=[origin] if origin else () if job.anew or kind is VersionKind.IMPORT else None,
-                activate=origin is None,
+                source=job.merge.source if job.merge is not None else "",
+                activate=origin is None and self._answers_here(job),
             )
         except NightSchoolError as error:
             return records.finish_study(study.id, StudyState.FAILED, report=result.report, reason=str(error))
@@ -338,8 +364,16 @@ class StudyService:
             for lesson in job.forgotten:
                 self._dismiss(lesson, version)
             ended = records.finish_study(
-                study.id, StudyState.ACCEPTED, version=version.number, report=result.report, reason=result.reason
+                study.id, StudyState.ACCEPTED, version=version.number, report=report, reason=result.reason
             )
         if result.candidate is not None:
             shutil.rmtree(result.candidate, ignore_errors=True)  # the version holds a copy of its own
         return ended
+
+    def _answers_here(self, job: StudyJob) -> bool:
+        """Whether what a study made answers from now on: its base is loaded, or is the one that the slot answers on."""
+        if job.taught is None:
+            return True
+        loaded, current = self._rooms.status().base, self._rooms.store.current(job.slot)
+        answers = current.adapter_sha256 is not None and current.base == job.taught.fingerprint
+        return answers or (loaded is not None and loaded.fingerprint == job.taught.fingerprint)

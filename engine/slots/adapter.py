@@ -185,6 +185,14 @@ def updates_for(tail: Tail, adapter: Adapter) -> dict[Place, Lora]:
     shapes = {**tail.shapes(), **tail.final()}
     for place, factors in adapter.factors.items():
         if shapes.get(place) != (factors.up.shape[0], factors.down.shape[1]):
+            lowest = min((block for block, _ in shapes), default=0)
+            if place[0] < lowest:
+                first = min(block for block, _ in adapter.factors)
+                raise BaseMismatch(
+                    f"The adapter changes blocks from {first} on, and the tail here begins with block {lowest}: have "
+                    "the slot learn for this tail (`nightschool slots teach SLOT --base MODEL`), or use it where more "
+                    "of the base is."
+                )
             raise BaseMismatch(
                 f"The adapter is for a projection ({place[1]} of block {place[0]}) that this base does not have at "
                 "this cut; use the base it was learned on, or roll the slot back."

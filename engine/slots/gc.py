@@ -1,8 +1,8 @@
 """Files of the store that nothing needs: what killed writers left, and old generations where a limit was set.
 
-Which generations stay, whatever the limit: the current one, what a rollback goes back to, what is pinned, and all of a
-slot that was deleted, until its time is over. A generation whose files go keeps its ``version.json``: its report, its
-lessons and its place in the line stay readable, and no number is given twice.
+Which generations stay, whatever the limit: the current one, what answers with other bases, what a rollback goes back
+to, what is pinned, and all of a slot that was deleted, until its time is over. A generation whose files go keeps its
+``version.json``: its report, its lessons and its place in the line stay readable, and no number is given twice.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ...schemas.errors import Damaged, UsageError
 from ...schemas.records import Garbage, Version
 from ..files import storage_errors
 from . import generations
+from .bases import answering
 from .store import SlotStore
 
 
@@ -78,7 +79,8 @@ def needed(store: SlotStore, name: str, keep: int | None) -> set[int]:
     if keep is None:
         return set(numbers)
     newest = sorted(numbers, reverse=True)[:keep]
-    return {*newest, *store.settings(name).pinned, *_way_back(versions, store.current(name).number)}
+    back = _way_back(versions, store.current(name).number)
+    return {*newest, *store.settings(name).pinned, *back, *answering(versions.values())}
 
 
 def _way_back(versions: dict[int, Version], current: int) -> Iterator[int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,8 +40,13 @@ _TENSORS = {
 }
 
 
-def export_peft(generation: Path, target: Path) -> None:
+def export_peft(generation: Path, target: Path, finish: Callable[[Path], object] | None = None) -> None:
     """Copy the PEFT folder of a generation.
+
+    Args:
+        generation: The folder.
+        target: Where it goes.
+        finish: Adds to the copy before it is there.
 
     Raises:
         UsageError: If ``target`` is there already.
@@ -50,6 +55,8 @@ def export_peft(generation: Path, target: Path) -> None:
     with _new(target) as part:
         for name in (generations.WEIGHTS, generations.CONFIG):
             shutil.copyfile(generation / name, part / name)
+        if finish is not None:
+            finish(part)
 
 
 def export_head(adapter: Adapter, base: Path, target: Path, name: str) -> None:

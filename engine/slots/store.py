@@ -223,6 +223,7 @@ class SlotStore:
         kind: VersionKind = VersionKind.STUDY,
         merge: MergeFacts | None = None,
         origins: Sequence[BundleOrigin] | None = None,
+        source: str = "",
         activate: bool = True,
     ) -> Version:
         """Make a new generation current: a copy of the PEFT folder ``adapter``, or None for the plain base.
@@ -248,6 +249,7 @@ class SlotStore:
                 kind=kind,
                 merge=merge,
                 origins=origins,
+                source=source,
                 activate=activate,
             )
 
@@ -274,7 +276,19 @@ class SlotStore:
                 kind=VersionKind.ROLLBACK,
                 restores=target.number,
                 origins=target.origins,
+                source=target.source,
             )
+
+    def point(self, name: str, number: int) -> None:
+        """Let a generation answer that is there, without a new one; ``bases.py`` says when that may be.
+
+        Raises:
+            NotFound: If the slot or the generation does not exist.
+            Locked, StorageError: If it cannot be written.
+        """
+        self.version(name, number)
+        with self._locked(self.folder / name):
+            write_atomic(self._current_file(name), f"{number}\n")
 
     def adapter_folder(self, name: str, number: int | None = None) -> Path | None:
         """Return the PEFT folder of a generation (None: the current one), or None where the plain base answers.
@@ -317,6 +331,7 @@ class SlotStore:
         restores: int | None = None,
         merge: MergeFacts | None = None,
         origins: Sequence[BundleOrigin] = (),
+        source: str = "",
         activate: bool = True,
     ) -> Version:
         """Write a generation, and point ``current`` at it unless it shall wait. The lock is held."""
@@ -337,6 +352,7 @@ class SlotStore:
                 report=report,
                 merge=merge,
                 origins=[*origins],
+                source=source,
             )
             # Only a folder of ours is linked: it is read-only, while a candidate may still be written by its maker.
             generations.write(folder, facts, adapter, link=kind is VersionKind.ROLLBACK)

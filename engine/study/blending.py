@@ -23,6 +23,7 @@ from .cut_base import CutBase, open_cut
 from .job import MergeTask, Progress, StudyJob, StudyResult
 from .measures import prepare_measures, say_with
 from .plan import Plan, make_plan
+from .projected import projection_of
 from .recipe import Recipe, recipe_with
 from .replies import Replies
 from .stage import Stage, Tell
@@ -87,6 +88,10 @@ async def _tried(
     checking = Stage(tell, "Checking what came of it", _HEARD, 1.0)
     candidate = Candidate(whole, adapter, held, recipe)
     results = search_scale(candidate, gates, checking.at)
+    lost = None
+    if task.whole is not None:
+        prompts = [prompt.text for prompt in (*plan.held_outside, *plan.held_inside)]
+        lost = projection_of(whole, Adapter.load(task.whole), prompts, replies)
     outcomes = candidate.outcomes()
     kept = [outcome.lesson for outcome in outcomes if _is_kept(outcome, recipe)]
     reason = " ".join(result.text for result in results if not result.passed)
@@ -99,6 +104,7 @@ async def _tried(
         gates=results,
         scale=candidate.scale,
         adapter_bytes=write_candidate(candidate, job.folder / CANDIDATE),
+        projection=lost,
     )
     return report, kept
 

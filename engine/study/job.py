@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from ...schemas.cards import BaseCard
 from ...schemas.records import BundleOrigin, Lesson, MergeFacts, MergeOptions, Record, StudyReport, StudyState
 from ..base.device import CPU
 from ..base.numbers import Numbers
@@ -31,6 +32,8 @@ class MergeTask(Record):
     Attributes:
         origin: The bundle that the one part came in; what comes of it waits to be activated.
         title: Of the slot, which is made for a bundle where it is not there.
+        source: Where an adapter came from that came in no bundle.
+        whole: Folder of an adapter that reaches below the tail, of which the one part is what is kept.
     """
 
     strategy: str
@@ -38,6 +41,8 @@ class MergeTask(Record):
     parts: list[MergePart]
     origin: BundleOrigin | None = None
     title: str = ""
+    source: str = ""
+    whole: Path | None = None
 
 
 class StudyJob(Record):
@@ -65,6 +70,7 @@ class StudyJob(Record):
         cache: Where the base's replies and the states of the probe data are kept; None: nowhere.
         merge: Nothing is trained; what came of this merge is the candidate.
         profile: Whose plugins are asked beside the built-in ones; None: nobody's.
+        taught: The base, where it need not be the one that answers now.
     """
 
     study: int
@@ -88,6 +94,7 @@ class StudyJob(Record):
     cache: Path | None = None
     merge: MergeTask | None = None
     profile: Path | None = None
+    taught: BaseCard | None = None
 
     @property
     def anew(self) -> bool:

@@ -230,7 +230,9 @@ class RemoteProvider:
         found = await self._described()
         if cut not in found.cuts:
             raise UsageError(
-                f"{self.address} does not offer cut {cut}, only {_listed(found.cuts)}; choose one of them."
+                f"{self.address} does not offer cut {cut}, only {_listed(found.cuts)}; choose one of them (`cut = N` "
+                "in config.toml), and have slots that learned further down learn again for it with `nightschool slots "
+                "teach SLOT --base MODEL`."
             )
         if cut == 0 and found.norm is Norm.AFTER:
             raise UsageError(f"{self.address} gives states after the final norm, which adapters here are not made for.")

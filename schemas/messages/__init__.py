@@ -51,6 +51,9 @@ from .bases import (
     UseProviders as UseProviders,
 )
 from .bundles import (
+    ConvertBundle as ConvertBundle,
+)
+from .bundles import (
     DescribeVersion as DescribeVersion,
 )
 from .bundles import (
@@ -139,6 +142,12 @@ from .engine import (
 )
 from .engine import (
     Shutdown as Shutdown,
+)
+from .hub import (
+    FetchAdapter as FetchAdapter,
+)
+from .hub import (
+    PublishVersion as PublishVersion,
 )
 from .learning import (
     AddNote as AddNote,
@@ -262,6 +271,9 @@ from .slots import (
 )
 from .slots import (
     Rollback as Rollback,
+)
+from .slots import (
+    TeachSlot as TeachSlot,
 )
 from .slots import (
     UndeleteSlot as UndeleteSlot,

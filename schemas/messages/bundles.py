@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..records import BundleOrigin
+from ..records import BundleOrigin, ExportedAdapter
 from ..sharing import BundleTaken, Shareable
 from .request import Request
 
@@ -13,6 +13,20 @@ class DescribeVersion(Request[Shareable]):
     method = "bundles.describe"
     slot: str
     number: int | None = None
+
+
+class ConvertBundle(Request[ExportedAdapter]):
+    """Write an adapter that came in a bundle as a GGUF LoRA with a Modelfile, into a new folder. No base is loaded.
+
+    The bundle was checked before. ``folder`` is its PEFT folder, ``base`` the fingerprint of its base, which must be on
+    this machine: its configuration says how llama.cpp lays out what the adapter changes.
+    """
+
+    method = "bundles.convert"
+    folder: str
+    base: str
+    to: str
+    system: str = ""
 
 
 class TakeBundle(Request[BundleTaken]):

@@ -145,12 +145,28 @@ class ExportSlot(Request[ExportedAdapter]):
 class ImportAdapter(Request[Study]):
     """Make a PEFT LoRA from elsewhere a new generation of a slot, if it passes the gates.
 
-    Told and returned as a study.
+    Told and returned as a study. ``source`` says where it came from, for good; what was fetched for it is removed once
+    it was read. ``keep_upper``: of one that reaches below the tail, what it changes in the tail is kept, and the report
+    says what that loses.
     """
 
     method = "slots.import"
     folder: str
     into: str
+    source: str = ""
+    keep_upper: bool = False
+
+
+class TeachSlot(Request[Study]):
+    """Learn all lessons of a slot, learned and waiting ones, on another base that is on this machine.
+
+    Told and returned as a study. What passes the gates is a generation for that base, which answers where it is loaded;
+    where another one is, everything stays as it was. ``base`` as ``models.list`` has it.
+    """
+
+    method = "slots.teach"
+    slot: str
+    base: str
 
 
 class CheckSlots(Request[StoreCheck]):

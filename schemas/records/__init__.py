@@ -50,6 +50,7 @@ from .studies import CurvePoint as CurvePoint
 from .studies import GateResult as GateResult
 from .studies import LessonOutcome as LessonOutcome
 from .studies import Night as Night
+from .studies import Projection as Projection
 from .studies import PromptProof as PromptProof
 from .studies import RouterResult as RouterResult
 from .studies import Sample as Sample

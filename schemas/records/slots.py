@@ -98,6 +98,7 @@ class Version(Record):
     report: StudyReport | None = None
     merge: MergeFacts | None = Field(default=None, description="For a merge: of what, and how.")
     origins: list[BundleOrigin] = Field(default_factory=list, description="The bundles whose weights are in it.")
+    source: str = Field(default="", description="For an import that was no bundle: where its weights came from.")
     current: bool = False
     pinned: bool = Field(default=False, description="Its files stay, however many generations are kept.")
     removed: bool = Field(default=False, description="Its files were removed; what is said here stays.")
@@ -150,7 +151,7 @@ class AdapterForm(StrEnum):
 
 
 class ExportedAdapter(Record):
-    """A generation that was written for other programs."""
+    """A generation that was written for other programs; ``number`` 0: it is none of a slot here."""
 
     folder: str
     form: AdapterForm

@@ -93,6 +93,16 @@ class Comparison(Record):
     rebuilt_is_better: bool
 
 
+class Projection(Record):
+    """What was lost of an adapter of others that reaches below the tail, of which its upper blocks were kept."""
+
+    first: int = Field(description="The first block that it changes.")
+    lowest: int = Field(description="The first block of the tail.")
+    left_out: float = Field(description="Share of the sum of squares of its updates that lies below the tail.")
+    kept_nats: float = Field(description="Distance of what is kept from the whole adapter, in nats a token.")
+    plain_nats: float = Field(description="Distance of the plain base from it, on the same tokens.")
+
+
 class StudyReport(Record):
     """What one study did, whether it was accepted, and why (DESIGN 2.6)."""
 
@@ -114,6 +124,8 @@ class StudyReport(Record):
     numbers: dict[str, int | float | tuple[float, ...]] = Field(
         default_factory=dict, description="Numbers of the recipe that the user had changed."
     )
+    projection: Projection | None = Field(default=None, description="Of an import, of which a part was kept.")
+    base: str = Field(default="", description="Name of the base, where it was not the one that answered then.")
 
 
 class Study(Record):

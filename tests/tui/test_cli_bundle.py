@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nightschool.marketplace.key_file import save_key
+from nightschool.schemas import messages as ask
 from nightschool.schemas.audit import Finding
 from nightschool.tests.marketplace.bundle.hostile import good
 from nightschool.tests.marketplace.bundle.making import KEY, factors, safetensors
@@ -172,6 +173,38 @@ def test_the_adapter_is_written_for_peft(packed, document, tmp_path):
     found = document("bundle", "export", packed, "--peft", str(tmp_path / "out"))
     assert in_folder(Path(found["folder"])) == ["adapter_config.json", "adapter_model.safetensors"]
     assert (tmp_path / "out" / "adapter_model.safetensors").read_bytes() == safetensors(factors())
+
+
+def test_the_adapter_is_signed_for_others_tools(packed, document, call, tmp_path):
+    from nightschool.tests.marketplace.oms_check import check
+
+    found = document("bundle", "export", packed, "--oms", "out", "--key", str(tmp_path / "ann.pem"))
+    assert in_folder(tmp_path / "out") == ["adapter_config.json", "adapter_model.safetensors", "model.sig"]
+    assert (found["key"]["kind"], found["signature"]) == ("ed25519", str(tmp_path / "out" / "model.sig"))
+    statement = check(tmp_path / "out", tmp_path / "out" / "model.sig", found["key"]["public"].encode())
+    assert statement["subject"][0]["name"] == "out"
+    code, out, _ = call("bundle", "export", packed, "--oms", "again", "--key", str(tmp_path / "ann.pem"))
+    assert code == 0 and "BEGIN PUBLIC KEY" in out and "P-256" in out
+
+
+def test_what_goes_to_be_a_gguf_is_checked_first_and_made_by_the_engine(packed, document, call, engine, tmp_path):
+    found = document("bundle", "export", packed, "--gguf", "out")
+    (asked,) = [request for request in engine.asked if isinstance(request, ask.ConvertBundle)]
+    assert (asked.to, found["folder"], found["form"]) == (str(tmp_path / "out"), str(tmp_path / "out"), "gguf")
+    assert not Path(asked.folder).exists() and in_folder(tmp_path / "quarantine") == [".lock"]
+    data = bytearray((tmp_path / "science-3.0.0.slot").read_bytes())
+    data[-2000] ^= 1
+    (tmp_path / "bad.slot").write_bytes(data)
+    assert call("bundle", "export", "bad.slot", "--gguf", "other")[0] == 101
+    assert len([request for request in engine.asked if isinstance(request, ask.ConvertBundle)]) == 1
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--peft", "a", "--gguf", "b"], ["--oms", "a"], ["--peft", "a", "--key", "ann.pem"]]
+)
+def test_an_export_is_of_one_form_and_has_its_key(packed, call, options):
+    code, _, err = call("bundle", "export", packed, *options)
+    assert code == 2 and "--oms" in err
 
 
 def test_a_strangers_text_stays_text(call, tmp_path, monkeypatch):

@@ -12,6 +12,8 @@ from ...schemas.audit import Audit
 from ...schemas.errors import GivesAway, MarketError, StudyError, UsageError
 from ...schemas.messages import AuditVersion, DescribeVersion, TakeBundle
 from ...schemas.sharing import BundleTaken
+from . import bundle_export
+from .card import FILE, card_options, choice_of
 from .desk import Desk, ask_first, talks
 from .learning import STUDY_CODES, until_stopped
 from .options import examples, json_option
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
     from ...marketplace.trust.judging import Judgement, Offer
     from ...marketplace.trust.store import TrustStore
     from ...schemas.records import BundleOrigin
-    from ..bundles import Choice
-
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.group(
@@ -54,24 +53,15 @@ def bundle() -> None:
     "--key", "keys", type=FILE, multiple=True, required=True, help="A private key that signs; may be repeated."
 )
 @click.option("--publisher", required=True, metavar="NAME", help="Who you are, as those who take it shall know you.")
-@click.option("--license", "licence", required=True, metavar="SPDX", help="Under which others may use it.")
 @click.option("--to", type=FILE, help="The file; without it NAME-VERSION.slot here.")
 @click.option("--name", default="", help="Of the slot, for others; without it as it is called here.")
-@click.option("--title", default="", help="On its card; without it the slot's.")
-@click.option("--summary", default="", help="A sentence on its card.")
 @click.option("--as-version", "version_name", default="", metavar="N.N.N", help="Without it the generation, as N.0.0.")
 @click.option(
     "--seq", type=click.IntRange(min=1), help="Number that grows with each bundle; without it the generation."
 )
 @click.option("--prev", metavar="ID", help="Id of the bundle before it.")
-@click.option("--language", multiple=True, metavar="CODE", help="It is for; may be repeated.")
-@click.option("--tag", "tags", multiple=True, help="May be repeated.")
-@click.option("--warning", "warnings", multiple=True, help="What people should know before; may be repeated.")
-@click.option("--samples", type=FILE, help="Sample turns of your choice: JSON lines with prompt, before and after.")
-@click.option("--card", type=FILE, help="A longer text, in Markdown.")
-@click.option("--with-system-prompt", is_flag=True, help="Give the slot's system prompt to others too.")
+@card_options
 @click.option("--threshold", type=click.IntRange(1, 8), default=1, show_default=True, help="Keys that must sign.")
-@click.option("--accept", multiple=True, metavar="FINDING", help="What the audit found and others may have.")
 @click.option("--best", is_flag=True, help="Take a hundred times as long for a file that is 3 % smaller.")
 @talks
 async def pack(
@@ -101,14 +91,14 @@ async def pack(
         raise UsageError(f"{number!r} is no generation; write SLOT@NUMBER, as in science@3.")
     slot = await desk.slot(name)
     shared = await desk.ask(DescribeVersion(slot=slot.name, number=int(number) if number else None))
-    choice = _choice(said, slot.system_prompt)
+    choice = choice_of(said, slot.system_prompt)
     draft = draft_of(shared, choice)
     target = (to or Path(f"{draft.slot.name}-{draft.slot.version}.slot")).absolute()
     if target.exists():
         raise UsageError(f"{target} is there already; name another file with --to, or remove it.")
     signing = [open_key(key) for key in keys]  # who lacks a key need not wait for an audit
     audit = await desk.ask(AuditVersion(slot=slot.name, number=shared.number), desk.hear)
-    _check_accepted(desk, audit, accept)
+    check_accepted(desk, audit, accept)
     weights = Path(shared.folder) / "adapter_model.safetensors"
     signed = write(target, weights, draft, signing, best=best)
     size = target.stat().st_size
@@ -118,7 +108,7 @@ async def pack(
     desk.give({"file": str(target), "bytes": size, "id": signed.id, "audit": audited}, lines)
 
 
-def _check_accepted(desk: Desk, audit: Audit, accepted: tuple[str, ...]) -> None:
+def check_accepted(desk: Desk, audit: Audit, accepted: tuple[str, ...]) -> None:
     """Refuse what an audit found and nobody accepted.
 
     Raises:
@@ -264,45 +254,7 @@ def exit_code(kept: BundleTaken) -> int:
     return STUDY_CODES.get(kept.study.state, StudyError.exit_code)
 
 
-@bundle.command(epilog=examples("nightschool bundle export captain.slot --peft ./captain"))
-@click.argument("file", type=FILE)
-@click.option(
-    "--peft", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="One that is not there yet."
-)
-@json_option
-@click.pass_context
-def export(context: click.Context, file: Path, peft: Path, *, as_json: bool) -> None:
-    """Write the adapter of a bundle as a PEFT folder, with a configuration that was made here.
-
-    It is checked as for an import. For GGUF import it, then see `nightschool slots export --form gguf`.
-    """
-    from ...engine.slots.portable import export_peft
-
-    home = home_of(context)
-
-    def trust(signed: Signed) -> None:
-        store, offer, judgement = _judged(home, signed)
-        if judgement.refusal is not None and judgement.refusal.code not in ("new-publisher", "rollback"):
-            store.check(offer)
-
-    with _taken(file, home, trust) as found:
-        export_peft(found.folder, peft)
-    give({"folder": str(peft.absolute())}, [f"The adapter is in {peft.absolute()}."], as_json=as_json)
-
-
-def _choice(said: dict[str, Any], system_prompt: str) -> Choice:
-    """Return what the options add to what the engine says of a version."""
-    from ...engine.files import storage_errors
-    from ..bundles import Choice, read_samples
-
-    text, samples = "", said.pop("samples")
-    if (card := said.pop("card")) is not None:
-        with storage_errors(card):
-            text = card.read_text("utf-8")
-    prompt = (system_prompt or None) if said.pop("with_system_prompt") else None
-    return Choice(
-        **said, card_text=text, samples=read_samples(samples) if samples is not None else (), system_prompt=prompt
-    )
+bundle.add_command(bundle_export.export)
 
 
 # -- trust ------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from ...schemas.messages import (
     MergeLessons,
     Request,
     StartStudy,
+    TeachSlot,
     UpdateLesson,
 )
 from ...schemas.records import LessonRelation, LessonState, RelationKind, Study, StudyState
@@ -65,7 +66,7 @@ async def study(desk: Desk, slot: str | None, trainer: str, *, rebuild: bool) ->
     return await carry_out(desk, StartStudy(slot=(await desk.slot(slot)).name, trainer=trainer, rebuild=rebuild))
 
 
-async def carry_out(desk: Desk, request: StartStudy | ForgetLesson | BlendSlots | ImportAdapter) -> int:
+async def carry_out(desk: Desk, request: StartStudy | ForgetLesson | BlendSlots | ImportAdapter | TeachSlot) -> int:
     """Ask for something that is a study, write its report and return the exit code."""
     ended = await until_stopped(desk, request, lambda study: _give(desk, study))
     _give(desk, ended)

@@ -101,6 +101,9 @@ def study_lines(study: Study) -> list[str]:
         StudyState.RUNNING: "Still running.",
     }
     reason = study.reason or (study.report.reason if study.report else "")
+    if study.report is not None and study.report.base:
+        name = one_line(study.report.base, 60)
+        endings[StudyState.ACCEPTED] = f"Accepted: generation {study.version} of {study.slot} answers with {name}."
     lines = [endings[study.state], *([one_line(reason, 1000)] if reason else [])]
     return lines + (report_lines(study.report) if study.report else [])
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from ...marketplace.key_file import check_passphrase, load_key
 from ...marketplace.keys import PrivateKey
 from ...schemas.errors import KeyUnusable
+
+K = TypeVar("K")
 
 VARIABLE = "NIGHTSCHOOL_PASSPHRASE"
 
@@ -38,12 +42,21 @@ def open_key(path: Path) -> PrivateKey:
         KeyUnusable: If it does not open, or nobody can be asked for its passphrase.
         StorageError: If it cannot be read.
     """
+    return opened(path, load_key)
+
+
+def opened(path: Path, load: Callable[[Path, str], K]) -> K:
+    """Return what ``load`` makes of a file that a passphrase may protect.
+
+    Raises:
+        As :func:`open_key`.
+    """
     try:
-        return load_key(path, "")
+        return load(path, "")
     except KeyUnusable as error:
         passphrase = os.environ.get(VARIABLE, "")
         if not passphrase:
             if not (sys.stdin.isatty() and sys.stderr.isatty()):
                 raise KeyUnusable(f"{path} needs a passphrase and nobody can be asked; set {VARIABLE}.") from error
             passphrase = click.prompt(f"Passphrase of {path.name}", hide_input=True, err=True)
-        return load_key(path, passphrase)
+        return load(path, passphrase)

@@ -32,7 +32,7 @@ COMMANDS = {
     "nightly": ("nightly", "Study by itself each night."),
     "slots": (
         "slots",
-        "List, make, change, rename, archive, delete, fork, blend, compare, check, clean, export, import slots.",
+        "List, make, change, rename, archive, delete, fork, blend, compare, check, clean, export, import, publish.",
     ),
     "versions": ("versions", "List the generations of a slot, or of all; pin one."),
     "quality": ("versions", "Say how good each generation of a slot was, the oldest first."),

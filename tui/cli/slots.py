@@ -19,10 +19,12 @@ from ...schemas.messages import (
     ForkSlot,
     ImportAdapter,
     ListSlots,
+    TeachSlot,
     UpdateSlot,
 )
 from ...schemas.records import AdapterForm, MergeOptions, Slot, VersionDiff
-from . import slot_life
+from ...schemas.sharing import ON_HUB
+from . import hub, slot_life
 from .desk import Desk, named_weights, talks, talks_alone
 from .learning import carry_out
 from .options import ListingGroup, Weights, examples, sampling_of, sampling_options
@@ -40,11 +42,12 @@ HEADS = ("SLOT", "TITLE", "GENERATION", "WAITING", "MODEL", "SPEAKS WITH", "DESC
     ),
 )
 def slots() -> None:
-    """List, make, change, rename, archive, delete, fork, blend, compare, check, clean, export, import slots."""
+    """List, make, change, rename, archive, delete, fork, blend, compare, check, clean, export, import, publish."""
 
 
 for command in (slot_life.rename, slot_life.archive, slot_life.unarchive, slot_life.delete, slot_life.undelete):
     slots.add_command(command)
+slots.add_command(hub.publish)
 
 
 @slots.command("list", epilog=examples("nightschool slots list --json", "nightschool slots list --archived --deleted"))
@@ -243,18 +246,48 @@ async def export(desk: Desk, slot: str, to: str, form: str, generation: int | No
     desk.give(made, [f"Generation {made.number} of {name} is in {made.folder} ({made.bytes / 1e6:.1f} MB)."])
 
 
-@slots.command("import", epilog=examples("nightschool slots import ./their-lora --into creative"))
-@click.argument("folder")
+@slots.command(
+    "import",
+    epilog=examples(
+        "nightschool slots import ./their-lora --into creative",
+        "nightschool slots import hub:owner/name --into creative",
+        "nightschool slots import hub:owner/name@v1.0 --into creative --keep-upper --json",
+    ),
+)
+@click.argument("adapter", metavar="FOLDER|hub:OWNER/NAME[@REVISION]")
 @click.option("--into", required=True, metavar="SLOT", help="The slot that gets the new generation.")
+@click.option(
+    "--keep-upper", is_flag=True, help="Of one that reaches below the tail, keep the rest; the report says the loss."
+)
 @talks
-async def bring(desk: Desk, folder: str, into: str) -> int:
+async def bring(desk: Desk, adapter: str, into: str, *, keep_upper: bool) -> int:
     """Make a PEFT LoRA from elsewhere a new generation of a slot.
 
     It is read as a stranger's file (safetensors alone, known names and shapes) and counts only if it passes the gates
-    of a study; the report is on stdout, exit codes are those of `nightschool study`.
+    of a study; the report is on stdout, exit codes are those of `nightschool study`. From the Hugging Face hub two
+    files are fetched, of the commit that the revision stands for now, with the token of `hf auth login`, or HF_TOKEN.
     """
-    given = str(Path(folder).absolute())
-    return await carry_out(desk, ImportAdapter(folder=given, into=(await desk.slot(into)).name))
+    slot = (await desk.slot(into)).name
+    if adapter.startswith(ON_HUB):
+        found = await hub.fetch(desk, adapter)
+        request = ImportAdapter(folder=found.folder, into=slot, source=found.source, keep_upper=keep_upper)
+    else:
+        request = ImportAdapter(folder=str(Path(adapter).absolute()), into=slot, keep_upper=keep_upper)
+    return await carry_out(desk, request)
+
+
+@slots.command(epilog=examples("nightschool slots teach science --base qwen2.5-1.5b"))
+@click.argument("slot")
+@click.option("--base", required=True, metavar="MODEL", help="That is on this machine, as `nightschool models` has it.")
+@talks_alone
+async def teach(desk: Desk, slot: str, base: str) -> int:
+    """Learn what a slot knows on another model, too.
+
+    All its lessons, learned and waiting, are studied there from the beginning: lessons are words and outlive weights.
+    What passes the gates answers whenever that model is loaded; with the one that the slot learned on before, what was
+    learned there still does. The report is on stdout, exit codes are those of `nightschool study`.
+    """
+    return await carry_out(desk, TeachSlot(slot=(await desk.slot(slot)).name, base=base))
 
 
 @slots.command(

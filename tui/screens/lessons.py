@@ -15,7 +15,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from ...schemas.errors import NightSchoolError
-from ...schemas.messages import ExpireLesson, ListLessons, ListRelations, MergeLessons, UpdateLesson
+from ...schemas.messages import ExpireLesson, ForgetLesson, ListLessons, ListRelations, MergeLessons, UpdateLesson
 from ...schemas.records import Evidence, Lesson, LessonRelation, LessonState, Provenance, RelationKind, Scope
 from ..keys import bindings_of
 from ..safe_text import one_line, safe
@@ -187,7 +187,7 @@ class LessonsScreen(ModalScreen[None]):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.app.switch_screen(StudyScreen(self.session, forget=lesson))
+                self.app.switch_screen(StudyScreen(self.session, ForgetLesson(lesson=lesson.id)))
 
         subject = (
             f"{lesson.rule}\n\nThe slot is trained anew on the rest of its lessons, which takes as long as a study, "

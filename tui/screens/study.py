@@ -14,7 +14,7 @@ from textual_plotext import PlotextPlot
 
 from ...schemas.errors import NightSchoolError
 from ...schemas.events import StudyEvent
-from ...schemas.messages import CancelStudy, ForgetLesson, ListLessons, StartStudy
+from ...schemas.messages import CancelStudy, ForgetLesson, ImportAdapter, ListLessons, StartStudy, TeachSlot
 from ...schemas.records import Lesson, LessonState, Study
 from ..keys import bindings_of
 from ..safe_text import one_line, safe
@@ -37,11 +37,11 @@ class StudyScreen(ModalScreen[None]):
     CSS_PATH = "study.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding(*row, priority=True) for row in bindings_of("study")]
 
-    def __init__(self, session: Session, forget: Lesson | None = None) -> None:
-        """Show what a study would learn; ``forget``: begin at once to train the slot anew without a lesson."""
+    def __init__(self, session: Session, begin: ForgetLesson | ImportAdapter | TeachSlot | None = None) -> None:
+        """Show what a study would learn; ``begin``: begin this one at once."""
         super().__init__()
         self.session = session
-        self.forget = forget
+        self.begin_at_once = begin
         self.ended: Study | None = None
         self.starting = False
         self._drawn: StudyEvent | None = None
@@ -63,8 +63,8 @@ class StudyScreen(ModalScreen[None]):
         """Show what waits, or the study that runs already."""
         self.query_one("#words").focus()
         self.set_interval(1 / REDRAWS_PER_SECOND, self._draw_running)
-        if self.forget is not None:
-            self._start(ForgetLesson(lesson=self.forget.id))
+        if self.begin_at_once is not None:
+            self._start(self.begin_at_once)
         elif self.session.study is None:
             work_on(self, self._show_plan())
         else:
@@ -132,7 +132,7 @@ class StudyScreen(ModalScreen[None]):
         """Begin."""
         self._start(StartStudy(slot=self.session.slot_name))
 
-    def _start(self, request: StartStudy | ForgetLesson) -> None:
+    def _start(self, request: StartStudy | ForgetLesson | ImportAdapter | TeachSlot) -> None:
         self.starting = True
         self._say(Content.styled("Preparing the study…", "$accent"), "esc back to the chat, the study goes on")
         self.night.start_study(request)

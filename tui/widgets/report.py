@@ -15,8 +15,10 @@ SAMPLES = 3
 
 def verdict(study: Study) -> Content:
     """Return the first line: how the study ended, and why."""
+    base = one_line(study.report.base, 60) if study.report is not None else ""
+    answers = f"answers with {base}" if base else "answers from now on"
     words = {
-        StudyState.ACCEPTED: (f"✓ Accepted: generation {study.version} answers from now on.", "bold $success"),
+        StudyState.ACCEPTED: (f"✓ Accepted: generation {study.version} {answers}.", "bold $success"),
         StudyState.REJECTED: ("✗ Rejected: the slot stays as it was.", "bold $error"),
         StudyState.CANCELLED: ("– Cancelled: the slot stays as it was.", "bold $warning"),
         StudyState.FAILED: ("✗ Failed: the slot stays as it was.", "bold $error"),

@@ -171,3 +171,26 @@ async def test_what_cannot_be_shared_is_said(desk, theirs):
     desk.rooms.store.add_version("science", theirs, base="ef" * 32)
     with pytest.raises(ModelNotFound, match="models pull"):
         await desk.ask(ask.DescribeVersion(slot="science"))
+
+
+async def test_an_adapter_of_a_bundle_is_written_as_gguf_by_its_base_that_is_here(
+    desk, theirs, tiny_base, installed_base, tmp_path
+):
+    import gguf
+
+    desk.model.failure = ModelNotFound("None is loaded, and none is needed.")
+    target = tmp_path / "out"
+    made = await desk.ask(
+        ask.ConvertBundle(folder=str(theirs), base=tiny_base.card.fingerprint, to=str(target), system="You sail.")
+    )
+    assert (made.folder, made.bytes) == (str(target), sum(path.stat().st_size for path in target.iterdir()))
+    tensors = {tensor.name: tensor.data for tensor in gguf.GGUFReader(target / "adapter.gguf").tensors}
+    mine = json.loads((theirs / "adapter_config.json").read_text())
+    assert (mine["lora_alpha"], mine["r"]) == (12, 4), "its scale of 3 is folded in"
+    (theirs / "adapter_config.json").write_text(json.dumps({**mine, "lora_alpha": 4}))
+    f = Adapter.load(theirs).factors[3, "mlp.down_proj"]
+    found = tensors["blk.3.ffn_down.weight.lora_b"] @ tensors["blk.3.ffn_down.weight.lora_a"]
+    assert abs(found - 3 * (f.up @ f.down).numpy()).max() < 1e-5
+    assert 'SYSTEM """You sail."""' in (target / "Modelfile").read_text()
+    with pytest.raises(ModelNotFound, match="models pull"):
+        await desk.ask(ask.ConvertBundle(folder=str(theirs), base="ef" * 32, to=str(tmp_path / "other")))

@@ -49,6 +49,36 @@ async def test_an_adapter_of_others_is_tried_and_becomes_a_generation(desk, thei
     assert tensors.exists()
 
 
+async def test_one_that_reaches_below_the_tail_is_refused_or_its_upper_part_is_tried(
+    desk, theirs, tiny_base, tmp_path, runner
+):
+    generator = torch.Generator().manual_seed(2)
+    whole = Adapter(
+        {
+            place: Factors(f.down, torch.randn(f.up.shape, generator=generator) * 0.1)
+            for place, f in new_adapter(open_tail(tiny_base, 4), 4).factors.items()
+        }
+    )
+    (tmp_path / "deep").mkdir()
+    whole.save(tmp_path / "deep", "tiny")
+    with pytest.raises(UsageError, match=r"`cut = 4`.*--keep-upper"):
+        await desk.ask(ask.ImportAdapter(folder=str(tmp_path / "deep"), into="gaming"))
+    await desk.ask(ask.ImportAdapter(folder=str(tmp_path / "deep"), into="gaming", keep_upper=True))
+    merge = runner.jobs[0].merge
+    assert {block for block, _ in Adapter.load(merge.parts[0].adapter).factors} == {2, 3}
+    assert {block for block, _ in Adapter.load(merge.whole).factors} == {0, 1, 2, 3}
+    await desk.ask(ask.ImportAdapter(folder=str(theirs), into="gaming", keep_upper=True))
+    assert runner.jobs[1].merge.whole is None, "nothing of it is left out"
+
+
+async def test_a_tail_of_more_blocks_takes_all_of_it(desk, theirs, tiny_base, tmp_path, runner):
+    (tmp_path / "deep").mkdir()
+    new_adapter(open_tail(tiny_base, 4), 4).save(tmp_path / "deep", "tiny")
+    desk.model.loaded = Model(tiny_base, None, desk.chat, 4, SimpleNamespace(many=tiny_base.numbers))
+    ended = await desk.ask(ask.ImportAdapter(folder=str(tmp_path / "deep"), into="gaming"))
+    assert ended.state is StudyState.ACCEPTED and runner.jobs[0].cut == 4
+
+
 async def test_what_is_no_adapter_begins_no_study(desk, theirs, runner):
     (theirs / "adapter_model.safetensors").unlink()
     with pytest.raises(NotFound, match="safetensors"):

@@ -51,7 +51,7 @@ def test_what_peft_made_says_here_what_it_says_there(made, options):
 
 
 def test_an_adapter_that_reaches_below_the_tail_is_told_where_it_begins(made):
-    with pytest.raises(UsageError, match=r"blocks from 1 on.*block 2"):
+    with pytest.raises(UsageError, match=r"blocks from 1 on.*block 2.*`cut = 3`"):
         read_foreign(made(layers_to_transform=[1, 2])[0], shapes())
 
 
@@ -73,6 +73,11 @@ def test_an_adapter_of_another_base_is_refused_by_shape(made):
         ({"r": "4"}, "rank"),
         ({"lora_alpha": None}, "lora_alpha"),
         ({"lora_alpha": float("nan")}, "lora_alpha"),
+        ({"auto_mapping": {"parent_library": "os"}}, "auto_mapping"),
+        ({"megatron_config": {"x": 1}}, "megatron_config"),
+        ({"a_field_of_tomorrow": 1}, "a_field_of_tomorrow"),
+        ({"init_lora_weights": "pissa"}, "changed weights"),
+        ({"loftq_config": {"bits": 4}}, "loftq_config"),
     ],
 )
 def test_a_configuration_that_is_more_than_a_plain_lora_is_refused(made, change, words):

@@ -1,0 +1,1 @@
+"""Adapters from the Hugging Face hub, and versions to it. Loads without torch."""
