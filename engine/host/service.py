@@ -96,6 +96,7 @@ class Service:
             "versions.rollback": slots.rollback,
             "versions.pin": garbage.pin,
             "versions.diff": slots.diff,
+            "versions.preview": compare.preview,
             "versions.audit": AuditService(rooms, self._studies).audit,
             "versions.quality": self._quality.quality,
             "conversations.list": conversations.list_all,
