@@ -42,7 +42,8 @@ def card_lines(manifest: Manifest, identity: str) -> list[str]:
         )
         lines.append(f"{'gates':9} {one_line('; '.join(gates), 1000)}")
     elif said.metrics.values:
-        lines.append(f"{'figures':9} {'; '.join(f'{name} {value:.3g}' for name, value in said.metrics.values.items())}")
+        figures = "; ".join(f"{name} {value:.3g}" for name, value in said.metrics.values.items())
+        lines.append(f"{'figures':9} {one_line(figures, 1000)}")
     lines += [f"{'warning':9} {one_line(warning)}" for warning in card.warnings]
     if card.system_prompt:
         lines += ["", *set_in("system", card.system_prompt)]
@@ -63,7 +64,7 @@ def fit_words(fingerprint: str, name: str, answers: str, here: Collection[str]) 
         return "It is for the model that answers here."
     if fingerprint in here:
         return f"It is for {one_line(name, 60)}, which is here."
-    return f"Its base is not here: {one_line(name, 60)} ({fingerprint[:12]})."
+    return f"Its base is not here: {one_line(name, 60)} ({one_line(fingerprint, 12)})."
 
 
 def scan_words(scan: ScanPart) -> str:

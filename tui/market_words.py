@@ -10,7 +10,7 @@ from textual.content import Content
 from ..marketplace.trust.records import State
 from ..schemas.errors import MarketError, NightSchoolError
 from .market import Found, Here
-from .safe_text import one_line
+from .safe_text import one_line, safe
 
 COLOURS = {
     State.VERIFIED: "$success",
@@ -82,7 +82,7 @@ def card(state: State, sentence: str, lines: Sequence[str]) -> Content:
         [
             Content.styled(one_line(first, 120), "bold"),
             Content.assemble((f"{state.value}", f"bold {COLOURS[state]}"), f"  {one_line(sentence, 600)}"),
-            *map(Content, rest),
+            *(Content(safe(line)) for line in rest),
         ]
     )
 

@@ -71,7 +71,7 @@ def finding_row(finding: Finding, accepted: bool) -> Content:
     return Content.assemble(
         mark,
         (f"{one_line(finding.text, 40)}  ", "bold"),
-        (f"{finding.kind}, lesson {finding.lesson}, {said}", "$foreground-muted"),
+        (f"{one_line(finding.kind, 20)}, lesson {finding.lesson}, {said}", "$foreground-muted"),
         (f" to “{one_line(finding.asked, 60)}”" if finding.asked else "", "$foreground-muted"),
     )
 

@@ -63,7 +63,7 @@ class InstallScreen(ModalScreen[None]):
             yield Static("Version", markup=False)
             yield Select(versions, value=slot.latest.version, allow_blank=False, compact=True)
             yield Static("The slot that keeps it (made where it is not there)", markup=False)
-            yield Input(self.into or slot.name, compact=True)
+            yield Input(one_line(self.into or slot.name, 40), compact=True)
             with VerticalScroll(id="how", can_focus=False):
                 yield Static("", markup=False)
 

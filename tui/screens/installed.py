@@ -136,7 +136,7 @@ class InstalledScreen(ModalScreen[None]):
             Content(f"here      generation {version.number} of {one_line(one.slot, 40)}, {answers}"),
             Content(f"taken     {made}, {version.adapter_bytes / 1e6:.1f} MB"),
             Content(f"its name  {one_line(origin.slot, 40)} {one_line(origin.version, 40)} (number {origin.seq})"),
-            Content(f"id        {origin.id}"),
+            Content(f"id        {one_line(origin.id, 64)}"),
             *(Content(f"signed    {one_line(signer, 64)}") for signer in origin.signers),
         ]
         if update is not None:

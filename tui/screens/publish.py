@@ -213,8 +213,8 @@ class PublishScreen(ModalScreen[None]):
     async def _look(self, slot: Slot, version: Version) -> None:
         self.shared = await self.night.link.call(DescribeVersion(slot=slot.name, number=version.number))
         self.audit, self.accepted = None, set()
-        self.query_one("#name", Input).value = self.shared.slot
-        self.query_one("#title", Input).value = self.shared.title
+        self.query_one("#name", Input).value = one_line(self.shared.slot, 40)
+        self.query_one("#title", Input).value = one_line(self.shared.title, 80)
         self.query_one("#version_name", Input).value = f"{self.shared.number}.0.0"
         self._go(CARD)
 
