@@ -41,6 +41,22 @@ class ComparedEvent(Record):
     text: str
 
 
+class PreviewEvent(Record):
+    """More of a reply in a preview.
+
+    Attributes:
+        row: Number of the question.
+        prompt: The question itself.
+        place: 0: the generation in effect speaks, 1: the other one.
+    """
+
+    kind: Literal["versions.preview.delta"] = "versions.preview.delta"
+    row: int
+    prompt: str
+    place: int
+    text: str
+
+
 class TrafficEvent(Record):
     """What the reply costs on the way to a provider elsewhere, now and then and once at its end."""
 
@@ -120,6 +136,7 @@ Event = Annotated[
     | DeltaEvent
     | AuditEvent
     | ComparedEvent
+    | PreviewEvent
     | TrafficEvent
     | SignalEvent
     | StudyEvent

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import App, SystemCommand
 from textual.message import Message
 
+from ..engine.paths import Home, find_home
 from ..schemas.errors import NightSchoolError, PullCancelled
 from ..schemas.events import Event, ImportEvent, PullEvent, StateEvent, StudyEndedEvent, StudyEvent
 from ..schemas.exchange import ImportReading
@@ -73,9 +74,12 @@ class NightSchool(App[int]):
     CSS_PATH: ClassVar[list[str]] = ["night.tcss", "screens/chat.tcss"]
     ENABLE_COMMAND_PALETTE = True
 
-    def __init__(self, link: EngineLink, slot: str | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self, link: EngineLink, slot: str | None = None, settings: Settings | None = None, home: Home | None = None
+    ) -> None:
         super().__init__()
         self.link = link
+        self.home = home or find_home()
         self.session = Session(slot_name=slot or "")
         self.settings = settings or Settings(None)
         self._losses: list[float] = []
@@ -333,7 +337,6 @@ class NightSchool(App[int]):
 
 def run(link: EngineLink, slot: str | None = None) -> int:
     """Open the app over an engine and return its exit code."""
-    from ..engine.paths import find_home
-
     end_with_terminal(sys.stdin.fileno())
-    return NightSchool(link, slot, Settings(find_home().root / "app.json")).run() or 0
+    home = find_home()
+    return NightSchool(link, slot, Settings(home.root / "app.json"), home).run() or 0

@@ -134,6 +134,11 @@ def bases_here(home: Home) -> FindBase:
     return find
 
 
+def fingerprints_here(home: Home) -> frozenset[str]:
+    """Return the fingerprints of the bases on this machine."""
+    return frozenset(one.card.fingerprint for one in installed(home) if one.card is not None)
+
+
 def _draft(shared: Shareable, choice: Choice) -> Draft:
     base = shared.base
     _, _, revision = base.source.partition("@")

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .actions import conversations, elsewhere, learning, plugins, replies, slots, view
+from .actions import conversations, elsewhere, learning, market, plugins, replies, slots, view
 
 if TYPE_CHECKING:
     from .screens.chat import ChatScreen
@@ -310,6 +310,35 @@ COMMANDS: tuple[Command, ...] = (
         "Remove from the disk what nothing needs; says first what that is.",
         "Slots",
         slots.clean_up,
+    ),
+    Command(
+        "market",
+        "Market",
+        "Search the slots of other people, look at them and install one.",
+        "Market",
+        market.browse,
+        "alt+k",
+    ),
+    Command(
+        "installed",
+        "From others",
+        "What was installed: what is newer, whether it is whole; hold it, or remove it.",
+        "Market",
+        market.installed,
+    ),
+    Command(
+        "trust",
+        "Publishers",
+        "Whom you believe: keys in words and digits, how they changed; pin or forget one.",
+        "Market",
+        market.trust,
+    ),
+    Command(
+        "publish",
+        "Publish",
+        "Give a version of a slot to others: its card, what it could give away, your signature, a registry.",
+        "Market",
+        market.publish,
     ),
     Command("models", "Models", "Choose, fetch or remove the model that answers.", "App", view.models, "alt+m"),
     Command(

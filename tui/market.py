@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..marketplace.registry.client import Client, clients
+from ..marketplace.registry.client import Client, Refreshed, clients
+from ..marketplace.registry.search import Query
 from ..marketplace.trust.records import State
 from ..marketplace.trust.store import TrustStore
-from ..schemas.errors import NotFound, UsageError
+from ..schemas.errors import NightSchoolError, NotFound, UsageError
 from ..schemas.messages import ListSlots, ListVersions, Request
 from ..schemas.records import BundleOrigin, Version, VersionKind
 from ..schemas.registry import ListedSlot, ListedVersion
@@ -69,6 +70,33 @@ def registries(home: Home, name: str | None = None) -> list[Client]:
     return found
 
 
+def meet(home: Home, address: str, *, name: str = "", confirmed: str) -> tuple[Client, Refreshed]:
+    """Get to know a registry whose fingerprint was confirmed, and read it; one that does not read is not kept.
+
+    Raises:
+        NotConfirmed: ``new-registry``, if it has another fingerprint.
+        UsageError: If it cannot be called so.
+        MarketError: If it is none, or says what is not to be believed.
+    """
+    client = Client.meet(home.registries, address, name=name, confirmed=confirmed)
+    try:
+        return client, client.refresh(TrustStore(home.trust))
+    except NightSchoolError:
+        client.forget()
+        raise
+
+
+def search(known: Iterable[Client], query: Query, limit: int) -> tuple[list[Found], int]:
+    """Return what fits of what registries listed when they were last read, and how many do; nothing is asked of any."""
+    found: list[Found] = []
+    count = 0
+    for client in known:
+        slots, fitting = client.index().search(query, limit)
+        found += [Found(client, slot) for slot in slots][: limit - len(found)]
+        count += fitting
+    return found, count
+
+
 def find(home: Home, name: str, registry: str | None) -> Found:
     """Return the slot of a name that one of the registries lists.
 
@@ -118,6 +146,19 @@ def state_of(found: Found, trust: TrustStore) -> State:
     if listed is None or listed.fingerprint != pin.keys.fingerprint:
         return State.CHANGED
     return State.STALE if found.client.stale() else State.VERIFIED
+
+
+def listed_keys(home: Home) -> dict[str, set[str]]:
+    """Return the fingerprints that registries list of publishers, as they were last read."""
+    found: dict[str, set[str]] = {}
+    for client in clients(home.registries):
+        try:
+            publishers = client.index().publishers
+        except NightSchoolError:  # never read, or damaged: it says nothing
+            continue
+        for name, row in publishers.items():
+            found.setdefault(name, set()).add(row.fingerprint)
+    return found
 
 
 async def installed(ask: Ask) -> list[Here]:

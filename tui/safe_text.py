@@ -7,6 +7,8 @@ by character, so a text may be made safe piece by piece while it streams.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 _SYMBOLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}
 _DELETE = {0x7F: "\u2421"}
 _C1 = dict.fromkeys(range(128, 160), "�")
@@ -24,3 +26,9 @@ def one_line(text: str, limit: int = 200) -> str:
     """Return ``text`` safe and on one line, cut with an ellipsis after ``limit`` characters."""
     line = " ".join(safe(text[: limit * 4]).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def set_in(who: str, text: str) -> Iterator[str]:
+    """Give a stranger's text line by line, each set in, so that none of them passes for a line of ours."""
+    for place, line in enumerate(safe(text).splitlines() or [""]):
+        yield f"    {who if not place else '':6}| {line}"

@@ -10,7 +10,7 @@ from typing import Any
 from ..schemas import messages as ask
 from ..schemas import records as rec
 from ..schemas.audit import Audit
-from ..schemas.events import AuditEvent, ComparedEvent, Event, StudyEndedEvent
+from ..schemas.events import AuditEvent, ComparedEvent, Event, PreviewEvent, StudyEndedEvent
 from ..schemas.sharing import BundleTaken, Shareable, ShareBase
 from .scripted_report import scripted_report
 
@@ -55,6 +55,28 @@ class ScriptedMerges:
     async def _versions_audit(self, request: ask.AuditVersion, tell: Tell) -> Audit:
         tell(AuditEvent(stage="Asking the version", fraction=0.5))
         return self.audit.model_copy(update={"slot": request.slot, "number": request.number or 1})
+
+    async def _versions_preview(self, request: ask.PreviewVersion, tell: Tell) -> rec.VersionPreview:
+        prompts = request.prompts or ["What is the tallest mountain?", "Why is the sky blue?"]
+        current = self._slot(request.slot).current
+        said: list[list[str]] = []
+        self.comparing = True
+        for row, prompt in enumerate(prompts):
+            if not self.comparing:
+                break
+            said.append(["", ""])
+            for word in ("Generation ", "{} ", "says so."):
+                await asyncio.sleep(self.pause)
+                for side, number in enumerate((current, request.number)):
+                    said[row][side] += word.format(number)
+                    tell(PreviewEvent(row=row, prompt=prompt, place=side, text=word.format(number)))
+        stopped, self.comparing = not self.comparing, False
+        samples = [
+            rec.SamplePair(prompt=text, one=one, other=two) for text, (one, two) in zip(prompts, said, strict=False)
+        ]
+        return rec.VersionPreview(
+            slot=request.slot, one=current, other=request.number, samples=samples, stopped=stopped
+        )
 
     async def _slots_compare(self, request: ask.CompareSlots, tell: Tell) -> list[rec.Compared]:
         said = [""] * len(request.slots)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from ..schemas.errors import NightSchoolError
 from ..schemas.events import ImportEvent, PullEvent, StudyEvent, TrafficEvent
 from ..schemas.messages import EngineStatus
 from ..schemas.records import Conversation, Lesson, Signal, Slot
+from ..schemas.sharing import BundleTaken
 
 
 @dataclass
@@ -27,6 +29,22 @@ class Mark:
 
     signal: Signal
     lesson: Lesson | None
+
+
+@dataclass
+class Taking:
+    """Something that is taken from a registry: how far it is, and how it ended."""
+
+    name: str
+    version: str
+    stage: str = "Beginning"
+    share: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    stop: Callable[[], None] | None = None
+    """What ends it early."""
+    kept: BundleTaken | None = None
+    error: NightSchoolError | None = None
+    stopped: bool = False
 
 
 @dataclass
@@ -49,6 +67,8 @@ class Session:
     """How far the fetching of a model is; None while none is fetched."""
     importing: ImportEvent | None = None
     """How far an import is; None while nothing is imported."""
+    taking: Taking | None = None
+    """What is taken from a registry; None while nothing is."""
     offer: str = ""
     """What a bigger model would give on this machine, in words; empty: nothing is to be said."""
     traffic: TrafficEvent | None = None

@@ -1,24 +1,33 @@
-"""The same question to several slots at once."""
+"""The same question to several slots at once, or to two generations of one."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from ...schemas.errors import UsageError
-from ...schemas.events import ComparedEvent
-from ...schemas.messages import CancelCompare, CompareSlots
-from ...schemas.records import Compared, Role
+from ...schemas.events import ComparedEvent, PreviewEvent
+from ...schemas.messages import CancelCompare, CompareSlots, PreviewVersion, Sampling
+from ...schemas.records import Compared, Role, SamplePair, Version, VersionPreview
 from ..chat.prompt import Turn, fit
 from .model_thread import Model
 from .rooms import Rooms, Tell
 
+if TYPE_CHECKING:
+    from ..chat.side_by_side import SideBySide
+    from ..slots.blend import Voice
+
 _MOST = 8
 """Slots at once; each has caches of its own."""
+_PREVIEWED = 4
+"""Questions of a preview that names none."""
 
 
 class CompareService:
-    """Handlers of ``slots.compare`` and ``slots.compare.cancel``."""
+    """Handlers of ``slots.compare``, ``versions.preview`` and ``slots.compare.cancel``."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
@@ -66,8 +75,90 @@ class CompareService:
         finally:
             self._running.remove(stopped)
 
+    async def preview(self, request: PreviewVersion, tell: Tell) -> VersionPreview:
+        """Answer questions with the generation in effect and with another one; nothing of it is stored.
+
+        Raises:
+            NotFound: If there is no such slot or generation, or its files were removed.
+            UsageError: If it is the one in effect.
+            BaseMismatch, Damaged, MarketError: If an adapter cannot be used.
+            PromptTooLong: If a question does not fit the context.
+        """
+        store, slot = self._rooms.store, self._rooms.store.slot(request.slot)
+        version = store.version(slot.name, request.number)
+        if version.current:
+            raise UsageError(f"Generation {version.number} of slot {slot.name} is what answers now; name another.")
+        card = (await self._rooms.model.model()).base.card
+        current, voice = self._rooms.spoken(slot.name, card, None)
+        self._rooms.check_base(slot.name, version, card)
+        voices = [voice, store.adapter_folder(slot.name, version.number)]
+        prompts = [text for text in request.prompts if text.strip()] or held_out(version, current)
+        loop, stopped = asyncio.get_running_loop(), threading.Event()
+
+        def told(event: PreviewEvent) -> None:
+            loop.call_soon_threadsafe(tell, event)
+
+        sampling = Sampling(max_tokens=request.max_tokens)
+        both = _Both(slot.system_prompt, voices, sampling, told, stopped.is_set)
+        self._running.append(stopped)
+        found: list[SamplePair] = []
+        try:
+            for number, prompt in enumerate(prompts):
+                if stopped.is_set():
+                    break
+                # Each by itself: a chat need not wait for all of them.
+                found.append(await self._rooms.model.do(partial(both.answer, number, prompt)))
+        finally:
+            self._running.remove(stopped)
+        return VersionPreview(
+            slot=slot.name, one=current.number, other=version.number, samples=found, stopped=stopped.is_set()
+        )
+
     async def cancel(self, request: CancelCompare, tell: Tell) -> bool:
         """Stop all of them at their next token."""
         for stopped in self._running:
             stopped.set()
         return bool(self._running)
+
+
+class _Both:
+    """Two generations, asked one question after the other over the same trunk and tails."""
+
+    def __init__(
+        self,
+        system: str,
+        voices: Sequence[Voice],
+        sampling: Sampling,
+        tell: Callable[[PreviewEvent], None],
+        stopped: Callable[[], bool],
+    ) -> None:
+        self._system, self._voices, self._sampling = system, list(voices), sampling
+        self._tell, self._stopped = tell, stopped
+        self._speakers: tuple[Model, SideBySide] | None = None
+
+    async def answer(self, number: int, text: str, model: Model) -> SamplePair:
+        """Return what both say to a question; runs where the model is."""
+        from ..chat.prompt import encode
+        from ..chat.side_by_side import SideBySide
+
+        if self._speakers is None or self._speakers[0] is not model:
+            self._speakers = model, SideBySide(model.base, model.cut)
+        room = max(1, min(self._sampling.max_tokens, model.base.card.context // 4))
+        prompt = encode(model.base, fit(model.base, [Turn(Role.USER, text)], self._system, room))
+
+        def on_text(place: int, piece: str) -> None:
+            self._tell(PreviewEvent(row=number, prompt=text, place=place, text=piece))
+
+        one, other = self._speakers[1].answer(prompt, self._voices, self._sampling, on_text, self._stopped)
+        return SamplePair(prompt=text, one=one.text, other=other.text)
+
+
+def held_out(version: Version, current: Version) -> list[str]:
+    """Return questions that neither generation was trained on: of their reports, else of the prompt bank."""
+    reports = [one.report for one in (version, current) if one.report is not None]
+    asked = [sample.prompt for report in reports for outcome in report.outcomes for sample in outcome.samples]
+    if not asked:
+        from ..study.prompts import bank
+
+        asked = [prompt.text for prompt in bank()]
+    return list(dict.fromkeys(asked))[:_PREVIEWED]

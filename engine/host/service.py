@@ -104,6 +104,7 @@ class Service:
             "versions.rollback": slots.rollback,
             "versions.pin": garbage.pin,
             "versions.diff": slots.diff,
+            "versions.preview": compare.preview,
             "versions.audit": audits.audit,
             "versions.quality": self._quality.quality,
             "conversations.list": conversations.list_all,

@@ -267,6 +267,9 @@ from .slots import (
     PinVersion as PinVersion,
 )
 from .slots import (
+    PreviewVersion as PreviewVersion,
+)
+from .slots import (
     RenameSlot as RenameSlot,
 )
 from .slots import (

@@ -110,7 +110,7 @@ class CompareSlots(Request[list[Compared]]):
 
 
 class CancelCompare(Request[bool]):
-    """Stop what several slots are saying; what was said is returned. False: nothing was running."""
+    """Stop what several slots, or generations, are saying; what was said is returned. False: nothing was running."""
 
     method = "slots.compare.cancel"
 

@@ -16,8 +16,12 @@ from ..records import (
     Study,
     Version,
     VersionDiff,
+    VersionPreview,
 )
 from .request import Request
+
+MOST_PROMPTS = 16
+"""Of a preview."""
 
 
 class ListSlots(Request[list[Slot]]):
@@ -116,6 +120,20 @@ class DiffVersions(Request[VersionDiff]):
     slot: str
     one: int
     other: int
+
+
+class PreviewVersion(Request[VersionPreview]):
+    """Answer questions with the generation in effect and with another one. Nothing is stored.
+
+    ``prompts`` empty: the held-out prompts of their reports, and where these have none a few of the prompt bank. Told:
+    ``versions.preview.delta``; ``slots.compare.cancel`` stops it.
+    """
+
+    method = "versions.preview"
+    slot: str
+    number: int
+    prompts: list[str] = Field(default_factory=list, max_length=MOST_PROMPTS)
+    max_tokens: int = Field(default=96, ge=1, le=1000)
 
 
 class AuditVersion(Request[Audit]):

@@ -120,6 +120,22 @@ class SamplePair(Record):
     other: str
 
 
+class VersionPreview(Record):
+    """The same questions answered by the generation in effect and by another one, before that one is activated.
+
+    Attributes:
+        one: The generation in effect.
+        other: The one that may take its place.
+        stopped: Whether it was stopped before every question was answered.
+    """
+
+    slot: str
+    one: int
+    other: int
+    samples: list[SamplePair]
+    stopped: bool = False
+
+
 class BlockNorms(Record):
     """How far two generations moved the weights of a block, and how far they lie apart, in the Frobenius norm."""
 

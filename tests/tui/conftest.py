@@ -5,9 +5,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from nightschool.tests.tui.market_world import market
 from nightschool.tui.app import NightSchool
 from nightschool.tui.cli import run
 from nightschool.tui.scripted import ScriptedEngine
+
+__all__ = ["market"]  # a fixture that lives beside its world
 
 
 async def wait_until(condition, seconds=60.0):

@@ -129,7 +129,7 @@ def test_what_was_changed_is_refused_with_its_code(packed, call, document, tmp_p
     assert (code, out) == (101, "") and json.loads(err)["error"]["code"] == "Refused"
     fingerprint = document("bundle", "show", packed)["fingerprint"]
     code, _, err = call("bundle", "import", "bad.slot", "--confirm", fingerprint, "--json")
-    assert code == 101 and json.loads(err)["error"]["refusal"] == "blob-digest"
+    assert code == 101 and json.loads(err.splitlines()[-1])["error"]["refusal"] == "blob-digest"
     assert in_folder(tmp_path / "quarantine") == [".lock"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from nightschool.marketplace import key_file
 from nightschool.marketplace.key_file import load_key
-from nightschool.schemas.bundle import CardPart, SlotPart
+from nightschool.schemas.bundle import CardPart, SampleTurn, SlotPart
 from nightschool.schemas.errors import (
     KeyUnusable,
     NotConfirmed,
@@ -65,7 +65,7 @@ def site(tmp_path, document, ada):
 def bundle(tmp_path, ada):
     """Make a bundle of Ada's."""
 
-    def make_it(name="captain", seq=1, licence="Apache-2.0", signing=None):
+    def make_it(name="captain", seq=1, licence="Apache-2.0", signing=None, samples=()):
         place = tmp_path / "made"
         place.mkdir(exist_ok=True)
         card = {"title": name.capitalize(), "summary": "As a sailor would.", "language": ["en"], "tags": ["style"]}
@@ -76,7 +76,7 @@ def bundle(tmp_path, ada):
                 keys=(signing or load_key(tmp_path / "keys" / "ada.pem", PASSPHRASE),),
                 publisher="ada",
                 slot=SlotPart(name=name, version=f"1.{seq}.0", seq=seq, prev=None, created=1_700_000_000),
-                card=CardPart(**card, license=licence, samples=[], warnings=[]),
+                card=CardPart(**card, license=licence, samples=[*samples], warnings=[]),
             )
         )
 
@@ -279,6 +279,21 @@ def test_a_slot_is_installed_verified_and_removed(call, document, failing, known
     assert document("market", "search")[0]["state"] == "Verified"
     assert document("market", "remove", "captain", "--yes")["name"] == "captain"
     assert failing("market", "remove", "captain", "--yes")["exit_code"] == NotFound.exit_code
+
+
+def test_what_was_installed_is_seen_before_it_answers(call, document, known, ada, publish, bundle, engine):
+    samples = [SampleTurn(prompt="Where is the sea?", before="There.", after="Ahoy.")]
+    publish(bundle("sailor", samples=samples))
+    kept = install(document, ada, "sailor")
+    found = document("versions", "preview", "sailor", str(kept["version"]["number"]))
+    (row,) = found["samples"]
+    assert (found["one"], found["other"], row["prompt"]) == (0, 1, "Where is the sea?")
+    assert (row["one"], row["other"]) == ("Generation 0 says so.", "Generation 1 says so.")
+    (own,) = document("versions", "preview", "sailor", "1", "--prompt", "Why?")["samples"]
+    assert own["prompt"] == "Why?"
+    code, out, _ = call("versions", "preview", "sailor", "1")
+    assert code == 0 and "asked | Where is the sea?" in out and "rollback sailor --to 1" in out
+    assert "nightschool versions preview sailor" in call("market", "install", "sailor")[1]
 
 
 def test_nothing_of_a_download_stays(document, known, ada, tmp_path):

@@ -61,7 +61,7 @@ async def archive(screen: ChatScreen) -> None:
     slot = screen.session.slot
     if slot is not None:
         undo = ArchiveSlot(slot=slot.name, archived=False)
-        await _put_away(screen, slot, ArchiveSlot(slot=slot.name), undo, "Archived")
+        await put_away(screen, slot, ArchiveSlot(slot=slot.name), undo, "Archived")
 
 
 def delete(screen: ChatScreen) -> None:
@@ -76,7 +76,7 @@ def delete(screen: ChatScreen) -> None:
     def answered(agreed: bool | None) -> None:
         if agreed:
             gone, back = DeleteSlot(slot=slot.name), UndeleteSlot(slot=slot.name)
-            screen.begin(_put_away(screen, slot, gone, back, "Deleted"))
+            screen.begin(put_away(screen, slot, gone, back, "Deleted"))
 
     screen.app.push_screen(ConfirmScreen(*delete_question(slot)), answered)
 
@@ -120,7 +120,7 @@ def _size(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-async def _put_away(screen: ChatScreen, slot: Slot, gone: Request[Slot], back: Request[Slot], what: str) -> None:
+async def put_away(screen: ChatScreen, slot: Slot, gone: Request[Slot], back: Request[Slot], what: str) -> None:
     """Take a slot out of the list and go to the first that is left; it can be taken back."""
     with screen.errors_told():
         await screen.link.call(gone)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...schemas.audit import Audit
-from ...schemas.errors import GivesAway, MarketError, StudyError, UsageError
-from ...schemas.messages import AuditVersion, DescribeVersion, TakeBundle
+from ...schemas.errors import MarketError, StudyError, UsageError
+from ...schemas.messages import AuditVersion, DescribeVersion
 from ...schemas.sharing import BundleTaken
 from . import bundle_export
 from .card import FILE, card_options, choice_of
 from .desk import Desk, ask_first, talks
-from .learning import STUDY_CODES, until_stopped
+from .learning import STUDY_CODES
 from .options import examples, json_option
 from .output import report_lines
 from .plain import give, home_of
@@ -23,11 +22,10 @@ from .versions import audit_lines
 
 if TYPE_CHECKING:
     from ...engine.paths import Home
-    from ...marketplace.bundle.importing import Taken
     from ...marketplace.bundle.manifest import Signed
     from ...marketplace.trust.judging import Judgement, Offer
     from ...marketplace.trust.store import TrustStore
-    from ...schemas.records import BundleOrigin
+    from ..taking import Taker
 
 
 @click.group(
@@ -84,6 +82,7 @@ async def pack(
     from ...marketplace.bundle.pack import pack as write
     from ..bundle_words import card_lines
     from ..bundles import draft_of
+    from ..publishing import target_file, weights_of
     from .passphrase import open_key
 
     name, _, number = version.partition("@")
@@ -93,14 +92,11 @@ async def pack(
     shared = await desk.ask(DescribeVersion(slot=slot.name, number=int(number) if number else None))
     choice = choice_of(said, slot.system_prompt)
     draft = draft_of(shared, choice)
-    target = (to or Path(f"{draft.slot.name}-{draft.slot.version}.slot")).absolute()
-    if target.exists():
-        raise UsageError(f"{target} is there already; name another file with --to, or remove it.")
+    target = target_file(draft, to)
     signing = [open_key(key) for key in keys]  # who lacks a key need not wait for an audit
     audit = await desk.ask(AuditVersion(slot=slot.name, number=shared.number), desk.hear)
     check_accepted(desk, audit, accept)
-    weights = Path(shared.folder) / "adapter_model.safetensors"
-    signed = write(target, weights, draft, signing, best=best)
+    signed = write(target, weights_of(shared), draft, signing, best=best)
     size = target.stat().st_size
     lines = [*card_lines(signed.manifest, signed.id), "", f"{target} ({size / 1e6:.1f} MB)"]
     accepted = [finding.name for finding in audit.findings]
@@ -114,16 +110,12 @@ def check_accepted(desk: Desk, audit: Audit, accepted: tuple[str, ...]) -> None:
     Raises:
         GivesAway: If there is any.
     """
-    open_ = [finding for finding in audit.findings if finding.name not in accepted]
-    if not open_:
-        return
-    for line in audit_lines(audit):
-        desk.note(line)
-    each = " ".join(f"--accept {finding.name}" for finding in open_)
-    raise GivesAway(
-        f"This version could give away {len(open_)} of your own words; have them forgotten (`nightschool lessons "
-        f"forget {open_[0].lesson}`) and pack what comes of it, or accept each: {each}."
-    )
+    from ..publishing import check_accepted
+
+    if any(finding.name not in accepted for finding in audit.findings):
+        for line in audit_lines(audit):
+            desk.note(line)
+    check_accepted(audit, accepted)
 
 
 @bundle.command(epilog=examples("nightschool bundle show captain.slot", "nightschool bundle show captain.slot --json"))
@@ -154,6 +146,8 @@ def verify(context: click.Context, file: Path, *, as_json: bool) -> None:
 
     A publisher that you have not met is no failure here; a wrong signature, a changed key and a revoked bundle are.
     """
+    from ..taking import checked, weight_lines
+
     home = home_of(context)
     judged: list[tuple[Offer, Judgement]] = []
 
@@ -163,7 +157,7 @@ def verify(context: click.Context, file: Path, *, as_json: bool) -> None:
         if judgement.refusal is not None and judgement.refusal.code not in ("new-publisher", "rollback"):
             store.check(offer)
 
-    with _taken(file, home, trust) as found:
+    with checked(file, home, trust) as found:
         offer, judgement = judged[0]
         facts = {
             **_facts(found.signed, judgement, offer),
@@ -174,7 +168,7 @@ def verify(context: click.Context, file: Path, *, as_json: bool) -> None:
         lines = [
             "Every file in it is as its publisher signed it.",
             *_state_lines(judgement, offer),
-            *_weight_lines(found),
+            *weight_lines(found),
         ]
         give(facts, lines, as_json=as_json)
 
@@ -199,52 +193,39 @@ async def bring(desk: Desk, file: Path, into: str | None, confirm: str) -> int:
     Every check is made before anything is kept; then it passes the gates of a study, where its base is loaded. It does
     not answer until you say so with `nightschool rollback SLOT --to GENERATION`. Of one that is refused nothing stays.
     """
-    kept = await take_in(desk, file, into, confirm)
+    from ..taking import take_in
+
+    kept = await take_in(taker_of(desk, confirm), file, into)
     desk.give(kept, kept_lines(kept))
     return exit_code(kept)
 
 
-async def take_in(
-    desk: Desk, file: Path, into: str | None, confirm: str, offer_of: Callable[[Signed], Offer] | None = None
-) -> BundleTaken:
-    """Take a version out of a bundle, wherever the file came from.
+def taker_of(desk: Desk, confirm: str) -> Taker:
+    """Return who takes bundles in for a command.
 
     Args:
         desk: Of the command.
-        file: The bundle.
-        into: The slot that keeps it; None: its own name.
         confirm: Fingerprint of a new publisher that the user agreed to; empty: the user is asked.
-        offer_of: Says what a verified manifest is to the trust store; None: a file alone.
-
-    Raises:
-        MarketError: By which rule it is not taken.
     """
-    from ...marketplace.bundle.reading import read_verified
-    from ...marketplace.trust.store import TrustStore
+    from ..taking import Taker
 
-    home, offer_of = desk.profile.home, offer_of or _offer
-    store, offer = TrustStore(home.trust), offer_of(read_verified(file))
-    confirm = _agreed(desk, offer, store.judge(offer), confirm)
-
-    def trust(signed: Signed) -> None:
-        store.check(offer_of(signed), confirmed=confirm)
-
-    with _taken(file, home, trust) as found:
-        for line in _weight_lines(found):
+    async def agree(offer: Offer, judgement: Judgement) -> str:
+        if confirm:
+            return confirm.lower().replace(" ", "")
+        for line in _state_lines(judgement, offer):
             desk.note(line)
-        card, offer = found.manifest.card, offer_of(found.signed)
-        request = TakeBundle(
-            folder=str(found.folder),
-            base=found.manifest.predicate.base.fingerprint,
-            origin=offer.origin,
-            into=await _place(desk, into, offer.origin),
-            title=card.title,
-            system_prompt=card.system_prompt or "",
-        )
-        kept = await until_stopped(desk, request, lambda ended: desk.give(ended, kept_lines(ended)))
-        if kept.version is not None:
-            store.accept(offer, confirmed=confirm)
-    return kept
+        question = f"Believe {offer.origin.publisher} with these keys from now on?"
+        ask_first(desk, question, f"agree to the publisher's keys with --confirm {offer.keys.fingerprint}")
+        return offer.keys.fingerprint
+
+    def tell(stage: str, share: float) -> None:
+        if share:  # the engine tells of the trial itself
+            desk.status.show(f"{stage} {share:.0%}", stage)
+
+    def stopped(kept: BundleTaken) -> None:
+        desk.give(kept, kept_lines(kept))
+
+    return Taker(home=desk.profile.home, ask=desk.ask, agree=agree, note=desk.note, tell=tell, stopped=stopped)
 
 
 def exit_code(kept: BundleTaken) -> int:
@@ -274,48 +255,6 @@ def _offer(signed: Signed) -> Offer:
     return Offer.of(signed)
 
 
-def _agreed(desk: Desk, offer: Offer, judgement: Judgement, confirm: str) -> str:
-    """Return the fingerprint that the user agrees to, where the publisher is new; raise what speaks against it."""
-    refusal = judgement.refusal
-    if refusal is None:
-        return ""
-    if refusal.code != "new-publisher":
-        raise refusal
-    if confirm:
-        return confirm.lower().replace(" ", "")
-    for line in _state_lines(judgement, offer):
-        desk.note(line)
-    question = f"Believe {offer.origin.publisher} with these keys from now on?"
-    ask_first(desk, question, f"agree to the publisher's keys with --confirm {offer.keys.fingerprint}")
-    return offer.keys.fingerprint
-
-
-def _taken(file: Path, home: Home, trust: Callable[[Signed], None]) -> Any:
-    from ...marketplace.bundle.importing import taken
-    from ..bundles import bases_here
-
-    return taken(file, home.quarantine, trust=trust, find_base=bases_here(home))
-
-
-async def _place(desk: Desk, wanted: str | None, origin: BundleOrigin) -> str:
-    """Return the slot that keeps a bundle: one that is here, by name or title, or one to be made.
-
-    Raises:
-        UsageError: If none was named, and the slot of its name is one of the user's own.
-    """
-    from ...schemas.messages import ListSlots, ListVersions
-
-    name = wanted or origin.slot
-    for slot in await desk.ask(ListSlots(archived=True)):
-        if name.casefold() not in (slot.name, slot.title.casefold() if wanted else slot.name):
-            continue
-        came = [one for row in await desk.ask(ListVersions(slot=slot.name)) for one in row.origins]
-        if wanted is None and all((one.publisher, one.slot) != (origin.publisher, origin.slot) for one in came):
-            raise UsageError(f"There is a slot {slot.name} of your own; say with --as which slot shall keep this one.")
-        return slot.name
-    return name
-
-
 # -- words ------------------------------------------------------------------------------------------------------------
 
 
@@ -325,6 +264,7 @@ def kept_lines(kept: BundleTaken) -> list[str]:
     if kept.version is not None:
         lines += [
             f"Kept as generation {kept.version.number} of {kept.slot}; it does not answer yet.",
+            f"See what would change: nightschool versions preview {kept.slot} {kept.version.number}",
             f"To have it answer: nightschool rollback {kept.slot} --to {kept.version.number}",
         ]
     elif kept.study is not None:
@@ -339,13 +279,6 @@ def _state_lines(judgement: Judgement, offer: Offer) -> list[str]:
         f"{judgement.state.value}: {judgement.sentence}",
         f"keys      {offer.keys.words} ({offer.keys.fingerprint})",
     ]
-
-
-def _weight_lines(found: Taken) -> list[str]:
-    from ..bundle_words import scan_words
-
-    fits = "It fits its base, which is here." if found.fits else "Its base is not here, so that it could not be fitted."
-    return [fits, scan_words(found.scan)]
 
 
 def _facts(signed: Signed, judgement: Judgement, offer: Offer) -> dict[str, Any]:

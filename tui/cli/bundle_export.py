@@ -107,10 +107,9 @@ async def _convert(desk: Desk, file: Path, target: Path) -> None:
 
 def _checked(home: Home, file: Path) -> AbstractContextManager[Taken]:
     """Give what is in a bundle, checked as for an import but for a publisher that was not met yet."""
-    from ...marketplace.bundle.importing import taken
     from ...marketplace.trust.judging import Offer
     from ...marketplace.trust.store import TrustStore
-    from ..bundles import bases_here
+    from ..taking import checked
 
     def trust(signed: Signed) -> None:
         store, offer = TrustStore(home.trust), Offer.of(signed)
@@ -118,4 +117,4 @@ def _checked(home: Home, file: Path) -> AbstractContextManager[Taken]:
         if judgement.refusal is not None and judgement.refusal.code not in ("new-publisher", "rollback"):
             store.check(offer)
 
-    return taken(file, home.quarantine, trust=trust, find_base=bases_here(home))
+    return checked(file, home, trust)

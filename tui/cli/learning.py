@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Callable, Collection, Sequence
-from typing import TypeVar
+from collections.abc import Collection, Sequence
 
 import click
 
-from ...schemas.errors import NightSchoolError, NotFound, StudyCancelled, StudyError, UsageError
+from ...schemas.errors import NotFound, StudyCancelled, StudyError, UsageError
 from ...schemas.messages import (
     BlendSlots,
-    CancelStudy,
     ExpireLesson,
     ForgetLesson,
     ImportAdapter,
@@ -21,21 +17,16 @@ from ...schemas.messages import (
     ListRelations,
     ListStudies,
     MergeLessons,
-    Request,
     StartStudy,
     TeachSlot,
     UpdateLesson,
 )
 from ...schemas.records import LessonRelation, LessonState, RelationKind, Study, StudyState
 from ..report_markdown import report_markdown
+from ..stopping import until_stopped
 from .desk import Desk, talks, talks_alone
 from .options import ListingGroup, any_slot_option, examples, slot_option
 from .output import lesson_table, study_lines, table
-
-R = TypeVar("R")
-
-CANCEL_SECONDS = 15.0
-"""How long a stopped study may take to end."""
 
 STUDY_CODES = {
     StudyState.ACCEPTED: 0,
@@ -68,25 +59,10 @@ async def study(desk: Desk, slot: str | None, trainer: str, *, rebuild: bool) ->
 
 async def carry_out(desk: Desk, request: StartStudy | ForgetLesson | BlendSlots | ImportAdapter | TeachSlot) -> int:
     """Ask for something that is a study, write its report and return the exit code."""
-    ended = await until_stopped(desk, request, lambda study: _give(desk, study))
+    ended = await until_stopped(desk.ask, request, lambda study: _give(desk, study))
     _give(desk, ended)
     stays = ended.rebuild and ended.report is not None and all(gate.passed for gate in ended.report.gates)
     return 0 if stays else STUDY_CODES.get(ended.state, StudyError.exit_code)
-
-
-async def until_stopped(desk: Desk, request: Request[R], give: Callable[[R], None]) -> R:
-    """Ask for something that studies; where the user stops it, ``give`` what it came to, and end as stopped."""
-    work = asyncio.ensure_future(desk.ask(request))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        with contextlib.suppress(NightSchoolError):
-            await asyncio.wait_for(desk.ask(CancelStudy()), CANCEL_SECONDS)
-        await asyncio.wait({work}, timeout=CANCEL_SECONDS)
-        if work.done() and not work.cancelled() and work.exception() is None:
-            give(work.result())
-        work.cancel()
-        raise
 
 
 def _give(desk: Desk, ended: Study) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...schemas.errors import MarketError, NightSchoolError, NotFound
+from ...schemas.errors import MarketError, NotFound
 from . import market_installed
 from .market_installed import registry_option, trust_of
 from .options import ListingGroup, examples, json_option
@@ -16,7 +16,6 @@ from .plain import agree, give, home_of
 
 if TYPE_CHECKING:
     from ...marketplace.registry.client import Client
-    from ..market import Found
 
 
 @click.group(
@@ -69,7 +68,8 @@ def add(context: click.Context, address: str, *, name: str, confirm: str, as_jso
     Compare the six words with who keeps it, over another way than the address came.
     """
     from ...marketplace.keys import words_of
-    from ...marketplace.registry.client import Client, look
+    from ...marketplace.registry.client import look
+    from ..market import meet
 
     home = home_of(context)
     if not confirm:
@@ -77,12 +77,7 @@ def add(context: click.Context, address: str, *, name: str, confirm: str, as_jso
         click.echo(f"{face.title}: {words_of(face.root)}\n{face.root}", err=True)
         agree("Believe this registry from now on?", f"agree with --confirm {face.root}")
         confirm = face.root
-    client = Client.meet(home.registries, address, name=name, confirmed=confirm)
-    try:
-        refreshed = client.refresh(trust_of(home))
-    except NightSchoolError:
-        client.forget()
-        raise
+    client, refreshed = meet(home, address, name=name, confirmed=confirm)
     known = client.known()
     facts = {**known.model_dump(), "words": known.words, "slots": len(client.index().lines)}
     lines = [f"{known.title} is known as {known.name}: {len(client.index().lines)} slots."]
@@ -169,17 +164,13 @@ def search(
 ) -> None:
     """Search what the registries listed when they were last read; nothing is asked of any of them."""
     from ...marketplace.registry.search import Query
-    from ..market import Found, read, state_of
+    from ..market import read, state_of
+    from ..market import search as search_all
 
     home = home_of(context)
     largest = None if max_mb is None else int(max_mb * 1e6)
     query, trust = Query(text=" ".join(words), largest=largest, **wanted), trust_of(home)
-    found: list[Found] = []
-    count = 0
-    for client in read(_clients(context, registry)):
-        slots, fitting = client.index().search(query, limit)
-        found += [Found(client, slot) for slot in slots][: limit - len(found)]
-        count += fitting
+    found, count = search_all(read(_clients(context, registry)), query, limit)
     states = [state_of(one, trust) for one in found]
     heads = ("SLOT", "VERSION", "PUBLISHER", "STATE", "BASE", "LICENCE", "MB", "REGISTRY", "TITLE")
     rows = [
@@ -207,7 +198,8 @@ def search(
 def show(context: click.Context, name: str, *, registry: str | None, as_json: bool) -> None:
     """Show what a bundle says of itself, from the beginning of its file: card, figures, sample turns, versions."""
     from ...marketplace.trust.judging import Offer
-    from ..bundle_words import card_lines
+    from ..bundle_words import card_lines, fit_words
+    from ..bundles import fingerprints_here
     from ..market import find
 
     home = home_of(context)
@@ -216,12 +208,15 @@ def show(context: click.Context, name: str, *, registry: str | None, as_json: bo
     signed = found.client.manifest(found.slot, latest)
     offer = Offer.of(signed, registry=found.registry, stale=found.client.stale())
     judgement = trust_of(home).judge(offer)
+    base = signed.manifest.predicate.base
+    fits = fit_words(base.fingerprint, base.id, "", fingerprints_here(home))
     rows = [(row.version, when(row.created), f"{row.length / 1e6:.1f} MB") for row in found.slot.versions]
     lines = [
         *card_lines(signed.manifest, signed.id),
         "",
         f"{judgement.state.value}: {judgement.sentence}",
         f"keys      {offer.keys.words} ({offer.keys.fingerprint})",
+        fits,
         "",
         *table([("VERSION", "MADE", "SIZE"), *rows]),
     ]

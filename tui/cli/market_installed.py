@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...schemas.errors import MarketError, NightSchoolError, NotFound, UsageError
-from ...schemas.messages import CheckSlots, DeleteSlot, ListVersions
-from ...schemas.records import VersionKind
+from ...schemas.errors import NotFound
+from ...schemas.messages import DeleteSlot
 from .desk import Desk, ask_first, talks, talks_alone
 from .options import examples
 from .output import table
 
 if TYPE_CHECKING:
     from ...engine.paths import Home
-    from ...marketplace.bundle.manifest import Signed
-    from ...marketplace.trust.judging import Offer
     from ...marketplace.trust.store import TrustStore
     from ...schemas.registry import ListedVersion
     from ...schemas.sharing import BundleTaken
@@ -62,11 +59,12 @@ async def install(
     `nightschool rollback SLOT --to GENERATION`.
     """
     from ..market import find
+    from ..taking import refreshed
     from .bundle import exit_code, kept_lines
 
     home = desk.profile.home
     if not offline:
-        _refreshed(desk, home, registry)
+        refreshed(home, registry, desk.note)
     found = find(home, name, registry)
     version = next((row for row in found.slot.versions if wanted in (None, row.version)), None)
     if version is None:
@@ -148,33 +146,20 @@ async def verify(desk: Desk, *, repair: bool, allow_stale: bool) -> int:
     What is damaged is repaired from a whole copy here where there is one, or with --repair from its registry: as a new
     generation, to be activated like any.
     """
-    from ..market import find, installed
+    from ..installed import take_again, verified
+    from .bundle import taker_of
 
-    home, check = desk.profile.home, await desk.ask(CheckSlots())
-    revocations = trust_of(home).revocations()
-    here = await installed(desk.ask)
-    lines = [f"{check.files} files, {check.bytes / 1e6:.1f} MB are whole."]
-    problems: list[dict[str, Any]] = []
-    for row in check.findings:
-        lines.append(f"{row.slot} {row.number or ''}: {row.text}")
-        problems.append({"slot": row.slot, "number": row.number, "repaired": row.repaired, "text": row.text})
-    for one in here:
-        revocation = revocations.against(one.origin)
-        if revocation is not None:
-            text = f"{one.origin.slot} {one.origin.version} was revoked by {revocation.by}: {revocation.reason}"
-            lines.append(f"{one.slot} {one.version.number}: {text}")
-            problems.append({"slot": one.slot, "number": one.version.number, "repaired": False, "text": text})
-    broken = {(row.slot, row.number) for row in check.findings if not row.repaired}
-    for one in here if repair else ():
-        if (one.slot, one.version.number) in broken:
-            found = find(home, one.origin.slot, None)
-            version = next((row for row in found.slot.versions if row.id == one.origin.id), found.slot.latest)
-            kept = await _take(desk, found, version, one.slot, "", allow_stale=allow_stale)
-            if kept.version is not None:
-                broken.discard((one.slot, one.version.number))
-                lines.append(f"{one.slot} {one.version.number}: taken again as generation {kept.version.number}.")
-    desk.give({"files": check.files, "bytes": check.bytes, "problems": problems}, lines)
-    return 101 if broken or any(not row["repaired"] for row in problems) else 0
+    found = await verified(desk.ask, desk.profile.home)
+    lines = [f"{found.files} files, {found.bytes / 1e6:.1f} MB are whole."]
+    lines += [f"{row.slot} {row.number or ''}: {row.text}" for row in found.problems]
+    broken = {(row.slot, row.number) for row in found.problems if not row.repaired}
+    for one in found.damaged if repair else ():
+        kept = await take_again(taker_of(desk, ""), one, allow_stale=allow_stale)
+        if kept.version is not None:
+            lines.append(f"{one.slot} {one.version.number}: taken again as generation {kept.version.number}.")
+    problems = [vars(row) for row in found.problems]
+    desk.give({"files": found.files, "bytes": found.bytes, "problems": problems}, lines)
+    return 101 if broken else 0
 
 
 @click.command(epilog=examples("nightschool market remove captain"))
@@ -183,13 +168,10 @@ async def verify(desk: Desk, *, repair: bool, allow_stale: bool) -> int:
 @talks_alone
 async def remove(desk: Desk, name: str, *, yes: bool) -> None:
     """Remove a slot that came from a bundle; for 30 days `nightschool slots undelete` brings it back."""
+    from ..installed import check_removable
+
     one = await _here(desk, name)
-    foreign = {VersionKind.IMPORT, VersionKind.ROLLBACK, VersionKind.BASE}
-    if any(version.kind not in foreign for version in await desk.ask(ListVersions(slot=one.slot))):
-        raise UsageError(
-            f"Slot {one.slot} has learned from you besides; go back with `nightschool rollback {one.slot}`, or delete "
-            f"all of it with `nightschool slots delete {one.slot}`."
-        )
+    await check_removable(desk.ask, one)
     if not yes:
         ask_first(desk, f"Remove {one.slot} with its conversations?", "agree with --yes")
     gone = await desk.ask(DeleteSlot(slot=one.slot))
@@ -206,74 +188,22 @@ def trust_of(home: Home) -> TrustStore:
     return TrustStore(home.trust)
 
 
-def _refreshed(desk: Desk, home: Home, name: str | None) -> None:
-    """Read what is new; a registry that cannot be reached is used as it was read before, as long as that is fresh."""
-    from ..market import registries
-
-    for client in registries(home, name):
-        try:
-            for warning in client.refresh(trust_of(home)).warnings:
-                desk.note(f"Warning: {warning}")
-        except MarketError as error:
-            if error.code != "unreachable":
-                raise
-            desk.note(f"Warning: {error}")
-
-
 async def _take(
     desk: Desk, found: Found, version: ListedVersion, into: str | None, confirm: str, *, allow_stale: bool
 ) -> BundleTaken:
-    """Download a listed bundle and take it in; nothing of the file stays."""
-    from ...marketplace.registry.client import check_listed
-    from ...marketplace.trust.judging import Offer
-    from ..market import download_place
-    from .bundle import take_in
+    from ..taking import take_listed
+    from .bundle import taker_of
 
-    home, client = desk.profile.home, found.client
-    client.check_fresh(allow_stale=allow_stale)
-    stale = client.stale()
-    if stale:
-        desk.note(
-            f"WARNING: what {found.registry} says is too old. It may list versions that have since been revoked, and "
-            "newer ones are not seen."
-        )
-
-    def offer_of(signed: Signed) -> Offer:
-        check_listed(signed, found.slot, version)
-        return Offer.of(signed, registry=found.registry, stale=stale)
-
-    target = download_place(home, found.slot.name)
-    length = version.length
-
-    def tell(count: int) -> None:
-        desk.status.show(f"Fetching {found.slot.name} {count / length:.0%}", f"Fetching {found.slot.name}")
-
-    try:
-        client.download(found.slot, version, target, allow_stale=allow_stale, tell=tell)
-        desk.status.clear()
-        kept = await take_in(desk, target, into, confirm, offer_of)
-    finally:
-        target.unlink(missing_ok=True)
-    if kept.version is not None:
-        _follow(desk, found)
-    return kept
-
-
-def _follow(desk: Desk, found: Found) -> None:
-    """Take over the publisher's documents, so that its keys can change later."""
-    trust = trust_of(desk.profile.home)
-    try:
-        trust.meet(found.client.publisher(found.slot.publisher), registry=found.registry)
-    except NightSchoolError as error:
-        desk.note(f"Warning: {error}")
+    return await take_listed(taker_of(desk, confirm), found, version, into, allow_stale=allow_stale)
 
 
 async def _updates(desk: Desk, *, offline: bool) -> list[Update]:
     from ..market import installed, updates
+    from ..taking import refreshed
 
     home = desk.profile.home
     if not offline:
-        _refreshed(desk, home, None)
+        refreshed(home, None, desk.note)
     return updates(home, await installed(desk.ask), trust_of(home))
 
 

@@ -12,8 +12,8 @@ from ...engine.nightly.task import night_task, task_name
 from ...schemas.errors import Locked
 from ...schemas.messages import ListNights, ListSlots, ListStudies, RunNight
 from ...schemas.records import Night, Study, StudyState
+from ..stopping import until_stopped
 from .desk import Desk, talks_alone
-from .learning import until_stopped
 from .options import examples, json_option
 from .output import document, study_lines, table, when
 from .profile import Profile
@@ -121,7 +121,7 @@ async def run(desk: Desk, *, least: int, on_battery: bool, scheduled: bool, if_m
         desk.give({"night": None, "studies": []}, ["The last night is less than a day ago; nothing to catch up."])
         return 0
     request = RunNight(least=least, on_battery=on_battery)
-    night = await until_stopped(desk, request, lambda spent: desk.note(" ".join(spent.notes)))
+    night = await until_stopped(desk.ask, request, lambda spent: desk.note(" ".join(spent.notes)))
     studies = [study for study in await desk.ask(ListStudies()) if study.id in night.studies]
     desk.give({"night": night, "studies": studies}, [*_lines(studies), *night.notes])
     return 0

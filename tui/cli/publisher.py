@@ -15,6 +15,7 @@ from .output import table
 from .plain import give, home_of
 
 if TYPE_CHECKING:
+    from ...engine.paths import Home
     from ...marketplace.keys import PrivateKey
     from ...marketplace.trust.key_set import KeySet
     from ...marketplace.trust.publisher import Publisher
@@ -55,15 +56,12 @@ def init(
     The keys are encrypted with a passphrase (NIGHTSCHOOL_PASSPHRASE, or you are asked). With --keys 3 --threshold 2 no
     single stolen key can speak for you, and no single lost one silences you; keep them in different places.
     """
-    from ...marketplace.trust.publisher import begin
+    from ..publishing import become, check_new
 
-    folder = home_of(context).keys
-    target = folder / f"{name}.publisher.json"
-    if target.exists():
-        raise UsageError(f"{target} is there already; `nightschool publisher rotate {name}` changes its keys.")
-    signing, files = _keys(folder, name, count, keys)
-    made = begin(name, _key_set(signing, threshold), signing, created=int(time.time()))
-    _save(target, made)
+    home = home_of(context)
+    target = check_new(home, name)
+    signing, files = _keys(home, name, count, keys)
+    made = become(home, name, signing, threshold)
     give(_facts(made, target, files), _lines(made, target, files), as_json=as_json)
 
 
@@ -73,11 +71,13 @@ def init(
 @click.pass_context
 def show(context: click.Context, name: str | None, *, as_json: bool) -> None:
     """Show a publisher: its fingerprint in words and digits, and how its keys changed."""
+    from ..publishing import read_public
+
     folder = home_of(context).keys
     files = [_file(folder, name)] if name else sorted(folder.glob("*.publisher.json"))
     if not files:
         raise NotFound("You are no publisher yet; make one with `nightschool publisher init NAME`.")
-    found = [(_read(file), file) for file in files]
+    found = [(read_public(file), file) for file in files]
     lines = [line for one, file in found for line in _lines(one, file, [])]
     give([_facts(one, file, []) for one, file in found], lines, as_json=as_json)
 
@@ -123,12 +123,14 @@ def rotate(
 ) -> None:
     """Change to new keys; those who pinned the old ones follow, since the old ones sign the change too."""
     from ...marketplace.trust.publisher import rotate as follow
+    from ..publishing import own_keys, read_public
+    from .passphrase import open_key
 
-    folder = home_of(context).keys
-    target = _file(folder, name)
-    before = _read(target)
-    signing_old = own_keys(folder, before, old)
-    signing, files = _keys(folder, f"{before.name}-r{before.seq + 1}", count, keys)
+    home = home_of(context)
+    target = _file(home.keys, name)
+    before = read_public(target)
+    signing_old = own_keys(home, before, old, open_key)
+    signing, files = _keys(home, f"{before.name}-r{before.seq + 1}", count, keys)
     made = follow(before, _key_set(signing, threshold), [*signing_old, *signing], created=int(time.time()))
     _save(target, made)
     give(_facts(made, target, files), _lines(made, target, files), as_json=as_json)
@@ -161,15 +163,17 @@ def revoke(
     from ...marketplace.bundle.manifest import read_record
     from ...marketplace.trust.publisher import Withdrawn
     from ...marketplace.trust.publisher import revoke as withdraw
+    from ..publishing import own_keys, read_public
+    from .passphrase import open_key
 
     if not bundles and not prints:
         raise UsageError("Name what to revoke, with --bundle or --fingerprint.")
-    folder = home_of(context).keys
-    target = _file(folder, name)
-    before = _read(target)
+    home = home_of(context)
+    target = _file(home.keys, name)
+    before = read_public(target)
     made = withdraw(
         before,
-        own_keys(folder, before, keys),
+        own_keys(home, before, keys, open_key),
         created=int(time.time()),
         keys=[read_record(Withdrawn, {"id": one, "reason": reason}) for one in prints],
         bundles=[read_record(Withdrawn, {"id": one, "reason": reason}) for one in bundles],
@@ -181,45 +185,15 @@ def revoke(
 # -- keys -------------------------------------------------------------------------------------------------------------
 
 
-def own_keys(folder: Path, known: Publisher, given: Sequence[Path]) -> list[PrivateKey]:
-    """Return private keys that may sign for a publisher: those given, else those of it in the profile.
-
-    Raises:
-        NotFound: If there are too few.
-    """
-    from .passphrase import open_key
-
-    own = (*folder.glob(f"{known.name}.pem"), *folder.glob(f"{known.name}-*.pem"))
-    found: dict[str, PrivateKey] = {}
-    for file in given or sorted(own):
-        key = open_key(file)
-        if key.public in known.keys.keys:
-            found[key.public.fingerprint] = key
-    if len(found) < known.keys.threshold:
-        raise NotFound(
-            f"{known.keys.threshold} keys of {known.name} must sign and {len(found)} were found; name their files."
-        )
-    return list(found.values())
-
-
-def _keys(folder: Path, name: str, count: int, given: Sequence[Path]) -> tuple[list[PrivateKey], list[Path]]:
+def _keys(home: Home, name: str, count: int, given: Sequence[Path]) -> tuple[list[PrivateKey], list[Path]]:
     """Return the keys of the files given, or new ones and their files."""
-    from ...marketplace.key_file import save_key
-    from ...marketplace.keys import PrivateKey
+    from ..publishing import key_files, make_keys
     from .passphrase import new_passphrase, open_key
 
     if given:
         return [open_key(file) for file in given], list(given)
-    stem = _plain(name)
-    files = [folder / (f"{stem}.pem" if count == 1 else f"{stem}-{number}.pem") for number in range(1, count + 1)]
-    for file in files:
-        if file.exists():
-            raise UsageError(f"{file} is there already; use it with --key, or move it away.")
-    passphrase = new_passphrase(f"the keys of {stem}")
-    made = [PrivateKey.generate() for _ in files]
-    for file, key in zip(files, made, strict=True):
-        save_key(file, key, passphrase)
-    return made, files
+    files = key_files(home, name, count)
+    return make_keys(files, new_passphrase(f"the keys of {name}")), files
 
 
 def _key_set(keys: Sequence[PrivateKey], threshold: int) -> KeySet:
@@ -239,32 +213,12 @@ def _plain(name: str) -> str:
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
-def read_public(file: Path) -> Publisher:
-    """Return the publisher of a public file.
-
-    Raises:
-        NotFound: If there is no file.
-        Refused: If it is none.
-    """
-    return _read(file)
-
-
 def _file(folder: Path, name: str) -> Path:
     given = Path(name)
     file = given if given.suffix == ".json" else folder / f"{_plain(name)}.publisher.json"
     if not file.is_file():
         raise NotFound(f"There is no {file}; make it with `nightschool publisher init`, or name another file.")
     return file
-
-
-def _read(file: Path) -> Publisher:
-    from ...engine.files import storage_errors
-    from ...marketplace.trust.publisher import MAX_FILE, read_publisher
-
-    if not file.is_file():
-        raise NotFound(f"There is no {file}; name the public file of a publisher.")
-    with storage_errors(file), file.open("rb") as stream:
-        return read_publisher(stream.read(MAX_FILE + 1))
 
 
 def _save(target: Path, made: Publisher) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ...engine.paths import Home
     from ...marketplace.keys import PrivateKey
     from ...marketplace.registry.keeping import Keeper, State
-    from ...marketplace.trust.publisher import Publisher
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -62,6 +61,7 @@ def init(
     from ...marketplace.keys import PrivateKey, words_of
     from ...marketplace.registry.keeping import Keeper
     from ...marketplace.trust.key_set import KeySet
+    from ..publishing import online_file
     from .passphrase import new_passphrase
 
     home = home_of(context)
@@ -69,14 +69,14 @@ def init(
     if (folder / "registry.json").exists():
         raise UsageError(f"{folder} holds a registry already; choose another folder.")
     files = [home.keys / f"registry-{name}-root-{number}.pem" for number in range(1, count + 1)]
-    online_file = _online_file(home, name)
-    for file in (*files, online_file):
+    signing = online_file(home, name)
+    for file in (*files, signing):
         if file.exists():
             raise UsageError(f"{file} is there already; move it away, or give the registry another name.")
     passphrase = new_passphrase(f"the keys of {name}")
     roots, online = [PrivateKey.generate() for _ in files], PrivateKey.generate()
     keys = KeySet.of([key.public for key in roots], threshold)
-    for file, key in zip([*files, online_file], [*roots, online], strict=True):
+    for file, key in zip([*files, signing], [*roots, online], strict=True):
         save_key(file, key, passphrase)
     face = keeper.begin(name, title or name, keys, roots, online)
     facts = {
@@ -84,14 +84,14 @@ def init(
         "folder": str(keeper.folder),
         "words": words_of(face.root),
         "root_keys": [str(file) for file in files],
-        "key": str(online_file),
+        "key": str(signing),
     }
     lines = [
         f"{face.title} is in {keeper.folder}; readers add it with `nightschool market add`.",
         f"fingerprint  {words_of(face.root)}",
         f"             {face.root}",
         *(f"root key     {file}: take it to a place of its own" for file in files),
-        f"signing key  {online_file}",
+        f"signing key  {signing}",
     ]
     give(facts, lines, as_json=as_json)
 
@@ -111,21 +111,14 @@ def add(
     context: click.Context, folder: Path, *, files: tuple[Path, ...], public: tuple[Path, ...], as_json: bool
 ) -> None:
     """Note bundles and publishers for the next publication. Each is checked as an import would check it."""
-    from ...marketplace.bundle.reading import read_verified
-    from ...marketplace.registry.listing import list_bundle
-    from .publisher import read_public
+    from ..publishing import keeper_of, list_in, read_public
 
     if not files and not public:
         raise UsageError("Name bundles to add, or a publisher's file with --publisher.")
-    keeper = _keeper(folder)
+    keeper = keeper_of(folder)
     for path in public:
         keeper.introduce(read_public(path))
-    added = []
-    for file in files:
-        name = read_verified(file).manifest.publisher.name
-        listed = list_bundle(file, _publisher(home_of(context), keeper, name))
-        keeper.add(file, listed)
-        added.append(listed)
+    added = [list_in(home_of(context), keeper, file) for file in files]
     lines = [f"{row.name} {row.latest.version} of {row.publisher}, {row.latest.length / 1e6:.1f} MB" for row in added]
     lines.append("Nothing is seen before `nightschool registry publish`.")
     give({"added": added, "publishers": len(public)}, lines, as_json=as_json)
@@ -141,7 +134,9 @@ def publish(context: click.Context, folder: Path, *, key: Path | None, as_json: 
 
     Do it at least once in 30 days, also when there is nothing new: older states are not installed from.
     """
-    keeper = _keeper(folder)
+    from ..publishing import keeper_of
+
+    keeper = keeper_of(folder)
     state = keeper.publish(_online(home_of(context), keeper, key))
     give(_facts(state), _lines(state, keeper), as_json=as_json)
 
@@ -179,8 +174,9 @@ def rotate(
     Without any of the options it is only believed for another year.
     """
     from ...marketplace.trust.key_set import KeySet
+    from ..publishing import keeper_of
 
-    home, keeper = home_of(context), _keeper(folder)
+    home, keeper = home_of(context), keeper_of(folder)
     name, before = keeper.face().name, keeper.roots()
     signing, stem = _root_keys(home, keeper, old), f"registry-{name}-r{before.version + 1}"
     made: list[Path] = []
@@ -217,10 +213,11 @@ def rotate(
 def revoke(folder: Path, *, bundles: tuple[str, ...], prints: tuple[str, ...], reason: str, as_json: bool) -> None:
     """Note that bundles or keys must not be used any more. It cannot be taken back once it is published."""
     from ...schemas.trust import RevokedKind
+    from ..publishing import keeper_of
 
     if not bundles and not prints:
         raise UsageError("Name what to revoke, with --bundle or --fingerprint.")
-    keeper = _keeper(folder)
+    keeper = keeper_of(folder)
     for kind, rows in ((RevokedKind.BUNDLE, bundles), (RevokedKind.KEY, prints)):
         for row in rows:
             keeper.revoke(kind, row, reason)
@@ -252,46 +249,14 @@ def check(address: str, *, as_json: bool) -> int:
 # -- keys -------------------------------------------------------------------------------------------------------------
 
 
-def _keeper(folder: Path) -> Keeper:
-    from ...marketplace.registry.keeping import Keeper
-
-    made = Keeper(folder.resolve())
-    made.face()
-    return made
-
-
-def _publisher(home: Home, keeper: Keeper, name: str) -> Publisher:
-    """Return the publisher of a bundle: as the registry knows it, or where it is the user's own, from the profile."""
-    from .publisher import read_public
-
-    own = home.keys / f"{name}.publisher.json"
-    try:
-        return keeper.publisher(name)
-    except NotFound:
-        if not own.is_file():
-            raise
-    found = read_public(own)
-    keeper.introduce(found)
-    return found
-
-
-def _online_file(home: Home, name: str) -> Path:
-    return home.keys / f"registry-{name}.pem"
-
-
 def _online(home: Home, keeper: Keeper, given: Path | None) -> PrivateKey:
     """Return the key that signs what is published: the one given, or the one of the profile that fits."""
+    from ..publishing import online_key
     from .passphrase import open_key
 
     if given is not None:
         return open_key(given)
-    name, wanted = keeper.face().name, keeper.roots().online
-    for file in (_online_file(home, name), *sorted(home.keys.glob(f"registry-{name}-r*.pem"))):
-        if file.is_file() and "-root-" not in file.name:
-            key = open_key(file)
-            if key.public == wanted:
-                return key
-    raise NotFound(f"The key that signs {name} ({wanted.words}) is not in this profile; name its file with --key.")
+    return online_key(home, keeper, open_key)
 
 
 def _root_keys(home: Home, keeper: Keeper, given: Sequence[Path]) -> list[PrivateKey]:

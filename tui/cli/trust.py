@@ -34,9 +34,16 @@ def trust() -> None:
 @click.pass_context
 def list_all(context: click.Context, *, as_json: bool) -> None:
     """List the publishers that this profile has met, with their fingerprints."""
-    found = _store(context).pins()
-    heads = ("PUBLISHER", "SINCE", "MET AT", "SIGN", "WORDS", "FINGERPRINT")
-    give([_facts(pin) for pin in found], table([heads, *map(_row, found)]), as_json=as_json)
+    from ..market import listed_keys
+    from ..trust_words import pin_state
+
+    store = _store(context)
+    found, revoked, listed = store.pins(), store.revocations(), listed_keys(home_of(context))
+    states = [pin_state(pin, revoked, listed.get(pin.name, ()))[0].value for pin in found]
+    heads = ("PUBLISHER", "STATE", "SINCE", "MET AT", "SIGN", "WORDS", "FINGERPRINT")
+    rows = [(pin.name, state, *_row(pin)[1:]) for pin, state in zip(found, states, strict=True)]
+    facts = [{**_facts(pin), "state": state} for pin, state in zip(found, states, strict=True)]
+    give(facts, table([heads, *rows]), as_json=as_json)
 
 
 @trust.command(
@@ -57,7 +64,7 @@ def pin(context: click.Context, file: Path, *, confirm: str, old_fingerprint: st
     Compare the six words with the publisher, over another way than the file came. Keys that do not follow from the
     pinned ones are taken only with --old-fingerprint: ask the publisher for it, never the file.
     """
-    from .publisher import read_public
+    from ..publishing import read_public
 
     store, given = _store(context), read_public(file)
     if old_fingerprint is not None:

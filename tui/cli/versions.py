@@ -5,7 +5,15 @@ from __future__ import annotations
 import click
 
 from ...schemas.audit import Audit, Finding
-from ...schemas.messages import AuditVersion, GetQuality, ListSlots, ListVersions, PinVersion, Rollback
+from ...schemas.messages import (
+    AuditVersion,
+    GetQuality,
+    ListSlots,
+    ListVersions,
+    PinVersion,
+    PreviewVersion,
+    Rollback,
+)
 from ...schemas.records import GenerationQuality, Version, VersionKind
 from ..merge_words import merge_words
 from ..safe_text import one_line
@@ -77,6 +85,32 @@ async def audit(desk: Desk, slot: str, generation: int | None) -> int:
     found = await desk.ask(AuditVersion(slot=(await desk.slot(slot)).name, number=generation), desk.hear)
     desk.give(found, audit_lines(found))
     return int(bool(found.findings))
+
+
+@versions.command(
+    epilog=examples(
+        "nightschool versions preview captain 2",
+        'nightschool versions preview captain 2 --prompt "What is a tide?" --json',
+    )
+)
+@click.argument("slot")
+@click.argument("number", metavar="GENERATION", type=click.IntRange(min=0))
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="Ask this; may be repeated.")
+@click.option("--max-tokens", type=click.IntRange(1, 1000), default=96, show_default=True, help="Of each reply.")
+@talks
+async def preview(desk: Desk, slot: str, number: int, *, prompts: tuple[str, ...], max_tokens: int) -> None:
+    """See what would change before a generation answers: the same questions, before and after.
+
+    Without --prompt the questions are those on the card of its bundle, where a registry that is known lists it; else
+    prompts that it was never trained on. Nothing is kept. `nightschool rollback SLOT --to GENERATION` has it answer.
+    """
+    from ..previews import preview_lines, questions
+
+    name = (await desk.slot(slot)).name
+    asked = list(prompts) or await questions(desk.ask, desk.profile.home, name, number)
+    desk.status.show("Asking both ...", "Asking both")
+    found = await desk.ask(PreviewVersion(slot=name, number=number, prompts=asked, max_tokens=max_tokens))
+    desk.give(found, preview_lines(found))
 
 
 def audit_lines(found: Audit) -> list[str]:

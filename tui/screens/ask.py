@@ -1,7 +1,8 @@
-"""Two small dialogs: one line of text, and one question."""
+"""Small dialogs: one line of text, one question, one of several."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -9,7 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, Input, OptionList, Static
+from textual.widgets.option_list import Option
 
 from ..keys import bindings_of
 from ..safe_text import safe
@@ -82,3 +84,38 @@ class ConfirmScreen(ModalScreen[bool]):
     def action_back(self) -> None:
         """Refuse."""
         self.dismiss(False)
+
+
+class ChooseScreen(ModalScreen[str | None]):
+    """Ask for one of several; None: the user left."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding(*row, priority=True) for row in bindings_of("choose")]
+
+    def __init__(self, title: str, options: Sequence[tuple[str, str]], chosen: str = "") -> None:
+        """``options`` are what is shown, and what is given back."""
+        super().__init__()
+        self.heading = title
+        self.options = list(options)
+        self.chosen = chosen
+
+    def compose(self) -> ComposeResult:
+        """The list."""
+        with Vertical(classes="dialog") as box:
+            box.border_title = Content(safe(self.heading))
+            box.border_subtitle = "enter choose · esc cancel"
+            yield OptionList(*(Option(Content(safe(shown))) for shown, _ in self.options), markup=False)
+
+    def on_mount(self) -> None:
+        """Begin at what is chosen now."""
+        values = [value for _, value in self.options]
+        options = self.query_one(OptionList)
+        options.highlighted = values.index(self.chosen) if self.chosen in values else 0
+        options.focus()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Give back what was chosen."""
+        self.dismiss(self.options[event.option_index][1])
+
+    def action_back(self) -> None:
+        """Leave everything as it was."""
+        self.dismiss(None)

@@ -43,7 +43,7 @@ class VersionsScreen(ModalScreen[None]):
         with Vertical(classes="dialog", id="versions") as box:
             box.border_title = Content(f"Generations of {one_line(self.slot.title, 40)}")
             box.border_subtitle = (
-                "r roll back: from the current one to the one before, else to the selected one · p pin · esc back"
+                "r roll back (from the current one: to the one before) · v before/after · p pin · esc back"
             )
             yield OptionList(markup=False)
             with VerticalScroll(id="version"):
@@ -76,15 +76,27 @@ class VersionsScreen(ModalScreen[None]):
         if version is not None:
             self.query_one("#version > Static", Static).update(_in_full(version))
             self.query_one("#version").scroll_home(animate=False)
+            self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """An untouched slot has no way back."""
+        """An untouched slot has no way back, and what answers now nothing to be compared with."""
+        if action == "preview":
+            return self.version is not None and not self.version.current
         return action != "rollback" or len(self.versions) > 1
 
     def action_rollback(self) -> None:
         """Make a new generation that equals the highlighted one; from the current one, the one before it."""
         if self.version is not None:
             work_on(self, self._roll_back(None if self.version.current else self.version.number))
+
+    def action_preview(self) -> None:
+        """Show the same questions before and after the highlighted generation."""
+        from .preview import PreviewScreen
+
+        if self.version is not None:
+            place = self.query_one(OptionList).highlighted or 0
+            screen = PreviewScreen(self.slot.name, self.version.number)
+            self.app.push_screen(screen, lambda _: work_on(self, self._refresh(place)))
 
     def action_pin(self) -> None:
         """Keep the highlighted generation whatever a clean-up removes, or no longer."""

@@ -1,4 +1,4 @@
-"""The same question to several slots at once."""
+"""The same question to several slots at once, or to two generations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from nightschool.engine.base.halves import open_tail
+from nightschool.engine.host.compare_service import held_out
 from nightschool.engine.host.model_thread import Model
 from nightschool.engine.slots.adapter import Adapter, Factors, new_adapter
 from nightschool.schemas import messages as ask
@@ -72,3 +73,60 @@ async def test_what_cannot_be_compared_is_said(desk, loud):
         fields = {"text": "Hello", "slots": ["science", "gaming"], "sampling": SAMPLING, **change}
         with pytest.raises(error):
             await desk.ask(ask.CompareSlots(**fields))
+
+
+@pytest.fixture
+def waiting(desk, loud, tmp_path):
+    """A generation of slot gaming that does not answer."""
+    fingerprint = desk.model.loaded.base.card.fingerprint
+    return desk.rooms.store.add_version("gaming", tmp_path, base=fingerprint, activate=False)
+
+
+async def test_a_generation_is_seen_before_and_after_and_nothing_is_kept(desk, waiting):
+    request = ask.PreviewVersion(slot="gaming", number=waiting.number, prompts=["Hello", " ", "Why?"], max_tokens=12)
+    found = await desk.ask(request)
+    assert (found.one, found.other, found.stopped) == (0, 1, False)
+    assert [row.prompt for row in found.samples] == ["Hello", "Why?"]
+    assert all(row.one != row.other for row in found.samples)
+    assert (await desk.ask(ask.ListVersions(slot="gaming")))[0].current is False
+    for number, row in enumerate(found.samples):
+        for place, said in enumerate((row.one, row.other)):
+            heard = [
+                one.text for one in desk.events("versions.preview.delta") if (one.row, one.place) == (number, place)
+            ]
+            assert "".join(heard) == said
+
+
+async def test_where_no_question_is_given_the_banks_are_asked(desk, waiting):
+    found = await desk.ask(ask.PreviewVersion(slot="gaming", number=waiting.number, max_tokens=3))
+    assert len({row.prompt for row in found.samples}) == 4
+
+
+async def test_what_answers_already_is_not_seen_before_and_after(desk, waiting):
+    with pytest.raises(UsageError):
+        await desk.ask(ask.PreviewVersion(slot="gaming", number=0))
+    with pytest.raises(NotFound):
+        await desk.ask(ask.PreviewVersion(slot="gaming", number=7))
+
+
+async def test_a_preview_is_stopped(desk, waiting, monkeypatch):
+    async def in_a_thread(work):
+        return await asyncio.to_thread(lambda: asyncio.run(work(desk.model.loaded)))
+
+    monkeypatch.setattr(desk.model, "do", in_a_thread)
+    request = ask.PreviewVersion(slot="gaming", number=waiting.number, prompts=["Hello", "Why?"], max_tokens=400)
+    running = asyncio.ensure_future(desk.ask(request))
+    while not desk.events("versions.preview.delta"):
+        await asyncio.sleep(0.001)
+    assert await desk.ask(ask.CancelCompare()) is True
+    found = await running
+    assert found.stopped and len(found.samples) == 1
+
+
+def test_held_out_questions_are_those_of_the_reports():
+    def version(*prompts):
+        samples = [SimpleNamespace(prompt=prompt) for prompt in prompts]
+        return SimpleNamespace(report=SimpleNamespace(outcomes=[SimpleNamespace(samples=samples)]))
+
+    assert held_out(version("a", "b"), version("b", "c")) == ["a", "b", "c"]
+    assert len(held_out(SimpleNamespace(report=None), version())) == 4
