@@ -181,6 +181,14 @@ def test_a_server_is_added_chosen_and_removed(call, document, tmp_path, monkeypa
     assert call("providers", "remove", "home")[0] == 3
 
 
+def test_a_server_is_told_what_shall_carry_its_tokens(call, document, tmp_path):
+    said = document("providers", "add", "home", "https://gpu.home", "--carrier", "http")
+    assert said["servers"][0]["carrier"] == "http"
+    assert 'carrier = "http"' in (tmp_path / "config.toml").read_text()
+    assert document("providers", "add", "other", "https://gpu.home")["servers"][1]["carrier"] == "auto"
+    assert call("providers", "add", "third", "https://gpu.home", "--carrier", "pigeon")[0] == 2
+
+
 def test_a_server_that_a_slot_needs_stays(call, document, tmp_path):
     document("providers", "add", "home", "https://gpu.home")
     slot = tmp_path / "slots" / "lab"
