@@ -115,8 +115,10 @@ def _use(repository: str, base: str, note: str) -> str:
 
 def _made(shared: Shareable) -> str:
     lines = ["## How it was made", ""]
-    lines += [f"Learned from corrections in Night School, generation {shared.number}"]
-    lines[-1] += f": {shared.examples} examples, {shared.steps} steps." if shared.steps else "."
+    learned = (
+        f"learned from corrections, {shared.examples} examples in {shared.steps} steps" if shared.steps else "made"
+    )
+    lines += [f"Generation {shared.number} of a slot of Night School, {learned} there."]
     if shared.gates:
         lines += ["", "| gate | passed | value | limit |", "|---|---|---|---|", *map(_row, shared.gates)]
     lines += ["", f"The base's tensors: `{shared.base.tensors_hash}` (sha256 of their list)."]
