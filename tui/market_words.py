@@ -20,7 +20,7 @@ COLOURS = {
     State.UNSIGNED: "$error",
     State.REVOKED: "$error",
 }
-NAME, VERSION, PUBLISHER, STATE = 18, 9, 12, 15
+NAME, VERSION, PUBLISHER, STATE = 16, 8, 10, 14
 
 
 def refusal(error: NightSchoolError) -> Content:
@@ -41,10 +41,15 @@ def slot_row(found: Found, state: State, here: Here | None, answers: str, width:
         (_cell(found.slot.publisher, PUBLISHER), "$foreground-muted"),
         (_cell(state.value, STATE), COLOURS[state]),
         fits,
-        f"{latest.length / 1e6:>5.1f} MB  ",
-        (f"{one_line(latest.license, 16)}  ", "$foreground-muted"),
+        f"{latest.length / 1e6:>4.1f} MB  ",
+        (f"{one_line(latest.license, 14):<14}  ", "$foreground-muted"),
         one_line(found.slot.title, 80),
     )
+    return on_one_line(row, width)
+
+
+def on_one_line(row: Content, width: int) -> Content:
+    """Return a row of a list that is cut where it has more than so many cells."""
     return row.truncate(max(width, 20), ellipsis=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,7 @@ def bundle() -> None:
 @click.option("--tag", "tags", multiple=True, help="May be repeated.")
 @click.option("--warning", "warnings", multiple=True, help="What people should know before; may be repeated.")
 @click.option("--samples", type=FILE, help="Sample turns of your choice: JSON lines with prompt, before and after.")
+@click.option("--ask", "questions", multiple=True, metavar="TEXT", help="A sample turn of your choice, answered here.")
 @click.option("--card", type=FILE, help="A longer text, in Markdown.")
 @click.option("--with-system-prompt", is_flag=True, help="Give the slot's system prompt to others too.")
 @click.option("--threshold", type=click.IntRange(1, 8), default=1, show_default=True, help="Keys that must sign.")
@@ -79,6 +81,7 @@ async def pack(
     keys: tuple[Path, ...],
     to: Path | None,
     accept: tuple[str, ...],
+    questions: tuple[str, ...],
     best: bool,
     **said: Any,
 ) -> None:
@@ -91,7 +94,7 @@ async def pack(
     """
     from ...marketplace.bundle.pack import pack as write
     from ..bundle_words import card_lines
-    from ..bundles import draft_of
+    from ..bundles import draft_of, made_samples
     from ..publishing import target_file, weights_of
     from .passphrase import open_key
 
@@ -101,6 +104,9 @@ async def pack(
     slot = await desk.slot(name)
     shared = await desk.ask(DescribeVersion(slot=slot.name, number=int(number) if number else None))
     choice = _choice(said, slot.system_prompt)
+    if questions:
+        made = await made_samples(desk.ask, slot.name, shared.number, questions)
+        choice = replace(choice, samples=[*choice.samples, *made])
     draft = draft_of(shared, choice)
     target = target_file(draft, to)
     signing = [open_key(key) for key in keys]  # who lacks a key need not wait for an audit

@@ -199,9 +199,10 @@ class MarketScreen(ModalScreen[None]):
             offer = Offer.of(signed, registry=found.registry, stale=found.client.stale())
             judgement = trust.judge(offer)
             lines = card_lines(signed.manifest, signed.id)
-            keys = [f"keys      {offer.keys.words}", f"          {offer.keys.fingerprint}"]
+            keys = [f"keys      {offer.keys.words}", offer.keys.fingerprint]
             others = ", ".join(row.version for row in found.slot.versions[1:])
-            lines[1:1] = [self._fits(found), *here_lines(found, self._here(found)), *keys]
+            ours = [self._fits(found), *here_lines(found, self._here(found)), *keys]
+            lines[1:1] = [one_line(lines.pop(1)), *ours] if lines[1] else ours
             lines += [f"earlier   {one_line(others, 400)}"] if others else []
             prompts = [sample.prompt for sample in signed.manifest.card.samples]
             return card(judgement.state, judgement.sentence, lines), prompts
