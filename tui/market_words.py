@@ -29,12 +29,12 @@ def refusal(error: NightSchoolError) -> Content:
     return Content.styled(f"{one_line(str(error), 800)}{code}", "$error")
 
 
-def slot_row(found: Found, state: State, here: Here | None, answers: str, width: int) -> Content:
-    """Return a slot of a registry on one line of so many cells."""
+def slot_row(found: Found, state: State, here: Here | None, answers: str) -> Content:
+    """Return a slot of a registry on one line."""
     latest = found.slot.latest
     mark = ("  ", "") if here is None else ("● ", "$success") if here.origin.seq >= latest.seq else ("▲ ", "$accent")
     fits = ("fits  ", "$success") if latest.base.fingerprint == answers else ("      ", "")
-    row = Content.assemble(
+    return Content.assemble(
         mark,
         (_cell(found.slot.name, NAME), "bold"),
         _cell(latest.version, VERSION),
@@ -45,12 +45,6 @@ def slot_row(found: Found, state: State, here: Here | None, answers: str, width:
         (f"{one_line(latest.license, 14):<14}  ", "$foreground-muted"),
         one_line(found.slot.title, 80),
     )
-    return on_one_line(row, width)
-
-
-def on_one_line(row: Content, width: int) -> Content:
-    """Return a row of a list that is cut where it has more than so many cells."""
-    return row.truncate(max(width, 20), ellipsis=True)
 
 
 def listed_lines(found: Found, here: Here | None, fits: str) -> list[str]:

@@ -24,7 +24,7 @@ from ..actions.slots import put_away
 from ..installed import check_removable, held, newer, standing, verified
 from ..keys import bindings_of
 from ..market import Here, Update, installed
-from ..market_words import COLOURS, on_one_line, refusal
+from ..market_words import COLOURS, refusal
 from ..safe_text import one_line
 from ..taking import refreshed
 from .work import work_on
@@ -110,7 +110,7 @@ class InstalledScreen(ModalScreen[None]):
         trust = TrustStore(self.night.home.trust)
         state, _ = standing(one, trust)
         update = next((row for row in found if row.here == one), None)
-        row = Content.assemble(
+        return Content.assemble(
             ("● " if one.answers else "  ", "$success"),
             (f"{one_line(one.slot, 16):<16} ", "bold"),
             f"{one_line(one.origin.version, 8):<8} ",
@@ -119,7 +119,6 @@ class InstalledScreen(ModalScreen[None]):
             (f"▲ {one_line(update.version.version, 10)}" if update is not None else "", "$accent"),
             ("  held" if held(one, trust) else "", "$warning"),
         )
-        return on_one_line(row, self.query_one(OptionList).size.width - 2)
 
     def _show(self) -> None:
         one = self.one

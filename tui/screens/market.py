@@ -144,9 +144,8 @@ class MarketScreen(ModalScreen[None]):
         options = self.query_one(OptionList)
         place = options.highlighted or 0
         options.clear_options()
-        width = options.size.width - 2
         options.add_options(
-            [Option(slot_row(found, state, self._here(found), self.answers, width)) for found, state in self.rows]
+            [Option(slot_row(found, state, self._here(found), self.answers)) for found, state in self.rows]
         )
         options.highlighted = min(place, len(self.rows) - 1) if self.rows else None
         if not self.rows:

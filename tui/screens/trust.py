@@ -21,7 +21,7 @@ from ...schemas.errors import MarketError, NightSchoolError
 from ...schemas.trust import RevocationFile
 from ..keys import bindings_of
 from ..market import listed_keys
-from ..market_words import COLOURS, on_one_line, refusal
+from ..market_words import COLOURS, refusal
 from ..publishing import read_public
 from ..safe_text import one_line
 from ..trust_words import key_lines, pin_state
@@ -106,13 +106,12 @@ class TrustScreen(ModalScreen[None]):
     def _row(self, pin: Pin) -> Content:
         state, _ = pin_state(pin, self.revoked, self.listed.get(pin.name, set()))
         since = time.strftime("%d %b %Y", time.localtime(pin.first_seen))
-        row = Content.assemble(
+        return Content.assemble(
             (f"{one_line(pin.name, 16):<16} ", "bold"),
             (f"{state.value:<13} ", COLOURS[state]),
             f"{pin.keys.words}  ",
             (f"since {since}, {one_line(pin.registry, 20) or 'a file'}", "$foreground-muted"),
         )
-        return on_one_line(row, self.query_one(OptionList).size.width - 2)
 
     def _show(self) -> None:
         pin, parts = self.pin, list[Content]()
