@@ -64,7 +64,7 @@ def fit_words(fingerprint: str, name: str, answers: str, here: Collection[str]) 
         return "It is for the model that answers here."
     if fingerprint in here:
         return f"It is for {one_line(name, 60)}, which is here."
-    return f"Its base is not here: {one_line(name, 60)} ({one_line(fingerprint, 12)})."
+    return f"Its base is not here: {one_line(name, 60)} ({one_line(fingerprint[:12], 12)})."
 
 
 def scan_words(scan: ScanPart) -> str:

@@ -26,10 +26,14 @@ from ..schemas.bundle import (
     SlotPart,
 )
 from ..schemas.errors import UsageError
+from ..schemas.messages import ListVersions, PreviewVersion
 from ..schemas.sharing import ROUTED, Shareable
+from .market import in_effect
+from .safe_text import safe
 
 if TYPE_CHECKING:
     from ..engine.paths import Home
+    from .stopping import Ask
 
 MOST_SAMPLES = 8
 
@@ -100,6 +104,25 @@ def _said_well() -> Iterator[None]:
         place = ".".join(map(str, first["loc"]))
         wrong = "of another form" if first["type"] == "string_pattern_mismatch" else first["msg"].lower()
         raise UsageError(f"This cannot be the {place} of a bundle ({wrong}); docs/bundle.md says what can.") from error
+
+
+async def made_samples(ask: Ask, slot: str, number: int, questions: Sequence[str]) -> list[SampleTurn]:
+    """Return sample turns for questions of the publisher's choice: what the base says, and what the version says.
+
+    Raises:
+        UsageError: If there are too many, or another version is in effect, which alone is asked.
+    """
+    if len(questions) > MOST_SAMPLES:
+        raise UsageError(f"A card has at most {MOST_SAMPLES} sample turns, and {len(questions)} questions were given.")
+    versions = await ask(ListVersions(slot=slot))
+    effective, current = in_effect(versions), next((row.number for row in versions if row.current), None)
+    if number not in (effective, current):
+        raise UsageError(
+            f"Generation {number} of {slot} does not answer now, so that it cannot be asked for samples; write them to "
+            f"a file, or have it answer first: `nightschool rollback {slot} --to {number}`."
+        )
+    found = await ask(PreviewVersion(slot=slot, number=0, prompts=[*questions]))
+    return [SampleTurn(prompt=safe(row.prompt), before=safe(row.other), after=safe(row.one)) for row in found.samples]
 
 
 def read_samples(file: Path) -> list[SampleTurn]:

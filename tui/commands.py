@@ -328,8 +328,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "trust",
-        "Publishers",
-        "Whom you believe: keys in words and digits, how they changed; pin or forget one.",
+        "Trust",
+        "Which publishers you believe: keys in words and digits, how they changed; pin or forget one.",
         "Market",
         market.trust,
     ),

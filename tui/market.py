@@ -42,6 +42,8 @@ class Here:
     slot: str
     version: Version
     origin: BundleOrigin
+    answers: bool = False
+    """Whether its weights are in effect, be it by a rollback to it."""
 
 
 @dataclass(frozen=True)
@@ -166,13 +168,24 @@ async def installed(ask: Ask) -> list[Here]:
     here: list[Here] = []
     for slot in await ask(ListSlots(archived=True)):
         newest: dict[tuple[str, str], Here] = {}
-        for version in await ask(ListVersions(slot=slot.name)):
+        versions = await ask(ListVersions(slot=slot.name))
+        answers = in_effect(versions)
+        for version in versions:
             for origin in version.origins if version.kind is VersionKind.IMPORT and not version.removed else ():
                 known = newest.get((origin.publisher, origin.slot))
                 if known is None or origin.seq > known.origin.seq:
-                    newest[origin.publisher, origin.slot] = Here(slot.name, version, origin)
+                    newest[origin.publisher, origin.slot] = Here(slot.name, version, origin, version.number == answers)
         here += newest.values()
     return here
+
+
+def in_effect(versions: Sequence[Version]) -> int | None:
+    """Return the generation whose weights answer, which a rollback only goes back to; None: there is none."""
+    numbers = {version.number: version for version in versions}
+    found = next((version for version in versions if version.current), None)
+    while found is not None and found.restores is not None:
+        found = numbers.get(found.restores)
+    return found.number if found is not None else None
 
 
 def updates(home: Home, here: Sequence[Here], trust: TrustStore) -> list[Update]:

@@ -20,7 +20,7 @@ COLOURS = {
     State.UNSIGNED: "$error",
     State.REVOKED: "$error",
 }
-NAME, VERSION, PUBLISHER, STATE = 18, 9, 12, 15
+NAME, VERSION, PUBLISHER, STATE = 16, 8, 10, 14
 
 
 def refusal(error: NightSchoolError) -> Content:
@@ -29,23 +29,22 @@ def refusal(error: NightSchoolError) -> Content:
     return Content.styled(f"{one_line(str(error), 800)}{code}", "$error")
 
 
-def slot_row(found: Found, state: State, here: Here | None, answers: str, width: int) -> Content:
-    """Return a slot of a registry on one line of so many cells."""
+def slot_row(found: Found, state: State, here: Here | None, answers: str) -> Content:
+    """Return a slot of a registry on one line."""
     latest = found.slot.latest
     mark = ("  ", "") if here is None else ("● ", "$success") if here.origin.seq >= latest.seq else ("▲ ", "$accent")
     fits = ("fits  ", "$success") if latest.base.fingerprint == answers else ("      ", "")
-    row = Content.assemble(
+    return Content.assemble(
         mark,
         (_cell(found.slot.name, NAME), "bold"),
         _cell(latest.version, VERSION),
         (_cell(found.slot.publisher, PUBLISHER), "$foreground-muted"),
         (_cell(state.value, STATE), COLOURS[state]),
         fits,
-        f"{latest.length / 1e6:>5.1f} MB  ",
-        (f"{one_line(latest.license, 16)}  ", "$foreground-muted"),
+        f"{latest.length / 1e6:>4.1f} MB  ",
+        (f"{one_line(latest.license, 14):<14}  ", "$foreground-muted"),
         one_line(found.slot.title, 80),
     )
-    return row.truncate(max(width, 20), ellipsis=True)
 
 
 def listed_lines(found: Found, here: Here | None, fits: str) -> list[str]:

@@ -21,6 +21,7 @@ FIELDS = (
     ("tags", "Tags (a-z, 0-9 and hyphens; commas between)", ""),
     ("language", "Languages (en, de; commas between)", "en"),
     ("warnings", "What people should know before", ""),
+    ("questions", "Sample questions of your choice, | between (what the base and this version say is shown)", ""),
     ("samples", "A file of sample turns of your choice (JSON lines with prompt, before and after; empty: none)", ""),
     ("name", "Name of the slot for others", ""),
     ("version_name", "Version", ""),

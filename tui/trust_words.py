@@ -37,14 +37,16 @@ def key_lines(pin: Pin, listed: Collection[str] = ()) -> list[str]:
     keys = pin.keys
     lines = [
         f"pinned    {keys.words}",
-        f"          {keys.fingerprint}",
+        keys.fingerprint,
         f"sign      {keys.threshold} of {len(keys.keys)}, document {pin.seq or 'none was read'}",
     ]
-    lines += [f"key {place:<5} {key.words}  {key.fingerprint}" for place, key in enumerate(keys.keys, start=1)]
+    for place, key in enumerate(keys.keys, start=1):
+        lines += [f"key {place:<5} {key.words}", key.fingerprint]
     for place, step in enumerate(pin.steps[:-1], start=1):
         before = step.key_set()
-        lines.append(f"before    {before.words}  {before.fingerprint} (document {place})")
-    lines += [f"listed    {print_}: other than what is pinned" for print_ in listed if print_ != keys.fingerprint]
+        lines += [f"before    {before.words} (document {place})", before.fingerprint]
+    for other in sorted(listed):
+        lines += ["listed    other keys than what is pinned", other] if other != keys.fingerprint else []
     taken = [f"{slot} {seen.version}" for slot, seen in sorted(pin.highest.items())]
     lines += [f"taken     {one_line(', '.join(taken), 400)}"] if taken else []
     lines += [f"held      {one_line(', '.join(pin.hold), 400)}"] if pin.hold else []

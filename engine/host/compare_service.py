@@ -86,7 +86,7 @@ class CompareService:
         """
         store, slot = self._rooms.store, self._rooms.store.slot(request.slot)
         version = store.version(slot.name, request.number)
-        if version.current:
+        if version.adapter_sha256 == store.current(slot.name).adapter_sha256 and not slot.blend:
             raise UsageError(f"Generation {version.number} of slot {slot.name} is what answers now; name another.")
         card = (await self._rooms.model.model()).base.card
         current, voice = self._rooms.spoken(slot.name, card, None)

@@ -10,6 +10,7 @@ import pytest
 from nightschool.marketplace.key_file import save_key
 from nightschool.schemas import messages as ask
 from nightschool.schemas.audit import Finding
+from nightschool.schemas.records import VersionKind
 from nightschool.tests.marketplace.bundle.hostile import good
 from nightschool.tests.marketplace.bundle.making import KEY, factors, safetensors
 
@@ -70,6 +71,17 @@ def test_samples_card_and_prompt_are_in_it_only_where_they_are_given(ready, docu
     ]
     assert card["card"]["samples"] == [{"prompt": "Hi?", "before": "Hi.", "after": "Ahoy."}]
     assert card["card"]["system_prompt"] == "You are my nurse." and card["files"][2]["path"] == "card.md"
+
+
+def test_sample_questions_are_answered_here_of_what_is_in_effect(ready, call, document, engine):
+    engine._add_version("science", kind=VersionKind.STUDY)
+    asked = ["--ask", "Why?", "--to", "asked.slot"]
+    file = document("bundle", "pack", "science@1", *ready, *asked)["file"]
+    (sample,) = document("bundle", "show", file)["manifest"]["predicate"]["card"]["samples"]
+    assert sample == {"prompt": "Why?", "before": "Generation 0 says so.", "after": "Generation 1 says so."}
+    engine._add_version("science", kind=VersionKind.STUDY)
+    code, _, err = call("bundle", "pack", "science@1", *ready, "--ask", "Why?", "--to", "other.slot")
+    assert code == 2 and "does not answer now" in err
 
 
 @pytest.mark.parametrize(

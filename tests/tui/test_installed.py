@@ -75,6 +75,20 @@ async def test_what_is_here_is_listed_and_what_is_newer_with_what_is_other(opene
         await until(lambda: app.screen is screen and "1.2.0" in lines(screen)[0] and "▲" not in lines(screen)[0])
 
 
+async def test_what_answers_after_it_was_activated_is_said_to(opened, engine, until, market, captain):
+    async with opened() as (app, pilot):
+        await captain()
+        screen = await opened_screen(app, until)
+        await until(lambda: "does not answer" in shown(app))
+        await pilot.press("b")
+        await until(lambda: type(app.screen).__name__ == "PreviewScreen" and not app.screen.running and app.screen.rows)
+        await pilot.press("a")
+        await until(lambda: app.screen is screen and "●" in lines(screen)[0] and "answers now" in shown(app))
+        await pilot.press("b")
+        await pilot.pause()
+        assert app.screen is screen
+
+
 async def test_what_is_held_is_said_and_released(opened, engine, until, market, captain):
     async with opened() as (app, pilot):
         await captain()

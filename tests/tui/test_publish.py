@@ -96,6 +96,29 @@ async def test_a_version_is_packed_by_a_new_publisher(opened, until, market, rea
         await until(lambda: app.screen is app.chat)
 
 
+async def test_sample_questions_are_answered_here_and_shown_before_anything_is_signed(
+    opened, engine, until, market, ready
+):
+    async with opened() as (app, pilot):
+        screen = await to_card(app, pilot, until)
+        type_in(app, questions="Why? | Where is the sea?")
+        await pilot.press("ctrl+s")
+        await until(lambda: screen.step == 2 and screen.audit and not screen.working)
+        text = str(screen.query_one("#audited", Static).content)
+        assert (
+            "asked | Why?" in text
+            and "base  | Generation 0 says so." in text
+            and "slot  | Generation 1 says so." in text
+        )
+        await pilot.press("ctrl+s")
+        await until(lambda: screen.step == 3 and not screen.working)
+        await signed(app, pilot, until, screen)
+        samples = read_verified(ready / "science-1.0.0.slot").manifest.card.samples
+        assert [(row.prompt, row.before, row.after) for row in samples] == [
+            (prompt, "Generation 0 says so.", "Generation 1 says so.") for prompt in ("Why?", "Where is the sea?")
+        ]
+
+
 async def test_what_no_card_can_say_is_said_before_anything_is_asked(opened, engine, until, market, ready):
     async with opened() as (app, pilot):
         screen = await to_card(app, pilot, until)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ def bundle() -> None:
 )
 @click.option("--prev", metavar="ID", help="Id of the bundle before it.")
 @card_options
+@click.option("--ask", "questions", multiple=True, metavar="TEXT", help="A sample turn of your choice, answered here.")
 @click.option("--threshold", type=click.IntRange(1, 8), default=1, show_default=True, help="Keys that must sign.")
 @click.option("--best", is_flag=True, help="Take a hundred times as long for a file that is 3 % smaller.")
 @talks
@@ -69,6 +71,7 @@ async def pack(
     keys: tuple[Path, ...],
     to: Path | None,
     accept: tuple[str, ...],
+    questions: tuple[str, ...],
     best: bool,
     **said: Any,
 ) -> None:
@@ -81,7 +84,7 @@ async def pack(
     """
     from ...marketplace.bundle.pack import pack as write
     from ..bundle_words import card_lines
-    from ..bundles import draft_of
+    from ..bundles import draft_of, made_samples
     from ..publishing import target_file, weights_of
     from .passphrase import open_key
 
@@ -91,6 +94,9 @@ async def pack(
     slot = await desk.slot(name)
     shared = await desk.ask(DescribeVersion(slot=slot.name, number=int(number) if number else None))
     choice = choice_of(said, slot.system_prompt)
+    if questions:
+        made = await made_samples(desk.ask, slot.name, shared.number, questions)
+        choice = replace(choice, samples=[*choice.samples, *made])
     draft = draft_of(shared, choice)
     target = target_file(draft, to)
     signing = [open_key(key) for key in keys]  # who lacks a key need not wait for an audit

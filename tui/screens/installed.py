@@ -59,7 +59,7 @@ class InstalledScreen(ModalScreen[None]):
         """The list, and the highlighted one."""
         with Vertical(classes="dialog", id="installed") as box:
             box.border_title = Content("From others")
-            box.border_subtitle = "u update · b before/after · h hold · v verify · d remove · r refresh · esc back"
+            box.border_subtitle = "u update · b before · h hold · v verify · d remove · r new · esc back"
             yield OptionList(markup=False)
             with VerticalScroll(id="one", can_focus=False):
                 yield Static("", markup=False)
@@ -111,11 +111,11 @@ class InstalledScreen(ModalScreen[None]):
         state, _ = standing(one, trust)
         update = next((row for row in found if row.here == one), None)
         return Content.assemble(
-            ("● " if one.version.current else "  ", "$success"),
-            (f"{one_line(one.slot, 20):<20} ", "bold"),
-            f"{one_line(one.origin.version, 10):<10} ",
-            (f"{one_line(one.origin.publisher, 16):<16} ", "$foreground-muted"),
-            (f"{state.value:<14} ", COLOURS[state]),
+            ("● " if one.answers else "  ", "$success"),
+            (f"{one_line(one.slot, 16):<16} ", "bold"),
+            f"{one_line(one.origin.version, 8):<8} ",
+            (f"{one_line(one.origin.publisher, 10):<10} ", "$foreground-muted"),
+            (f"{state.value:<13} ", COLOURS[state]),
             (f"▲ {one_line(update.version.version, 10)}" if update is not None else "", "$accent"),
             ("  held" if held(one, trust) else "", "$warning"),
         )
@@ -129,7 +129,7 @@ class InstalledScreen(ModalScreen[None]):
     def _in_full(self, one: Here) -> list[Content]:
         state, sentence = standing(one, TrustStore(self.night.home.trust))
         origin, version, update = one.origin, one.version, self._update(one)
-        answers = "answers now" if version.current else "does not answer (b shows what would change)"
+        answers = "answers now" if one.answers else "does not answer (b shows what would change)"
         made = time.strftime("%d %b %Y %H:%M", time.localtime(version.created))
         lines = [
             Content.assemble((state.value, f"bold {COLOURS[state]}"), f"  {one_line(sentence, 400)}"),
@@ -142,7 +142,7 @@ class InstalledScreen(ModalScreen[None]):
         if update is not None:
             what = "; ".join(update.changes) or "nothing that is listed"
             words = f"{update.version.version} is newer at {update.found.registry}. What is other: {what}."
-            lines.append(Content.styled(one_line(words, 600), "$accent"))
+            lines.insert(1, Content.styled(one_line(words, 600), "$accent"))
         if self.looked is not None:
             lines += [
                 Content.styled(one_line(row.text, 400), "$warning" if row.repaired else "$error")
@@ -170,7 +170,7 @@ class InstalledScreen(ModalScreen[None]):
         if action == "update":
             return one is not None and self._update(one) is not None and self.session.taking is None
         if action == "preview":
-            return one is not None and not one.version.current
+            return one is not None and not one.answers
         if action == "again":
             return self.looked is not None and one in self.looked.damaged and self.session.taking is None
         return action not in ("hold", "discard") or one is not None

@@ -144,9 +144,8 @@ class MarketScreen(ModalScreen[None]):
         options = self.query_one(OptionList)
         place = options.highlighted or 0
         options.clear_options()
-        width = options.size.width - 2
         options.add_options(
-            [Option(slot_row(found, state, self._here(found), self.answers, width)) for found, state in self.rows]
+            [Option(slot_row(found, state, self._here(found), self.answers)) for found, state in self.rows]
         )
         options.highlighted = min(place, len(self.rows) - 1) if self.rows else None
         if not self.rows:
@@ -199,9 +198,10 @@ class MarketScreen(ModalScreen[None]):
             offer = Offer.of(signed, registry=found.registry, stale=found.client.stale())
             judgement = trust.judge(offer)
             lines = card_lines(signed.manifest, signed.id)
-            keys = [f"keys      {offer.keys.words}", f"          {offer.keys.fingerprint}"]
+            keys = [f"keys      {offer.keys.words}", offer.keys.fingerprint]
             others = ", ".join(row.version for row in found.slot.versions[1:])
-            lines[1:1] = [self._fits(found), *here_lines(found, self._here(found)), *keys]
+            ours = [self._fits(found), *here_lines(found, self._here(found)), *keys]
+            lines[1:1] = [one_line(lines.pop(1)), *ours] if lines[1] else ours
             lines += [f"earlier   {one_line(others, 400)}"] if others else []
             prompts = [sample.prompt for sample in signed.manifest.card.samples]
             return card(judgement.state, judgement.sentence, lines), prompts

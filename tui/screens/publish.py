@@ -27,7 +27,7 @@ from ...schemas.events import AuditEvent, Event
 from ...schemas.messages import AuditVersion, DescribeVersion, ForgetLesson, ListSlots, ListVersions
 from ...schemas.records import Slot, Version
 from ...schemas.sharing import Shareable
-from ..bundles import Choice, draft_of, read_samples
+from ..bundles import Choice, draft_of, made_samples, read_samples
 from ..keys import bindings_of
 from ..market_words import refusal
 from ..publish_words import FIELDS, SIGNATURE, TITLES, choice_of, finding_row, version_row
@@ -44,7 +44,7 @@ from ..publishing import (
     target_file,
     weights_of,
 )
-from ..safe_text import one_line
+from ..safe_text import one_line, set_in
 from ..widgets.status_line import bar
 from .import_chats import path_of
 from .work import work_on
@@ -97,7 +97,8 @@ class PublishScreen(ModalScreen[None]):
                         yield Static(label, markup=False)
                         yield Input(value, id=name, compact=True)
                 with Vertical(id="step2"):
-                    yield Static("", id="audited", markup=False)
+                    with VerticalScroll():
+                        yield Static("", id="audited", markup=False)
                     yield OptionList(markup=False, id="findings")
                 with VerticalScroll(id="step3", can_focus=False):
                     yield Static("Who signs", markup=False)
@@ -132,9 +133,9 @@ class PublishScreen(ModalScreen[None]):
             step, "ctrl+s next · esc back"
         )
         self._say(Content(""))
-        fields = [*self.query(f"#step{step} Input, #step{step} OptionList, OptionList#step{step}").results()]
-        if fields:
-            fields[0].focus()
+        first = {WHAT: "#step0", CARD: "#title", AUDIT: "#findings", SIGN: "#publisher", LIST: "#folder"}.get(step)
+        if first is not None:
+            self.query_one(first).focus()
         self.refresh_bindings()
 
     def _say(self, content: Content) -> None:
@@ -227,6 +228,11 @@ class PublishScreen(ModalScreen[None]):
         assert self.shared is not None
         values = {name: self.query_one(f"#{name}", Input).value for name, _, _ in FIELDS}
         samples = read_samples(path_of(values["samples"])) if values["samples"].strip() else []
+        questions = [text.strip() for text in values["questions"].split("|") if text.strip()]
+        if questions:
+            self._say(Content.styled("The base and this version answer your questions …", "$accent"))
+            call = self.night.link.call
+            samples += await made_samples(call, self.shared.slot, self.shared.number, questions)
         self.choice = choice_of(values, samples)
         draft_of(self.shared, self.choice)
         self._go(AUDIT)
@@ -241,11 +247,23 @@ class PublishScreen(ModalScreen[None]):
                 words = Content.styled(f"{one_line(event.stage, 60)} …  ", "$accent")
                 self._say(Content.assemble(words, bar(event.fraction, 30), f" {event.fraction:.0%}"))
 
-        self.query_one("#audited", Static).update("")
+        self._show_audited("Names, addresses, numbers and keys out of your own words are looked for; it takes minutes.")
         self.query_one("#findings", OptionList).clear_options()
         self.audit = await self.night.link.call(AuditVersion(slot=shared.slot, number=shared.number), told)
         self._say(Content(""))
         self._show_audit()
+
+    def _show_audited(self, words: str) -> None:
+        """Show what was found, in words, and the sample turns that go with it."""
+        assert self.choice is not None
+        samples = [
+            line
+            for turn in self.choice.samples
+            for who, text in (("asked", turn.prompt), ("base", turn.before), ("slot", turn.after))
+            for line in set_in(who, text)
+        ]
+        shown = [words, *(["", "These sample turns go with it:", *samples] if samples else [])]
+        self.query_one("#audited", Static).update(Content("\n".join(shown)))
 
     def _show_audit(self) -> None:
         audit = self.audit
@@ -257,7 +275,7 @@ class PublishScreen(ModalScreen[None]):
             words = f"{looked}, and none was found. That proves nothing, but it is a good sign."
         else:
             words = "Your words hold nothing that tells who you are."
-        self.query_one("#audited", Static).update(Content(words))
+        self._show_audited(words)
         options = self.query_one("#findings", OptionList)
         place = options.highlighted or 0
         options.clear_options()
@@ -332,6 +350,8 @@ class PublishScreen(ModalScreen[None]):
         new = self.query_one(Select).value == NEW
         for name in ("publisher", "again"):
             self.query_one(f"#{name}").display = self.query_one(f"#of-{name}").display = new
+        if self.step == SIGN:
+            self.query_one("#publisher" if new else "#passphrase").focus()
 
     def _draft(self, publisher: str) -> Draft:
         assert self.shared is not None

@@ -96,7 +96,7 @@ class RegistriesScreen(ModalScreen[None]):
                 Content.styled(one_line(known.title, 80), "bold"),
                 Content(f"where     {one_line(known.address, 400)}"),
                 Content(f"words     {known.words}"),
-                Content(f"          {known.fingerprint}"),
+                Content(known.fingerprint),
                 Content(f"added     {time.strftime('%d %b %Y', time.localtime(known.added))}"),
             ]
         )

@@ -107,6 +107,9 @@ async def test_what_answers_already_is_not_seen_before_and_after(desk, waiting):
         await desk.ask(ask.PreviewVersion(slot="gaming", number=0))
     with pytest.raises(NotFound):
         await desk.ask(ask.PreviewVersion(slot="gaming", number=7))
+    await desk.ask(ask.Rollback(slot="gaming", to=waiting.number))
+    with pytest.raises(UsageError):
+        await desk.ask(ask.PreviewVersion(slot="gaming", number=waiting.number))
 
 
 async def test_a_preview_is_stopped(desk, waiting, monkeypatch):
