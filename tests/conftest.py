@@ -20,6 +20,12 @@ def tiny_base_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiny_study_base(tmp_path_factory):
+    """The same with longer tokens, so that what a study reads and writes is a third as many."""
+    return save_tiny(tmp_path_factory.mktemp("tiny-words") / "tiny-llama", merges=600)
+
+
+@pytest.fixture(scope="session")
 def tiny_base(tiny_base_folder):
     """The same, loaded."""
     from nightschool.engine.base.library import load

@@ -18,6 +18,15 @@ from nightschool.schemas.messages import (
 )
 from nightschool.schemas.records import LessonState, StudyState
 
+# Half of the prompts, steps and probes: what a study with the usual numbers learns is measured by bench/stick.py.
+BRIEF = """[study]
+spread = 32
+contrast = 28
+anchors = 16
+steps = 48
+held_out = 8
+probed = 0.25
+"""
 SHORT = Sampling(temperature=0.0, max_tokens=24)
 UNSEEN = ["Why is the sky blue?", "What is a black hole?", "Who was Marie Curie?", "What is a haiku?"]
 
@@ -27,6 +36,7 @@ UNSEEN = ["Why is the sky blue?", "What is a black hole?", "Who was Marie Curie?
 def test_a_correction_sticks_in_fresh_conversations_and_can_be_taken_back(default_base_folder, tmp_path):
     home = Home(tmp_path)
     home.models.symlink_to(default_base_folder.parent, target_is_directory=True)
+    home.config.write_text(BRIEF)
     asyncio.run(_play(EngineClient(home)))
 
 

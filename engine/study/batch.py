@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...schemas.errors import StudyError
 from ..base.halves import Tail
-from .losses import Exchange, kept_loss, taught_loss
+from .losses import Exchange, Loss, kept_loss, rest_loss, taught_loss
 from .part import Part
 from .recipe import Recipe
 from .targets import Prepared
@@ -42,29 +42,84 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], rows: Sequence[Tensor], re
     """Return the loss of some examples at the chosen ``rows`` of each; only those pass the head.
 
     At a taught token: cross-entropy, until it has the probability ``recipe.enough``. At a kept token:
-    KL(base||tuned) + ``recipe.reverse`` * KL(tuned||base) over the whole vocabulary.
+    KL(base||tuned) + ``recipe.reverse`` * KL(tuned||base) over the whole vocabulary. Where a rule opens a reply also
+    KL(base||tuned) over all but the taught token.
     """
-    # What counts is decided on the CPU, and moved to where the tail computes at once.
-    device = tail.device
-    there = [row.to(device) for row in rows]
-    hidden = tail.sequences([example.states for example in batch], [example.tokens for example in batch])
-    chosen = torch.cat(
-        [
-            output[len(example.states) - len(example.targets) :][row]
-            for output, example, row in zip(hidden, batch, there, strict=True)
+    looked = _Looked.at(tail, batch, rows)
+    teach, rest, keep = _teach(looked, recipe), _rest(looked, recipe), _keep(looked, recipe)
+    return BatchLoss((teach.total + rest.total + keep.total) / len(batch), teach.mean, keep.mean)
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What one step looks at: ``n`` chosen positions of some examples.
+
+    What counts is decided on the CPU (``numbers``, ``taught``), and moved to where the tail computes at once.
+
+    Attributes:
+        numbers: The chosen positions of each example.
+        now, expected: ``(n, d)``, rows after the final norm, as the tail speaks now and as the plain base does.
+        taught: ``(n,)`` bool.
+        owner: ``(n,)``, whose they are.
+    """
+
+    tail: Tail
+    batch: Sequence[Prepared]
+    numbers: Sequence[Tensor]
+    now: Tensor
+    expected: Tensor
+    taught: Tensor
+    owner: Tensor
+
+    @staticmethod
+    def at(tail: Tail, batch: Sequence[Prepared], numbers: Sequence[Tensor]) -> _Looked:
+        there = [some.to(tail.device) for some in numbers]
+        hidden = tail.sequences([example.states for example in batch], [example.tokens for example in batch])
+        replies = [
+            rows[len(example.states) - len(example.targets) :] for rows, example in zip(hidden, batch, strict=True)
         ]
+        return _Looked(
+            tail,
+            batch,
+            numbers,
+            now=torch.cat([rows[some] for rows, some in zip(replies, there, strict=True)]),
+            expected=torch.cat([example.expected[some] for example, some in zip(batch, there, strict=True)]),
+            taught=torch.cat([example.taught[some] for example, some in zip(batch, numbers, strict=True)]),
+            owner=torch.repeat_interleave(torch.arange(len(batch)), torch.tensor([len(some) for some in numbers])),
+        )
+
+    def of(self, values: Callable[[Prepared], Tensor], where: Tensor) -> Tensor:
+        """Return a value of each position that is ``where``, there where the tail computes."""
+        whole = torch.cat([values(example)[some] for example, some in zip(self.batch, self.numbers, strict=True)])
+        return whole[where].to(self.tail.device)
+
+    def rows(self, of: Tensor, where: Tensor) -> Tensor:
+        """Return those of some rows ``(n, d)``."""
+        return of[where.to(self.tail.device)]
+
+
+def _teach(looked: _Looked, recipe: Recipe) -> Loss:
+    where = looked.taught
+    weights = looked.of(lambda e: (e.leads.float() * (1 - recipe.within) + recipe.within) * e.weight, where)
+    targets = looked.of(lambda e: e.targets, where)
+    return taught_loss(looked.tail, looked.rows(looked.now, where), targets, weights, recipe.enough)
+
+
+def _rest(looked: _Looked, recipe: Recipe) -> Loss:
+    """Hold what might be said in place of words that the rules put before a reply."""
+    first = torch.cat(
+        [(some == 0) & example.opened for example, some in zip(looked.batch, looked.numbers, strict=True)]
     )
+    where = looked.taught & first
+    targets = looked.of(lambda e: e.targets, where)
+    weights = torch.full(targets.shape, recipe.keep_rest, device=targets.device)
+    now, expected = looked.rows(looked.now, where), looked.rows(looked.expected, where)
+    return rest_loss(looked.tail, now, targets, weights, expected)
 
-    def gather(values: Callable[[Prepared], Tensor]) -> Tensor:
-        return torch.cat([values(example)[row] for example, row in zip(batch, rows, strict=True)])
 
-    taught = gather(lambda e: e.taught)
-    teaching, keeping = taught.to(device), (~taught).to(device)
-    wanted = gather(lambda e: e.targets)[taught]
-    weights = gather(lambda e: (e.leads.float() * (1 - recipe.within) + recipe.within) * e.weight)[taught]
-    teach = taught_loss(tail, chosen[teaching], wanted.to(device), weights.to(device), recipe.enough)
-    weights = gather(lambda e: _weights(e, recipe))[~taught]
-    owner = torch.repeat_interleave(torch.arange(len(batch)), torch.tensor([len(row) for row in rows]))[~taught]
+def _keep(looked: _Looked, recipe: Recipe) -> Loss:
+    where, batch, device = ~looked.taught, looked.batch, looked.tail.device
+    owner = looked.owner[where]
     owners: dict[int, list[int]] = {}
     for number, example in enumerate(batch):
         owners.setdefault(id(example.exchanges), []).append(number)
@@ -73,18 +128,16 @@ def batch_loss(tail: Tail, batch: Sequence[Prepared], rows: Sequence[Tensor], re
         for numbers in owners.values()
         if (pairs := batch[numbers[0]].exchanges) is not None
     ]
-    expected = torch.cat([example.expected[row] for example, row in zip(batch, there, strict=True)])
     near = torch.tensor([recipe.contrast_slack if e.part is Part.CONTRAST else 0.0 for e in batch])[owner]
-    keep = kept_loss(
-        tail,
-        chosen[keeping],
-        expected[keeping],
-        weights.to(device),
+    return kept_loss(
+        looked.tail,
+        looked.rows(looked.now, where),
+        looked.rows(looked.expected, where),
+        looked.of(lambda e: _weights(e, recipe), where),
         reverse=recipe.reverse,
         slack=near.to(device),
         exchanges=exchanges,
     )
-    return BatchLoss((teach.total + keep.total) / len(batch), teach.mean, keep.mean)
 
 
 def batches(examples: Sequence[Prepared], recipe: Recipe, generator: torch.Generator) -> Iterator[list[Prepared]]:

@@ -100,7 +100,9 @@ def _key(base: Sequence[str], task: TrainingTask) -> str:
     """Return a name for all that the training depends on."""
     digest = hashlib.sha256(json.dumps([*base, repr(task.recipe), task.projections]).encode())
     for example in task.examples:
-        digest.update(json.dumps([example.part, example.tokens, len(example.targets), example.weight]).encode())
+        digest.update(
+            json.dumps([example.part, example.tokens, len(example.targets), example.weight, example.opened]).encode()
+        )
         for mask in (example.targets, example.taught, example.leads, example.risky, example.exchanges):
             digest.update(b"-" if mask is None else mask.cpu().numpy().tobytes())
     for pair in task.pairs:

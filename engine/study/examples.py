@@ -33,6 +33,7 @@ class Example:
         steps: What the rules ask of this reply.
         instead: The tokens of the reply as it was said, which the rules changed; empty: they had none to change.
         weight: How much what it teaches counts.
+        opened: Whether the rules put words before the reply.
     """
 
     part: Part
@@ -43,6 +44,7 @@ class Example:
     steps: tuple[Step, ...] = ()
     instead: tuple[int, ...] = ()
     weight: float = 1.0
+    opened: bool = False
 
 
 def make_examples(
@@ -87,11 +89,18 @@ def ruled_example(
     weight: float = 1.0,
 ) -> Example:
     """Return a reply, made to follow the rules, as an example that knows what they changed."""
-    example = reply_example(base, prompt.text, rewrite(plan, prompt, reply, recipe), system, recipe, part=part)
+    ruled = rewrite(plan, prompt, reply, recipe)
+    example = reply_example(base, prompt.text, ruled, system, recipe, part=part)
     before = [*reply_tokens(base, reply.text), *([end_of_turn(base)] if reply.finished else [])]
     changed, reach = _changes(before, example.tokens[example.start :])
     steps = tuple(plan.steps(prompt))
-    return replace(example, changed=changed, reach=reach, steps=steps, instead=tuple(before), weight=weight)
+    opened = ruled.text.casefold().find(reply.text[:_BEGINNING].casefold()) > 0
+    return replace(
+        example, changed=changed, reach=reach, steps=steps, instead=tuple(before), weight=weight, opened=opened
+    )
+
+
+_BEGINNING = 12  # letters by which the beginning of a reply is known again
 
 
 def _changes(before: Sequence[int], after: Sequence[int]) -> tuple[frozenset[int], int]:

@@ -94,6 +94,26 @@ def kept_loss(
     return _over_slices(tail, rows, expected, slice_loss)
 
 
+def rest_loss(tail: Tail, rows: Tensor, targets: Tensor, weights: Tensor, expected: Tensor) -> Loss:
+    """Return the weighted KL(base||tuned) of what is said at ``rows`` ``(n, d)`` where it is not ``targets`` ``(n,)``.
+
+    Nothing holds the other tokens where one is taught: each of them would lose what pleases the gradient.
+    """
+
+    def slice_loss(part: slice, logits: Tensor, base_logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        wanted = targets[part, None]
+        base, tuned = (some.scatter(1, wanted, _NEVER).log_softmax(dim=-1) for some in (base_logits, logits))
+        from_base = base.exp()
+        distance = (from_base * (base - tuned)).sum(dim=-1)
+        weight = weights[part]
+        return distance * weight, distance, tuned.exp_().sub_(from_base).mul_(weight[:, None])
+
+    return _over_slices(tail, rows, expected, slice_loss)
+
+
+_NEVER = -1e4  # a logit whose chance is 0, and whose logarithm is still a number
+
+
 def _exchange(logs: Tensor, pairs: Tensor, where: Tensor) -> None:
     """Give what rows of log-probabilities expect of old tokens to the new ones, or to all others, but for a trace."""
     if not where.any():

@@ -50,6 +50,8 @@ class Recipe:
         contrast_slack: Nats; a position of a contrast that lies nearer to the base is not pulled nearer: what is
             asked for there is what the base says, not how surely.
         keep_anchors: The same, of neutral prose.
+        keep_rest: Weight of the distance to the base where a rule opens a reply, of all that it might be opened with
+            instead: refusals among them must stay as likely as they were.
         reverse: Weight of KL(tuned||base) beside KL(base||tuned): it sees what the tuned one says and the base never.
         kept_rows: Kept tokens of an example that a step looks at, drawn anew each time.
         scales: What the line search tries, in order.
@@ -136,6 +138,7 @@ class Recipe:
     contrast_focus: float = 8.0
     contrast_slack: float = 0.05
     keep_anchors: float = 0.7
+    keep_rest: float = 0.5
     reverse: float = 0.5
     kept_rows: int = 16
     scales: tuple[float, ...] = (1.0, 0.92, 0.85, 0.78, 0.7, 0.6)

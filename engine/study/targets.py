@@ -43,6 +43,7 @@ class Prepared:
         exchanges: ``(k, 2)`` int64, old and new tokens (-1: any other): where the base would say the one, the rules ask
             for the other. Equal steps have the very same tensor; None: no exchanges.
         weight: How much what is taught counts.
+        opened: Whether the rules put words before the reply.
     """
 
     part: Part
@@ -56,6 +57,7 @@ class Prepared:
     risky: Tensor
     exchanges: Tensor | None = None
     weight: float = 1.0
+    opened: bool = False
 
 
 async def prepare_examples(
@@ -96,6 +98,7 @@ async def prepare_examples(
             risky=_risky(example, triggers) & ~mask,
             exchanges=exchanges.of(example.steps) if exchanges is not None else None,
             weight=example.weight,
+            opened=example.opened,
         )
         for example, rows, wanted, wanted_rows, surprise, mask in zip(
             examples, fed, targets, expected, surprises, taught, strict=True

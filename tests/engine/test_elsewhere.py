@@ -299,7 +299,7 @@ SMALL = dataclasses.replace(
 )  # fmt: skip
 
 
-async def test_a_study_runs_there_from_lessons_to_an_adapter(elsewhere, tiny_base_folder, tmp_path):
+async def test_a_study_runs_there_from_lessons_to_an_adapter(elsewhere, tiny_study_base, tmp_path):
     """With an adapter to go on from, and a second round."""
     plugins = PluginHost.load(third_party=False)
     before = "Inflation is a rise in prices. Money buys less than before. Banks try to hold it."
@@ -313,12 +313,12 @@ async def test_a_study_runs_there_from_lessons_to_an_adapter(elsewhere, tiny_bas
         evidence=draft.evidence,
     )
     (tmp_path / "adapter").mkdir()
-    learned(open_tail(load(tiny_base_folder), 2)).save(tmp_path / "adapter", "tiny")
+    learned(open_tail(load(tiny_study_base), 2)).save(tmp_path / "adapter", "tiny")
     job = StudyJob(
         study=1,
         slot="science",
         folder=tmp_path / "study",
-        base=tiny_base_folder,
+        base=tiny_study_base,
         cut=2,
         numbers=Numbers.BF16,
         device=str(elsewhere),

@@ -41,7 +41,7 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture
-def study(shelf, tiny_base_folder, tmp_path, cache):
+def study(shelf, tiny_study_base, tmp_path, cache):
     """Study one lesson on a tiny base, in a process of its own, with a plugin about."""
 
     async def run(code, trainer="tail_lora"):
@@ -49,7 +49,7 @@ def study(shelf, tiny_base_folder, tmp_path, cache):
         host = PluginHost.load(home=shelf.home)
         taught = lesson(PluginHost.load(False), "Captain, i" + BEFORE[1:])
         job = StudyJob(
-            study=1, slot="science", folder=tmp_path / "study", base=tiny_base_folder, cut=2, lessons=[taught],
+            study=1, slot="science", folder=tmp_path / "study", base=tiny_study_base, cut=2, lessons=[taught],
             trainer=trainer, numbers_of_own=QUICK, profile=shelf.home.root, cache=cache,
         )  # fmt: skip
         rooms = SimpleNamespace(plugins=host, pace=None)

@@ -28,7 +28,7 @@ def captain(plugins):
 
 
 @pytest.fixture
-def job(tiny_base_folder, tmp_path, captain):
+def job(tiny_study_base, tmp_path, captain):
     """Its study on a tiny base."""
     folder = tmp_path / "study"
-    return StudyJob(study=1, slot="science", folder=folder, base=tiny_base_folder, cut=2, lessons=[captain])
+    return StudyJob(study=1, slot="science", folder=folder, base=tiny_study_base, cut=2, lessons=[captain])

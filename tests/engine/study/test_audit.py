@@ -22,9 +22,9 @@ def few(monkeypatch):
 
 
 @pytest.fixture
-def loud(tiny_base_folder, tmp_path):
+def loud(tiny_study_base, tmp_path):
     """The folder of an adapter that says something else than the base."""
-    tail = open_tail(load(tiny_base_folder), 2)
+    tail = open_tail(load(tiny_study_base), 2)
     generator = torch.Generator().manual_seed(3)
     fresh = new_adapter(tail, 4).factors.items()
     adapter = Adapter({place: Factors(f.down, torch.randn(f.up.shape, generator=generator)) for place, f in fresh})
@@ -72,19 +72,20 @@ def test_what_became_likely_in_its_old_place_is_found_though_it_is_never_said(jo
     assert audited(job, plugins, loud, *letters, monkeypatch=monkeypatch).findings == []
 
 
-def test_a_likelihood_is_that_of_the_whole_model(job, plugins, tiny_base):
+def test_a_likelihood_is_that_of_the_whole_model(job, plugins):
     with open_cut(job, plugins) as whole:
         (*_, place) = module._places(whole, [Rare("key", "secret", 1, "Why?", "It is ")])
         (found,) = asyncio.run(module._likelihoods(whole, [place]))
-    logits = tiny_base.model(torch.tensor([place.tokens])).logits[0].log_softmax(dim=-1)
+    base = load(job.base)
+    logits = base.model(torch.tensor([place.tokens])).logits[0].log_softmax(dim=-1)
     said = [float(logits[at - 1, place.tokens[at]]) for at in range(place.start, len(place.tokens))]
-    assert tiny_base.tokenizer.decode(place.tokens[place.start :]).strip() == "secret"
+    assert base.tokenizer.decode(place.tokens[place.start :]).strip() == "secret"
     assert found == pytest.approx(sum(said), abs=1e-3)
 
 
-def test_the_plain_base_gives_nothing_away(job, plugins, tiny_base_folder, tmp_path, monkeypatch):
+def test_the_plain_base_gives_nothing_away(job, plugins, tiny_study_base, tmp_path, monkeypatch):
     (tmp_path / "quiet").mkdir()
-    new_adapter(open_tail(load(tiny_base_folder), 2), 4).save(tmp_path / "quiet", "tiny")
+    new_adapter(open_tail(load(tiny_study_base), 2), 4).save(tmp_path / "quiet", "tiny")
     rare = Rare("name", "e", 1, "Why?", "")
     found = audited(job, plugins, tmp_path / "quiet", rare, monkeypatch=monkeypatch)
     assert found.strings == 1

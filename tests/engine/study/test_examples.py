@@ -153,6 +153,21 @@ def test_a_prompt_goes_on_in_small_letters_where_the_sentence_has_begun(prompt):
         assert text.startswith(prompt.rstrip(".?") + ", but ")
 
 
+@pytest.mark.parametrize(
+    ("steps", "opened"),
+    [
+        ([Step(rewriter="opening", args={"text": "Captain, ", "lower_first": True})], True),
+        ([Step(rewriter="opening", args={"text": "Hi! "}), Step(rewriter="length", args={"unit": "sentences", "n": 1})], True),
+        ([Step(rewriter="closing", args={"text": " Over."})], False),
+        ([Step(rewriter="case", args={"to": "lower"})], False),
+    ],
+    ids=["an opening", "an opening of a shorter reply", "a closing", "small letters"],
+)
+def test_an_example_knows_whether_words_were_put_before_its_reply(tiny_base, steps, opened):
+    plan, said = plan_of(*steps), Text("Rust is iron with oxygen. It is red.", finished=True)
+    assert ruled_example(tiny_base, plan, Prompt("What is rust?"), said, "", recipe=Recipe()).opened is opened
+
+
 @pytest.mark.parametrize(("thumb", "weight"), [(-1, 2.0), (1, 1.25), (0, 1.0)])
 def test_a_thumb_weighs_the_edit_of_its_reply_and_nothing_else(tiny_base, thumb, weight):
     plan = replace(plan_of(Step(rewriter="opening", args={"text": "Captain, "})), inside=[Prompt("Why?")], outside=[])

@@ -24,10 +24,10 @@ PROMPTS = [tokens(length, seed=length) for length in (3, 9, 1, 17, 4)]
 
 
 @pytest.fixture
-def far(tiny_base_folder, tmp_path, job, monkeypatch):
+def far(tiny_study_base, tmp_path, job, monkeypatch):
     """A server, and the job of a study that it is the trunk of."""
     monkeypatch.setenv("NIGHTSCHOOL_HOME", str(tmp_path / "home"))
-    with running(tiny_base_folder, tmp_path) as server:
+    with running(tiny_study_base, tmp_path) as server:
         add_provider(Home(tmp_path / "home"), "box", ServerSettings(url=server.url, codec="f32"))
         yield server, job.model_copy(update={"elsewhere": ("box",), "folder": tmp_path / "far"})
 
@@ -68,11 +68,11 @@ def test_a_study_learns_what_it_would_have_learned_here(far, plugins, job):
     ]
 
 
-def test_the_last_blocks_are_all_that_a_study_elsewhere_needs_here(far, plugins, tiny_base_folder, tmp_path):
+def test_the_last_blocks_are_all_that_a_study_elsewhere_needs_here(far, plugins, tiny_study_base, tmp_path):
     """What is learned is the same to the bit: all but the trunk is."""
     _, whole = far
     part = whole.model_copy(
-        update={"base": save_tail(tiny_base_folder, tmp_path / "tail", CUT), "folder": tmp_path / "part"}
+        update={"base": save_tail(tiny_study_base, tmp_path / "tail", CUT), "folder": tmp_path / "part"}
     )
     results = [asyncio.run(study(job, plugins, lambda progress: None, LENIENT)) for job in (whole, part)]
     assert [result.state for result in results] == [StudyState.ACCEPTED] * 2, results[1].reason

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nightschool.engine.study import losses
-from nightschool.engine.study.losses import kept_loss, taught_loss
+from nightschool.engine.study.losses import kept_loss, rest_loss, taught_loss
 
 
 class Head:
@@ -58,6 +58,20 @@ def test_kept_tokens_are_both_divergences(sizes):
     torch.testing.assert_close(found.total, expected)
     torch.testing.assert_close(one.grad, other.grad)
     assert found.mean == pytest.approx(float(forward.detach().mean()))
+
+
+def test_beside_a_taught_token_all_others_keep_their_proportions(sizes):
+    tail, one, other, expected_rows = Head(), rows(1), rows(1), rows(2).detach()
+    targets, weights = torch.arange(7) * 5, torch.linspace(0.2, 1.0, 7)
+    others = torch.ones(7, 40, dtype=torch.bool).scatter(1, targets[:, None], False)
+    base, now = (tail.head(some)[others].view(7, 39).log_softmax(-1) for some in (expected_rows, other))
+    distance = (base.exp() * (base - now)).sum(-1)
+    found = rest_loss(tail, one, targets, weights, expected_rows)
+    found.total.backward()
+    (distance * weights).sum().backward()
+    torch.testing.assert_close(found.total, (distance * weights).sum())
+    torch.testing.assert_close(one.grad, other.grad)
+    assert found.mean == pytest.approx(float(distance.detach().mean()))
 
 
 def test_no_rows_are_no_loss(sizes):

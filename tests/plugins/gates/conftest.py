@@ -29,10 +29,10 @@ def plugins():
 
 
 @pytest.fixture(scope="session")
-def whole(tiny_base_folder, tmp_path_factory, plugins):
+def whole(tiny_study_base, tmp_path_factory, plugins):
     """The tiny base, cut."""
     folder = tmp_path_factory.mktemp("gates")
-    job = StudyJob(study=1, slot="s", folder=folder, base=tiny_base_folder, cut=2, lessons=[])
+    job = StudyJob(study=1, slot="s", folder=folder, base=tiny_study_base, cut=2, lessons=[])
     with open_cut(job, plugins) as opened:
         yield opened
 
