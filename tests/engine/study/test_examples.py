@@ -22,6 +22,9 @@ from nightschool.plugins.providers.local import LocalProvider
 from nightschool.schemas.records import Evidence, Lesson, LessonState, Step
 
 
+ONE_SENTENCE = Step(rewriter="length", args={"unit": "sentences", "n": 1})
+
+
 def plan_of(*steps):
     evidence = [Evidence(prompt="Why?", before="It is.", after="It was.")]
     lesson = Lesson(
@@ -157,7 +160,7 @@ def test_a_prompt_goes_on_in_small_letters_where_the_sentence_has_begun(prompt):
     ("steps", "opened"),
     [
         ([Step(rewriter="opening", args={"text": "Captain, ", "lower_first": True})], True),
-        ([Step(rewriter="opening", args={"text": "Hi! "}), Step(rewriter="length", args={"unit": "sentences", "n": 1})], True),
+        ([Step(rewriter="opening", args={"text": "Hi! "}), ONE_SENTENCE], True),
         ([Step(rewriter="closing", args={"text": " Over."})], False),
         ([Step(rewriter="case", args={"to": "lower"})], False),
     ],
