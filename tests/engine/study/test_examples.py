@@ -21,7 +21,6 @@ from nightschool.engine.study.targets import prepare_examples
 from nightschool.plugins.providers.local import LocalProvider
 from nightschool.schemas.records import Evidence, Lesson, LessonState, Step
 
-
 ONE_SENTENCE = Step(rewriter="length", args={"unit": "sentences", "n": 1})
 
 
