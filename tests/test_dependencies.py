@@ -13,8 +13,10 @@ PYDANTICS_OWN = {"pydantic-core", "annotated-types"}  # part of its interface, i
 
 SERVERS = {ROOT / "engine" / "wire" / "server", ROOT / "engine" / "api"}
 """Which may import what the extra ``serve`` brings."""
-OPTIONAL = {"engine/wire/sockets.py": {"wsproto"}, "engine/wire/server/vllm/connector.py": {"vllm"}}
-"""What is asked whether it is there (the extra ``socket``), or runs inside somebody else's process."""
+SOCKET = ROOT / "engine" / "wire" / "sockets.py"
+"""Which may import what the extra ``socket`` brings."""
+OF_VLLM = ROOT / "engine" / "wire" / "server" / "vllm" / "connector.py"
+"""Which runs in vLLM's environment and is never imported here."""
 
 
 def asked_for(requirements):
@@ -38,14 +40,13 @@ def test_every_library_that_is_imported_is_asked_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     names = asked_for(project["dependencies"]) | PYDANTICS_OWN
     to_serve = names | asked_for(project["optional-dependencies"]["serve"])
+    over_sockets = names | asked_for(project["optional-dependencies"]["socket"])
     givers = metadata.packages_distributions()
     missing = set()
     rooms = {path.parent for path in ROOT.glob("*/__init__.py")} - {ROOT / "tests"}
-    for path in (file for room in rooms for file in room.rglob("*.py")):
+    for path in {file for room in rooms for file in room.rglob("*.py")} - {OF_VLLM}:
         for library in set(imported(path.read_text("utf-8"))) - set(sys.stdlib_module_names):
-            known = to_serve if SERVERS & set(path.parents) else names
-            if library in OPTIONAL.get(path.relative_to(ROOT).as_posix(), ()):
-                continue
+            known = to_serve if SERVERS & set(path.parents) else over_sockets if path == SOCKET else names
             if known.isdisjoint(map(canonical, givers.get(library, [library]))):
                 missing.add(f"{path.relative_to(ROOT)} imports {library}")
     assert missing == set()
