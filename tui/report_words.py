@@ -22,8 +22,8 @@ def proofs(report: StudyReport) -> list[str]:
     if lost is not None:
         said.append(
             f"It changes blocks from {lost.first} on, and the tail begins with {lost.lowest}: {lost.left_out:.0%} of "
-            f"its change was left out. What is kept lies {lost.kept_nats:.3f} nats a token from all of it, the plain "
-            f"base {lost.plain_nats:.3f}."
+            f"its change was left out. What is kept lies {lost.kept_nats:.2g} nats a token from all of it, the plain "
+            f"base {lost.plain_nats:.2g}."
         )
     if report.numbers:
         numbers = ", ".join(f"{name} {value}" for name, value in report.numbers.items())

@@ -187,3 +187,21 @@ def test_an_audit_says_what_a_generation_could_give_away(call, document, engine)
         assert words in out
     code, out, _ = call("versions", "audit", "science", "--json")
     assert code == 1 and json.loads(out)["findings"][0]["text"] == "Kowal[b]czyk"
+
+
+def test_a_slot_is_taught_another_model(call, engine):
+    code, out, _ = call("slots", "teach", "Science", "--base", "qwen2.5-1.5b")
+    assert code == 0 and "answers with qwen2.5-1.5b." in out and "from now on" not in out
+    (request,) = [asked for asked in engine.asked if isinstance(asked, ask.TeachSlot)]
+    assert (request.slot, request.base) == ("science", "qwen2.5-1.5b")
+    engine.accept = False
+    assert call("slots", "teach", "science", "--base", "qwen2.5-1.5b")[0] == 40
+    code, _, err = call("slots", "teach", "science")
+    assert code == 2 and "--base" in err
+
+
+def test_of_an_adapter_below_the_tail_the_upper_part_is_asked_for_by_name(call, engine):
+    call("slots", "import", "theirs", "--into", "gaming")
+    call("slots", "import", "theirs", "--into", "gaming", "--keep-upper")
+    asked = [request for request in engine.asked if isinstance(request, ask.ImportAdapter)]
+    assert [request.keep_upper for request in asked] == [False, True]
