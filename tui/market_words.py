@@ -81,9 +81,14 @@ def card(state: State, sentence: str, lines: Sequence[str]) -> Content:
         [
             Content.styled(one_line(first, 120), "bold"),
             Content.assemble((f"{state.value}", f"bold {COLOURS[state]}"), f"  {one_line(sentence, 600)}"),
-            *(Content(safe(line)) for line in rest),
+            *map(_line, rest),
         ]
     )
+
+
+def _line(line: str) -> Content:
+    """Return a line of a card; a stranger's words that go on in the next line look other than ours there too."""
+    return Content.styled(safe(line), "$foreground-muted italic") if line.startswith("    ") else Content(safe(line))
 
 
 def _cell(text: str, width: int) -> str:

@@ -59,7 +59,7 @@ class InstalledScreen(ModalScreen[None]):
         """The list, and the highlighted one."""
         with Vertical(classes="dialog", id="installed") as box:
             box.border_title = Content("From others")
-            box.border_subtitle = "u update · b before · h hold · v verify · d remove · r new · esc back"
+            box.border_subtitle = "u update · b before · h hold · v verify · d remove · r new · esc"
             yield OptionList(markup=False)
             with VerticalScroll(id="one", can_focus=False):
                 yield Static("", markup=False)

@@ -107,7 +107,7 @@ class TrustScreen(ModalScreen[None]):
         state, _ = pin_state(pin, self.revoked, self.listed.get(pin.name, set()))
         since = time.strftime("%d %b %Y", time.localtime(pin.first_seen))
         return Content.assemble(
-            (f"{one_line(pin.name, 16):<16} ", "bold"),
+            (f"{one_line(pin.name, 12):<12} ", "bold"),
             (f"{state.value:<13} ", COLOURS[state]),
             f"{pin.keys.words}  ",
             (f"since {since}, {one_line(pin.registry, 20) or 'a file'}", "$foreground-muted"),
