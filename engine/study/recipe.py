@@ -138,7 +138,7 @@ class Recipe:
     contrast_focus: float = 8.0
     contrast_slack: float = 0.05
     keep_anchors: float = 0.7
-    keep_rest: float = 0.5
+    keep_rest: float = 2.0
     reverse: float = 0.5
     kept_rows: int = 16
     scales: tuple[float, ...] = (1.0, 0.92, 0.85, 0.78, 0.7, 0.6)
