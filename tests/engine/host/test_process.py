@@ -254,7 +254,7 @@ async def test_the_real_model_answers_and_a_second_turn_follows(engines, default
     engine = engines(str(default_base_folder))
     await engine.start()
     conversation = (await engine.call(ask.CreateConversation(slot="science"))).id
-    sampling = ask.Sampling(max_tokens=24)
+    sampling = ask.Sampling(temperature=0.0, max_tokens=24)
     question = "What is the capital of France?"
     first = await engine.call(ask.SendMessage(conversation=conversation, text=question, sampling=sampling))
     assert "Paris" in first.text

@@ -233,7 +233,8 @@ async def client_contents(server):
 
 async def test_a_trunk_that_is_not_the_one_of_the_tail_is_refused_and_nothing_is_kept(home, tmp_path, folder):
     with running(folder, tmp_path) as server, running(save_tiny(tmp_path / "other", seed=9), tmp_path) as other:
-        other.service.served = server.service.served  # it says that it is the base, and computes another
+        # It says that it is the base, and computes another.
+        other.service.served = other.service._checks._served = server.service.served
         with pytest.raises(BaseMismatch, match="is not"):
             other.service._tails = server.service._tails
             await pull(home, other.url)
