@@ -27,6 +27,7 @@ from ..market import Here, Update, installed
 from ..market_words import COLOURS, refusal
 from ..safe_text import one_line
 from ..taking import refreshed
+from .rows import highlighted
 from .work import work_on
 
 if TYPE_CHECKING:
@@ -99,8 +100,7 @@ class InstalledScreen(ModalScreen[None]):
     @property
     def one(self) -> Here | None:
         """The highlighted one."""
-        place = self.query_one(OptionList).highlighted
-        return self.here[place] if place is not None and place < len(self.here) else None
+        return highlighted(self, self.here)
 
     def on_option_list_option_highlighted(self) -> None:
         """Show the highlighted one in full."""

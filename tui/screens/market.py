@@ -30,6 +30,7 @@ from ..market import Found, Here, installed, search, state_of
 from ..market_words import card, here_lines, listed_lines, refusal, slot_row
 from ..safe_text import one_line
 from ..widgets.status_line import bar
+from .rows import highlighted
 from .work import work_on
 
 if TYPE_CHECKING:
@@ -170,8 +171,7 @@ class MarketScreen(ModalScreen[None]):
     @property
     def row(self) -> tuple[Found, State] | None:
         """The highlighted slot, and how it stands."""
-        place = self.query_one(OptionList).highlighted
-        return self.rows[place] if place is not None and place < len(self.rows) else None
+        return highlighted(self, self.rows)
 
     def on_option_list_option_highlighted(self) -> None:
         """Show what is listed of the highlighted slot at once, and its card as soon as it was read."""

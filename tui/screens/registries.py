@@ -23,6 +23,7 @@ from ..keys import bindings_of
 from ..market import meet
 from ..market_words import refusal
 from ..safe_text import one_line
+from .rows import highlighted
 from .work import work_on
 
 if TYPE_CHECKING:
@@ -76,8 +77,7 @@ class RegistriesScreen(ModalScreen[None]):
     @property
     def client(self) -> Client | None:
         """The highlighted one."""
-        place = self.query_one(OptionList).highlighted
-        return self.known[place] if place is not None and place < len(self.known) else None
+        return highlighted(self, self.known)
 
     def on_option_list_option_highlighted(self) -> None:
         """Show what is known of the highlighted one."""

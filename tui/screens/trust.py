@@ -26,6 +26,7 @@ from ..publishing import read_public
 from ..safe_text import one_line
 from ..trust_words import key_lines, pin_state
 from .import_chats import path_of
+from .rows import highlighted
 
 if TYPE_CHECKING:
     from ..app import NightSchool
@@ -96,8 +97,7 @@ class TrustScreen(ModalScreen[None]):
     @property
     def pin(self) -> Pin | None:
         """The highlighted publisher."""
-        place = self.query_one(OptionList).highlighted
-        return self.pins[place] if place is not None and place < len(self.pins) else None
+        return highlighted(self, self.pins)
 
     def on_option_list_option_highlighted(self) -> None:
         """Show what is known of the highlighted one."""
