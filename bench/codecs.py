@@ -126,7 +126,7 @@ def _texts(base: LoadedBase, most: int) -> list[list[int]]:
 
 
 def _logs(tail: Tail, rows: Tensor) -> Tensor:
-    return tail.head(tail.sequences([rows])[0]).float().log_softmax(dim=-1)
+    return tail.ranked(tail.sequences([rows])[0]).log_softmax(dim=-1)
 
 
 def _options() -> argparse.Namespace:

@@ -164,7 +164,7 @@ def _logs(base: LoadedBase, cut: int, text: list[int]) -> torch.Tensor:
     """Return log-probabilities ``(tokens, vocabulary)`` in fp32."""
     tail = open_tail(base, cut)
     (states,) = open_trunk(base, cut).sequences([text])
-    return torch.log_softmax(tail.head(tail.sequences([states])[0]).float(), dim=-1)
+    return torch.log_softmax(tail.ranked(tail.sequences([states])[0]), dim=-1)
 
 
 def _reading_speed(device: Device) -> float:

@@ -127,4 +127,4 @@ class Scale:
         with torch.inference_mode():
             (states,) = self.trunk.sequences([context + target[:-1]])
             hidden = self.tail.sequences([states])[0][len(context) - 1 :]
-            return torch.log_softmax(self.tail.head(hidden).float(), dim=-1)
+            return torch.log_softmax(self.tail.ranked(hidden), dim=-1)

@@ -152,7 +152,7 @@ async def check_probe(card: BaseCard, provider: Provider, tail: Tail, *, limit: 
             f"The provider gives states of shape {tuple(states.rows.shape)} where {card.name} has width {card.width}; "
             "use the provider of the same base."
         )
-    distance = probe_distance(card.probe, tail.head(tail.sequences([states.rows.to(tail.device)])[0]))
+    distance = probe_distance(card.probe, tail.ranked(tail.sequences([states.rows.to(tail.device)])[0]))
     if not distance <= limit:  # also when it is not a number
         raise BaseMismatch(
             f"The base that answers is not {card.name} ({card.short}): its predictions lie {distance:.2g} nats "

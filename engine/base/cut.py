@@ -19,6 +19,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from .families import slice_config
 from .lora import HEAD, Lora, LoraLinear, Place
+from .ranked import ranked
 from .size import check_cut
 from .stock_cache import growing_cache
 
@@ -280,6 +281,13 @@ class StockTail(nn.Module):
 
     def _updated(self, rows: Tensor) -> Tensor:
         return rows if self._lora is None or self._lora.scale == 0.0 else rows + self._lora(rows)
+
+    def ranked(self, rows: Tensor) -> Tensor:
+        """Return logits ``(..., V)`` in fp32 of which a word can be chosen; see ``engine/base/ranked.py``."""
+        logits = cast("Tensor", self.head(rows))
+        if logits.dtype == torch.float32:
+            return logits
+        return ranked(logits, rows, cast("Tensor", self.head.weight), cast("Tensor | None", self.head.bias))
 
     def forward(self, states: Tensor, mask: Tensor | None = None, cache: DynamicCache | None = None) -> Tensor:
         """Return logits ``(B, T, V)`` of every position; see :meth:`hidden` and ``head`` for the two steps."""

@@ -136,6 +136,10 @@ class Tail(Protocol):
         """Return logits ``(..., V)`` of rows ``(..., d)`` after the final norm. Differentiable."""
         ...
 
+    def ranked(self, rows: Tensor) -> Tensor:
+        """Return the logits in fp32, the likeliest computed again where the head is coarser: what chooses a word."""
+        ...
+
 
 def is_lean(base: LoadedBase) -> bool:
     """Whether the lean halves are for this base: a family they are proven on, with the activation they compute."""

@@ -47,7 +47,7 @@ class Drawing:
         rows, reading = self.rows, self.reading
         said, right = len(reading.tokens) - len(rows.guessed), 0  # how many of the guessed tokens came true
         for left in range(room - 1, -1, -1):
-            token = self.sampler.choose(self.tail.head(hidden[right]), reading.tokens[:said])
+            token = self.sampler.choose(self.tail.ranked(hidden[right]), reading.tokens[:said])
             self.traffic.tokens += 1
             self.traffic.near_ties += reading.several and self.sampler.margin < self.near
             yield token

@@ -114,7 +114,7 @@ class _Writer:
                 continue
             last = torch.tensor([reply.tokens[-1] for reply in self._open], device=self._trunk.device)
             hidden = self._tail.step(self._upper, self._trunk.step(self._lower, last))
-            chosen: list[int] = self._tail.head(hidden).argmax(dim=-1).tolist()
+            chosen: list[int] = self._tail.ranked(hidden).argmax(dim=-1).tolist()
             for row in reversed(range(len(chosen))):
                 self._take(row, chosen[row])
             tell((len(self._done) + self._written() / self._limit) / len(self._prompts))
@@ -132,7 +132,7 @@ class _Writer:
         states = self._trunk.fill(self._lower, rows, prompts)
         hidden = torch.stack([part[-1] for part in self._tail.fill(self._upper, rows, states, prompts)])
         self._open += [_Reply(number) for number in taken]
-        chosen: list[int] = self._tail.head(hidden).argmax(dim=-1).tolist()
+        chosen: list[int] = self._tail.ranked(hidden).argmax(dim=-1).tolist()
         for row in reversed(rows):
             self._take(row, chosen[row - first])
 

@@ -116,7 +116,7 @@ def _judged(tail: Tail, rows: Sequence[Tensor], targets: Sequence[Tensor]) -> tu
     # Examples alone are too few rows for the head to be quick, and all at once too many for the memory.
     parts = (torch.split(torch.cat(list(some)), HEAD_ROWS) for some in (rows, targets))
     for part, wanted in zip(*parts, strict=True):
-        logits, wanted = tail.head(part).float(), wanted.to(tail.device)
+        logits, wanted = tail.ranked(part), wanted.to(tail.device)
         surprises.append(torch.nn.functional.cross_entropy(logits, wanted, reduction="none"))
         unlikely.append(logits.argmax(dim=-1) != wanted)
     return torch.split(torch.cat(surprises).cpu(), lengths), torch.split(torch.cat(unlikely).cpu(), lengths)

@@ -87,7 +87,7 @@ class RunsAhead:
         with torch.no_grad():
             rows = torch.cat(self._waiting).to(self._tail.device)
             self._waiting = []
-            return self._tail.head(self._tail.extend(rows[None], self._cache)[0, -1])
+            return self._tail.ranked(self._tail.extend(rows[None], self._cache)[0, -1])
 
     def _cut_back(self, length: int) -> bool:
         """Forget the last rows, those first that the tail has not read; False if it cannot forget as many."""

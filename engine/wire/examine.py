@@ -92,7 +92,7 @@ def _widest(description: Description) -> str:
 
 async def _logs(provider: Provider, base: LoadedBase, cut: int, tail: Tail) -> Tensor:
     (states,) = await provider.states([base.card.probe.tokens], cut)
-    return tail.head(tail.sequences([states.rows.to(tail.device)])[0]).float().log_softmax(dim=-1)
+    return tail.ranked(tail.sequences([states.rows.to(tail.device)])[0]).log_softmax(dim=-1)
 
 
 def _compared(name: str, base: LoadedBase, plain: Tensor, logs: Tensor) -> CodecFound:

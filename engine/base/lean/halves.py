@@ -151,8 +151,12 @@ class LeanTail:
 
     def head(self, rows: Tensor) -> Tensor:
         """Return logits ``(..., V)`` of rows ``(..., d)`` after the final norm."""
-        flat = rows.reshape(-1, rows.shape[-1]).to(self._head.dtype)
-        logits = self._head(flat)
+        logits = self._head(rows.reshape(-1, rows.shape[-1]))
+        return logits.view(*rows.shape[:-1], logits.shape[-1])
+
+    def ranked(self, rows: Tensor) -> Tensor:
+        """Return logits ``(..., V)`` in fp32 of which a word can be chosen; see ``engine/base/ranked.py``."""
+        logits = self._head.ranked(rows.reshape(-1, rows.shape[-1]))
         return logits.view(*rows.shape[:-1], logits.shape[-1])
 
     @property

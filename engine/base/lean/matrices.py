@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..numbers import Numbers
+from ..ranked import ranked
 
 GROUP = 32
 """Columns that share a scale and a zero point in 4 bits; those of the default model's Q4_1 file."""
@@ -157,50 +158,34 @@ class Int4:
         return product if self._bias is None else product + self._bias
 
 
-class Refined:
-    """A quantised head whose likeliest words are computed again in fp32.
+class Head:
+    """The matrix of words, and its own weight beside it, from which close words are told apart."""
 
-    Rounded to 8 bits and given in bf16, two words that lie close come out the same, and greedy decoding takes the wrong
-    one. The ranking below the first few does not matter so much; those few rows cost next to nothing.
-    """
-
-    dtype = torch.float32
-
-    def __init__(self, coarse: Int8, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, coarse: Matrix, weight: Tensor, bias: Tensor | None) -> None:
+        """``weight`` and ``bias``: the checkpoint's own; they are not copied."""
         self._coarse = coarse
-        self._weight, self._bias = weight, bias  # not copies: the table of embeddings, or a head that is there anyway
+        self._weight, self._bias = weight.detach(), None if bias is None else bias.detach()
         self.nbytes = coarse.nbytes
 
+    @staticmethod
+    def of(weight: Tensor, bias: Tensor | None, numbers: Numbers) -> Head:
+        """Keep a weight in the given numbers; 8 bits are its coarsest, for it decides between words."""
+        if numbers in (Numbers.INT8, Numbers.INT4):
+            numbers = Numbers.INT8 if fits8(weight) else Numbers.BF16
+        return Head(matrix(weight, bias, numbers), weight, bias)
+
     def tensors(self) -> dict[str, Tensor]:
-        """Return what was rounded; the exact rows are the checkpoint's own."""
+        """Return what the matrix is kept in, for :func:`restored`."""
         return self._coarse.tensors()
 
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Return ``(N, out)`` from ``(N, in)``, fp32."""
-        found = self._coarse(inputs.bfloat16()).float()
-        best = found.topk(min(_REFINED, found.shape[1]), dim=1).indices
-        exact = torch.bmm(self._weight[best].float(), inputs[:, :, None])[:, :, 0]
-        if self._bias is not None:
-            exact += self._bias[best]
-        return found.scatter_(1, best, exact)
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Return logits ``(N, V)`` of rows ``(N, d)``, in the matrix's own dtype; differentiable if it is dense."""
+        return self._coarse(rows.to(self._coarse.dtype))
 
-
-_REFINED = 24
-
-
-def head_matrix(weight: Tensor, bias: Tensor | None, numbers: Numbers) -> Matrix:
-    """Keep the weight of a head: 8 bits are its coarsest, for it decides between words."""
-    if numbers in (Numbers.INT8, Numbers.INT4):
-        if not fits8(weight):
-            return Dense.of(weight, bias, torch.bfloat16)
-        return Refined(Int8.of(weight, bias), weight.detach(), None if bias is None else bias.detach())
-    return matrix(weight, bias, numbers)
-
-
-def restored_head(tensors: Mapping[str, Tensor], weight: Tensor, bias: Tensor | None) -> Matrix:
-    """Return the head that gave these ``tensors``; ``weight`` and ``bias`` are the checkpoint's own."""
-    coarse = restored(tensors)
-    return Refined(coarse, weight, bias) if isinstance(coarse, Int8) else coarse
+    def ranked(self, rows: Tensor) -> Tensor:
+        """Return logits ``(N, V)`` of rows ``(N, d)`` in fp32, whose order can be relied on."""
+        logits = self(rows)
+        return logits if logits.dtype == torch.float32 else ranked(logits, rows, self._weight, self._bias)
 
 
 def _named(bias: Tensor | None, **tensors: Tensor) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from ....schemas.errors import ModelDamaged
 from ..numbers import Numbers
 from .attention import Rotary, Shape
 from .blocks import Block, Blocks
-from .matrices import Matrix, dense_dtype, head_matrix
+from .matrices import Head, dense_dtype
 from .norm import Norm
 
 FAMILIES = frozenset({"llama", "qwen2", "qwen3", "mistral"})
@@ -57,7 +57,7 @@ class Upper(Protocol):
         ...
 
     @property
-    def head(self) -> Matrix:
+    def head(self) -> Head:
         """From rows to logits."""
         ...
 
@@ -88,7 +88,7 @@ class LeanUpper:
     layers: int
     blocks: Blocks
     norm: Norm
-    head: Matrix
+    head: Head
 
     @staticmethod
     def of(config: Any, tensors: Mapping[str, Tensor], numbers: Numbers, layers: int) -> LeanUpper:
@@ -102,7 +102,7 @@ class LeanUpper:
         with _nothing_missing():
             norm = tensors[NORM]
             blocks = _read_blocks(config, tensors, numbers, norm.device)
-            head = head_matrix(head_weight(tensors), tensors.get(HEAD_BIAS), numbers)
+            head = Head.of(head_weight(tensors), tensors.get(HEAD_BIAS), numbers)
             return LeanUpper(layers, blocks, Norm(norm, blocks.shape.eps), head)
 
 
@@ -120,7 +120,7 @@ class LeanModel:
     blocks: Blocks
     table: Tensor
     norm: Norm
-    head: Matrix
+    head: Head
 
     @staticmethod
     def of(config: Any, tensors: Mapping[str, Tensor], numbers: Numbers) -> LeanModel:
@@ -134,7 +134,7 @@ class LeanModel:
         with _nothing_missing():
             table = tensors[EMBEDDINGS]
             blocks = _read_blocks(config, tensors, numbers, table.device)
-            head = head_matrix(tensors.get(HEAD, table), tensors.get(HEAD_BIAS), numbers)
+            head = Head.of(tensors.get(HEAD, table), tensors.get(HEAD_BIAS), numbers)
             return LeanModel(blocks, table, Norm(tensors[NORM], blocks.shape.eps), head)
 
     @property

@@ -23,7 +23,7 @@ from ...files import replacing
 from ..numbers import Numbers
 from .attention import Layer, Rotary, Shape
 from .blocks import FUSED, Block, Blocks, Fused
-from .matrices import Matrix, restored, restored_head
+from .matrices import Head, restored
 from .model import EMBEDDINGS, HEAD_BIAS, LeanModel, LeanUpper, Upper, head_weight
 from .norm import Norm
 
@@ -116,7 +116,7 @@ class _Held:
 
     blocks: Blocks
     norm: Norm
-    head: Matrix
+    head: Head
 
 
 def _read(path: Path, fingerprint: str, checkpoint: Mapping[str, Tensor], layers: int | None) -> _Held | None:
@@ -155,7 +155,7 @@ def _held(header: _Header, tensors: Mapping[str, Tensor], checkpoint: Mapping[st
             )
         )
     shape = Shape(header.heads, header.key_heads, header.width, header.eps)
-    head = restored_head(under("head."), head_weight(checkpoint), checkpoint.get(HEAD_BIAS))
+    head = Head(restored(under("head.")), head_weight(checkpoint), checkpoint.get(HEAD_BIAS))
     rotary = Rotary(tensors["rotary"], header.scaling)
     return _Held(Blocks(blocks, shape, rotary, torch.bfloat16), Norm(tensors["norm"], header.eps), head)
 

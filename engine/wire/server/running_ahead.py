@@ -85,7 +85,7 @@ class Guesser:
         with self._turn, torch.inference_mode():
             hidden = tail.extend(states[None].to(tail.device), read.cache)[0, -1]
             read.length += len(states)
-            return Sampler(sampling_of(noise)).choose(tail.head(hidden), list(tokens))
+            return Sampler(sampling_of(noise)).choose(tail.ranked(hidden), list(tokens))
 
 
 def sampling_of(noise: Noise) -> Sampling:

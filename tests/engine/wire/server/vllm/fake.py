@@ -50,7 +50,7 @@ class FakeVllm(httpx2.AsyncBaseTransport):
         trunk, tail = open_trunk(self.base, 2), open_tail(self.base, 2)
         with torch.inference_mode():
             (rows,) = tail.sequences(trunk.sequences([tokens]))
-            return int(tail.head(rows[-1]).argmax())
+            return int(tail.ranked(rows[-1]).argmax())
 
     async def hand_over(self, head, data):
         _, writer = await asyncio.open_unix_connection(str(self.rows))
