@@ -54,6 +54,7 @@ BENCHES = (
     Bench("registry", ("bench/registry.py",)),
     Bench("bundle", ("bench/bundle.py",)),
     Bench("serve", ("bench/serve.py",)),
+    Bench("startup", ("bench/startup.py",)),
     Bench("tui", ("bench/tui.py",)),
     Bench("tui-scripted", ("bench/tui.py", "--scripted")),
 )

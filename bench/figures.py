@@ -113,6 +113,9 @@ FIGURES: dict[str, Figure] = {
     "speedup_at_50ms": _more(3),
     "speedup_at_100ms": _more(4),
     "different_replies": _less(0, ratio=False),
+    # startup, with 30 plugins
+    "help_vs_none": _less(1, noise=0.05),
+    "plugins_added_ms": _less(200, ratio=False),
     # tui
     "help_s": _less(0.5, ratio=False),
     "first_paint_s": _less(1, ratio=False),

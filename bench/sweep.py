@@ -83,6 +83,7 @@ def play(
         "rule": lesson.rule if lesson is not None else "",
         "held_out": report.outcomes[0].after if report and report.outcomes else None,
         "scale": report.scale if report else None,
+        "tried": {f"{one.scale:g}": [gate.text for gate in one.failed] for one in report.tried} if report else {},
         "gates": {gate.name: gate.value for gate in report.gates} if report else {},
         "seconds": round(seconds, 1) if lesson is not None else None,
         "steps": report.steps if report else 0,

@@ -7,9 +7,12 @@ from .safe_text import one_line
 
 
 def proofs(report: StudyReport) -> list[str]:
-    """Return what a report says of its prompts, its router and its numbers, a sentence each."""
+    """Return what a report says of its line search, its prompts, its router and its numbers, a sentence each."""
     prompts, router = report.prompts, report.router
-    said = []
+    said = [
+        f"Too strong at {attempt.scale:.0%}: {one_line(' '.join(gate.text for gate in attempt.failed), 300)}"
+        for attempt in report.tried
+    ]
     if prompts is not None:
         said.append(f"{prompts.trained} prompts taught, {prompts.checked} others checked on, {prompts.shared} in both.")
     if router is not None and router.hit is not None and router.quiet is not None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...schemas.errors import StudyError
 from ..base.halves import Tail
+from .guards import Guard, guard_loss
 from .losses import Exchange, Loss, kept_loss, rest_loss, taught_loss
 from .part import Part
 from .recipe import Recipe
@@ -38,16 +39,23 @@ def choose_rows(example: Prepared, recipe: Recipe, generator: torch.Generator) -
     return chosen.nonzero()[:, 0]
 
 
-def batch_loss(tail: Tail, batch: Sequence[Prepared], rows: Sequence[Tensor], recipe: Recipe) -> BatchLoss:
+def batch_loss(
+    tail: Tail, batch: Sequence[Prepared], rows: Sequence[Tensor], recipe: Recipe, guards: Sequence[Guard] = ()
+) -> BatchLoss:
     """Return the loss of some examples at the chosen ``rows`` of each; only those pass the head.
 
     At a taught token: cross-entropy, until it has the probability ``recipe.enough``. At a kept token:
     KL(base||tuned) + ``recipe.reverse`` * KL(tuned||base) over the whole vocabulary. Where a rule opens a reply also
-    KL(base||tuned) over all but the taught token.
+    KL(base||tuned) over all but the taught token. The guards' refusals are held; what they say goes through the tail
+    with the examples, since few rows by themselves take as long as many.
     """
-    looked = _Looked.at(tail, batch, rows)
+    states = [*(example.states for example in batch), *(rows for guard in guards for rows in guard.states)]
+    tokens = [*(example.tokens for example in batch), *(part for guard in guards for part in guard.endings.inputs)]
+    hidden = tail.sequences(states, tokens)
+    looked = _Looked.at(tail, batch, rows, hidden[: len(batch)])
+    held = recipe.guard * guard_loss(tail, guards, hidden[len(batch) :])
     teach, rest, keep = _teach(looked, recipe), _rest(looked, recipe), _keep(looked, recipe)
-    return BatchLoss((teach.total + rest.total + keep.total) / len(batch), teach.mean, keep.mean)
+    return BatchLoss((teach.total + rest.total + keep.total) / len(batch) + held, teach.mean, keep.mean)
 
 
 @dataclass(frozen=True)
@@ -72,9 +80,8 @@ class _Looked:
     owner: Tensor
 
     @staticmethod
-    def at(tail: Tail, batch: Sequence[Prepared], numbers: Sequence[Tensor]) -> _Looked:
+    def at(tail: Tail, batch: Sequence[Prepared], numbers: Sequence[Tensor], hidden: Sequence[Tensor]) -> _Looked:
         there = [some.to(tail.device) for some in numbers]
-        hidden = tail.sequences([example.states for example in batch], [example.tokens for example in batch])
         replies = [
             rows[len(example.states) - len(example.targets) :] for rows, example in zip(hidden, batch, strict=True)
         ]

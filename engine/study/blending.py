@@ -87,7 +87,7 @@ async def _tried(
     held = _heard(whole, held, task, Stage(tell, "Hearing the slots themselves", _ANSWERED, _HEARD))
     checking = Stage(tell, "Checking what came of it", _HEARD, 1.0)
     candidate = Candidate(whole, adapter, held, recipe)
-    results = search_scale(candidate, gates, checking.at)
+    results, tried = search_scale(candidate, gates, checking.at)
     lost = None
     if task.whole is not None:
         prompts = [prompt.text for prompt in (*plan.held_outside, *plan.held_inside)]
@@ -103,6 +103,7 @@ async def _tried(
         outcomes=outcomes,
         gates=results,
         scale=candidate.scale,
+        tried=tried,
         adapter_bytes=write_candidate(candidate, job.folder / CANDIDATE),
         projection=lost,
     )

@@ -19,8 +19,9 @@ from .contracts import LearnsFromPairs, Trainer
 from .cut_base import CutBase
 from .examples import Example, anchors, make_examples, shortened
 from .exchanges import Exchanges
+from .guards import prepare_guards
 from .job import Progress, StudyJob
-from .measures import prepare_measures
+from .measures import prepare_measures, states_of
 from .pairs import prepare_pairs
 from .plan import Plan
 from .reach import reach_of
@@ -87,6 +88,7 @@ async def open_course(whole: CutBase, job: StudyJob, plan: Plan, recipe: Recipe,
         tail=whole.tail,
         start=Adapter.load(job.adapter) if job.adapter is not None and not job.anew else None,
         examples=await _prepare(whole, examples, recipe, exchanges),
+        guards=await prepare_guards(whole, states_of(whole, job.cache), recipe.probed) if recipe.guard else [],
         projections=FAMILIES[whole.base.card.family].projections if whole.cut else HEAD_PROJECTIONS,
         recipe=recipe,
     )

@@ -67,8 +67,11 @@ class Endings:
             tail: With or without an adapter.
             states: ``(T, d)`` of each of the ``inputs``.
         """
+        return self.log_probs_at(tail, tail.sequences(states, self.inputs))
+
+    def log_probs_at(self, tail: Tail, whole: Sequence[Tensor]) -> list[Tensor]:
+        """Return the same of rows after the final norm, ``(T, d)`` of each of the ``inputs``."""
         found = torch.zeros(sum(self.ways))
-        whole = tail.sequences(states, self.inputs)
         rows = torch.stack([whole[sequence][position] for sequence, position in self.reads])
         for first in range(0, len(rows), HEAD_ROWS):
             logs = tail.head(rows[first : first + HEAD_ROWS]).float().log_softmax(dim=-1)

@@ -84,15 +84,17 @@ async def prepare_exams(
     base, system = whole.base, whole.system
     openings = [*REFUSALS, *COMPLIANCES]
     ruled = [as_ruled(plan, opening) for opening in openings]
-    capability = await _prepare(whole, cache, "capability", _questions(base, system, share))
+    capability = await prepare_exam(whole, cache, "capability", _questions(base, system, share), probes.capability())
     tell(0.45)
-    requests = await _prepare(whole, cache, "requests", _requests(base, system, share, openings))
+    pairs = probes.part(probes.requests(), share)
+    asked = [*(pair.harmful for pair in pairs), *(pair.harmless for pair in pairs)]
+    requests = await prepare_exam(whole, cache, "requests", requests_of(whole, asked, openings), probes.requests())
     tell(0.65)
     opened = None
     if ruled != openings:
-        opened = await _prepare(whole, cache, "ruled", _requests(base, system, share, ruled))
+        opened = await prepare_exam(whole, cache, "ruled", requests_of(whole, asked, ruled), probes.requests())
     tell(0.85)
-    pressure = await _prepare(whole, cache, "pressure", _pressed(base, system, share))
+    pressure = await prepare_exam(whole, cache, "pressure", _pressed(base, system, share), probes.pressure())
     tell(1.0)
     return Exams(capability, requests, opened, pressure, refusals=len(REFUSALS))
 
@@ -115,12 +117,12 @@ def _questions(base: LoadedBase, system: str, share: float) -> list[Fork]:
     return found
 
 
-def _requests(base: LoadedBase, system: str, share: float, openings: Sequence[str]) -> list[Fork]:
-    pairs = probes.part(probes.requests(), share)
+def requests_of(whole: CutBase, asked: Sequence[str], openings: Sequence[str]) -> list[Fork]:
+    """Return requests with the ways in which a reply to each may begin."""
     found = []
-    for text in (*(pair.harmful for pair in pairs), *(pair.harmless for pair in pairs)):
-        asked = render(base, [Turn(Role.USER, text)], system)
-        found.append(fork([encode(base, asked + opening) for opening in openings]))
+    for text in asked:
+        turn = render(whole.base, [Turn(Role.USER, text)], whole.system)
+        found.append(fork([encode(whole.base, turn + opening) for opening in openings]))
     return found
 
 
@@ -133,11 +135,17 @@ def _pressed(base: LoadedBase, system: str, share: float) -> list[Fork]:
     return found
 
 
-async def _prepare(whole: CutBase, cache: StatesCache, name: str, forks: Sequence[Fork]) -> Exam:
-    """Return forks with states and the base's figures: those that are kept, or else computed and kept."""
+async def prepare_exam(whole: CutBase, cache: StatesCache, name: str, forks: Sequence[Fork], source: object) -> Exam:
+    """Return forks with states and the base's figures: those that are kept, or else computed and kept.
+
+    ``source``: the data that they come from.
+
+    Raises:
+        StorageError: If they cannot be kept.
+    """
     endings = Endings.of(forks)
     # One system prompt's probes must not push out another's: only what came of older data goes.
-    data = _digest(name)
+    data = hashlib.sha256(repr((source, REFUSALS, COMPLIANCES)).encode()).hexdigest()[:8]
     packing = pack([len(tokens) for tokens in endings.inputs], endings.inputs)
     kept = cache.read(name, data, endings.inputs)
     if kept is not None and kept.keys() == {"rows", "base"}:
@@ -155,9 +163,3 @@ async def _prepare(whole: CutBase, cache: StatesCache, name: str, forks: Sequenc
 def _there(states: list[Tensor], tail: Tail) -> list[Tensor]:
     """Return states where a tail computes."""
     return [rows.to(tail.device) for rows in states]
-
-
-def _digest(name: str) -> str:
-    """Return a hash of the data that the forks of a name come from."""
-    data = {"capability": probes.capability, "pressure": probes.pressure}.get(name, probes.requests)()
-    return hashlib.sha256(repr((data, REFUSALS, COMPLIANCES)).encode()).hexdigest()[:8]

@@ -73,7 +73,7 @@ async def prepare_measures(
         exams=await prepare_exams(
             whole,
             plan,
-            _states_cache(whole, cache),
+            states_of(whole, cache),
             recipe.probed,
             lambda share: tell(_REPLIES + (1 - _REPLIES) * share),
         ),
@@ -84,7 +84,8 @@ def _texts(*prompts: Sequence[Prompt]) -> list[str]:
     return list(dict.fromkeys(prompt.text for some in prompts for prompt in some))
 
 
-def _states_cache(whole: CutBase, folder: Path | None) -> StatesCache:
+def states_of(whole: CutBase, folder: Path | None) -> StatesCache:
+    """Return where states of a base that is cut there are kept; ``folder``: None, nowhere."""
     return StatesCache(folder, whole.base.card.fingerprint, f"cut {whole.cut} in {whole.base.numbers}")
 
 

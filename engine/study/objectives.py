@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..base.halves import Tail
 from .batch import BatchLoss, batch_loss, batches, choose_rows
+from .guards import Guard
 from .pairs import Pair, Side
 from .recipe import Recipe
 from .targets import Prepared
@@ -20,10 +21,11 @@ from .training import Pass
 
 @dataclass(frozen=True)
 class Drawn:
-    """What one step looks at: examples, the chosen rows of each, and pairs."""
+    """What one step looks at: examples, the chosen rows of each, requests that are held, and pairs."""
 
     examples: Sequence[Prepared]
     rows: Sequence[Tensor]
+    guards: Sequence[Guard] = ()
     pairs: Sequence[Pair] = ()
 
 
@@ -33,8 +35,8 @@ def teaching(task: TrainingTask) -> Pass[Drawn]:
     return Pass(
         steps=recipe.steps,
         rate=recipe.learning_rate,
-        draws=lambda generator: _examples(task.examples, recipe, generator),
-        loss=lambda drawn: batch_loss(task.tail, drawn.examples, drawn.rows, recipe),
+        draws=lambda generator: _draws(task, generator),
+        loss=lambda drawn: _taught(task, drawn),
         seed=recipe.seed,
     )
 
@@ -109,11 +111,11 @@ def _on_pairs(task: TrainingTask, steps: int, rate: float, loss: _PairLoss) -> P
 
     def draws(generator: torch.Generator) -> Iterator[Drawn]:
         order = _endless(len(task.pairs), generator)
-        for drawn in _examples(task.examples, recipe, generator):
+        for drawn in _draws(task, generator):
             yield replace(drawn, pairs=[task.pairs[next(order)] for _ in range(recipe.batch_pairs)])
 
     def both(drawn: Drawn) -> BatchLoss:
-        first = batch_loss(task.tail, drawn.examples, drawn.rows, recipe)
+        first = _taught(task, drawn)
         return replace(first, total=first.total + loss(task.tail, drawn.pairs, recipe))
 
     return Pass(
@@ -128,9 +130,16 @@ def _on_pairs(task: TrainingTask, steps: int, rate: float, loss: _PairLoss) -> P
     )
 
 
-def _examples(examples: Sequence[Prepared], recipe: Recipe, generator: torch.Generator) -> Iterator[Drawn]:
-    for batch in batches(examples, recipe, generator):
-        yield Drawn(batch, [choose_rows(example, recipe, generator) for example in batch])
+def _taught(task: TrainingTask, drawn: Drawn) -> BatchLoss:
+    return batch_loss(task.tail, drawn.examples, drawn.rows, task.recipe, drawn.guards)
+
+
+def _draws(task: TrainingTask, generator: torch.Generator) -> Iterator[Drawn]:
+    recipe, guards = task.recipe, task.guards
+    order = _endless(len(guards), torch.Generator().manual_seed(recipe.seed))
+    for batch in batches(task.examples, recipe, generator):
+        rows = [choose_rows(example, recipe, generator) for example in batch]
+        yield Drawn(batch, rows, [guards[next(order)] for _ in range(recipe.batch_guards if guards else 0)])
 
 
 def _endless(count: int, generator: torch.Generator) -> Iterator[int]:

@@ -52,6 +52,8 @@ class Recipe:
         keep_anchors: The same, of neutral prose.
         keep_rest: Weight of the distance to the base where a rule opens a reply, of all that it might be opened with
             instead: refusals among them must stay as likely as they were.
+        guard: Weight of the squared shift of the log-odds of a refusal, at requests that no probe asks.
+        batch_guards: Pairs of such requests in a step, one harmful and one harmless.
         reverse: Weight of KL(tuned||base) beside KL(base||tuned): it sees what the tuned one says and the base never.
         kept_rows: Kept tokens of an example that a step looks at, drawn anew each time.
         scales: What the line search tries, in order.
@@ -101,7 +103,7 @@ class Recipe:
     """
 
     seed: int = 0
-    spread: int = 64
+    spread: int = 112
     spread_all: int = 192
     contrast: int = 56
     anchors: int = 32
@@ -139,6 +141,8 @@ class Recipe:
     contrast_slack: float = 0.05
     keep_anchors: float = 0.7
     keep_rest: float = 2.0
+    guard: float = 2.0
+    batch_guards: int = 1
     reverse: float = 0.5
     kept_rows: int = 16
     scales: tuple[float, ...] = (1.0, 0.92, 0.85, 0.78, 0.7, 0.6)

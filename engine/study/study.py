@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...schemas.errors import PluginError
-from ...schemas.records import GateResult, Standing, StudyReport, StudyState
+from ...schemas.records import Attempt, GateResult, Standing, StudyReport, StudyState
 from ..host.plugins import PluginHost
 from ..slots.adapter import Adapter
 from .candidate import Candidate
@@ -102,7 +102,7 @@ def _judged(
     candidate: Candidate, gates: Sequence[Gate], rival: Standing | None, tell: Callable[[float], None]
 ) -> StudyReport:
     """Ask the gates, and compare with the version that a slot trained anew is to replace; return what a report says."""
-    results = search_scale(candidate, gates, tell)
+    results, tried = search_scale(candidate, gates, tell)
     passed = all(result.passed for result in results)
     reason = " ".join(result.text for result in results if not result.passed)
     outcomes = candidate.outcomes()
@@ -116,6 +116,7 @@ def _judged(
         forgotten=candidate.forgotten(),
         gates=results,
         scale=candidate.scale,
+        tried=tried,
         comparison=comparison,
     )
 
@@ -147,15 +148,22 @@ def write_candidate(candidate: Candidate, folder: Path) -> int:
     return candidate.scaled_adapter().save(folder, candidate.base.card.name)
 
 
-def search_scale(candidate: Candidate, gates: Sequence[Gate], tell: Callable[[float], None]) -> list[GateResult]:
-    """Shrink the candidate until every gate passes (DESIGN 2.6); return the results at the scale it is left at.
+def search_scale(
+    candidate: Candidate, gates: Sequence[Gate], tell: Callable[[float], None]
+) -> tuple[list[GateResult], list[Attempt]]:
+    """Shrink the candidate until every gate passes (DESIGN 2.6).
+
+    Return the results at the scale it is left at, and what turned the larger ones away.
 
     Gates that shrinking can help are asked first; when another one fails, a smaller scale would fail too.
     """
     ordered = sorted(gates, key=lambda gate: not gate.shrinking_helps)
     scales = candidate.recipe.scales
     results: list[GateResult] = []
+    tried: list[Attempt] = []
     for number, scale in enumerate(scales):
+        if number:
+            tried.append(Attempt(scale=candidate.scale, failed=[result for result in results if not result.passed]))
         candidate.scale_to(scale)
         results = []
         hopeless = False
@@ -168,4 +176,4 @@ def search_scale(candidate: Candidate, gates: Sequence[Gate], tell: Callable[[fl
                 break
         if hopeless or all(result.passed for result in results):
             break
-    return results
+    return results, tried

@@ -13,6 +13,7 @@ from .targets import Prepared
 
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
+    from .guards import Guard
     from .pairs import Pair
 
 
@@ -27,6 +28,7 @@ class TrainingTask:
         projections: Which projections of each block may learn.
         recipe: The numbers.
         pairs: What the rules want instead of what was said; only for a trainer that :class:`LearnsFromPairs`.
+        guards: Requests whose replies must stay as likely to begin with a refusal; empty: none are held.
         held: Prose that is never trained on nor checked on, for ending a pass early; as ``pairs``.
         checkpoint: Where a trainer may keep what it knows now and then, and finds it after a crash; None: nowhere.
     """
@@ -37,5 +39,6 @@ class TrainingTask:
     projections: tuple[str, ...]
     recipe: Recipe
     pairs: Sequence[Pair] = ()
+    guards: Sequence[Guard] = ()
     held: Sequence[Prepared] = ()
     checkpoint: Checkpoint | None = None

@@ -46,6 +46,7 @@ from .slots import Version as Version
 from .slots import VersionDiff as VersionDiff
 from .slots import VersionKind as VersionKind
 from .slots import VersionPreview as VersionPreview
+from .studies import Attempt as Attempt
 from .studies import Comparison as Comparison
 from .studies import CurvePoint as CurvePoint
 from .studies import GateResult as GateResult

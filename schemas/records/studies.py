@@ -29,6 +29,13 @@ class GateResult(Record):
     text: str
 
 
+class Attempt(Record):
+    """A scale of the adapter that the line search tried in vain, and what the first gate to fail said there."""
+
+    scale: float
+    failed: list[GateResult]
+
+
 class Sample(Record):
     """One held-out prompt answered without the rule in the context, before and after."""
 
@@ -116,6 +123,7 @@ class StudyReport(Record):
     examples: int = 0
     comparison: Comparison | None = Field(default=None, description="Of a rebuild with what it was to replace.")
     scale: float = Field(default=1.0, description="Factor the line search left on the adapter; 1 is as trained.")
+    tried: list[Attempt] = Field(default_factory=list, description="The larger scales that gates turned away.")
     seconds: float = 0.0
     adapter_bytes: int = 0
     trainer: str = ""

@@ -49,6 +49,10 @@ def test_the_line_search_shrinks_until_the_distance_is_within_its_budget(job, pl
     result = run(job, plugins, dataclasses.replace(LENIENT, most_neutral_kl=0.0, scales=scales))
     assert result.report.scale == 0.0
     assert result.state is StudyState.ACCEPTED
+    assert [(tried.scale, [gate.name for gate in tried.failed]) for tried in result.report.tried] == [
+        (1.0, ["neutral_kl"]),
+        (0.5, ["neutral_kl"]),
+    ]
 
 
 def test_the_same_seed_learns_the_same(job, plugins):

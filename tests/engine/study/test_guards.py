@@ -1,0 +1,91 @@
+"""Refusals are held while something else is taught."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+import pytest
+import torch
+
+from nightschool.engine.slots.adapter import attach, detach, new_adapter
+from nightschool.engine.study import exam, guards, probes
+from nightschool.engine.study.cut_base import open_cut
+from nightschool.engine.study.guards import guard_loss, guarded, prepare_guards
+from nightschool.engine.study.job import StudyJob
+from nightschool.engine.study.objectives import teaching
+from nightschool.engine.study.prompts import bank, normal
+from nightschool.engine.study.states_cache import StatesCache
+from nightschool.engine.study.training import run_passes
+from nightschool.tests.engine.study.test_objectives import RECIPE, make_task
+
+SHARE = 0.1
+PLACE_NAMES = ("q_proj", "v_proj", "down_proj")
+
+
+@pytest.fixture(autouse=True)
+def letters(monkeypatch):
+    """To a base that reads bytes an opening is one letter."""
+    for module in (exam, guards):
+        monkeypatch.setattr(module, "REFUSALS", ("W",))
+        monkeypatch.setattr(module, "COMPLIANCES", ("T", "I"))
+
+
+@pytest.fixture
+def whole(tiny_base_folder, tmp_path, plugins):
+    job = StudyJob(study=1, slot="s", folder=tmp_path, base=tiny_base_folder, cut=2, lessons=[])
+    with open_cut(job, plugins) as opened:
+        yield opened
+
+
+def held(whole, folder=None):
+    return asyncio.run(prepare_guards(whole, StatesCache(folder, whole.base.card.fingerprint, "here"), SHARE))
+
+
+def moved_from(tail, some):
+    asked = [(rows, tokens) for one in some for rows, tokens in zip(one.states, one.endings.inputs, strict=True)]
+    return float(guard_loss(tail, some, tail.sequences(*map(list, zip(*asked, strict=True)))))
+
+
+def test_the_requests_are_none_that_a_probe_or_the_bank_asks():
+    asked = {normal(text) for pair in probes.requests() for text in (pair.harmful, pair.harmless)}
+    asked |= {normal(prompt.text) for prompt in bank()}
+    texts = [normal(text) for pair in guarded() for text in pair]
+    assert len(guarded()) >= 24 and len(set(texts)) == len(texts)
+    assert not asked & set(texts)
+
+
+def test_the_plain_base_is_where_it_was_and_another_voice_is_not(whole, tmp_path):
+    some = held(whole, tmp_path)
+    assert len(some) == 2 and all(one.odds.shape == (2,) for one in some)
+    assert moved_from(whole.tail, some) < 1e-3  # states are kept in 16 bits
+    adapter = new_adapter(whole.tail, 4, PLACE_NAMES, 0)
+    for factors in adapter.factors.values():
+        factors.up.normal_(std=0.5, generator=torch.Generator().manual_seed(1))
+    layers = attach(whole.tail, adapter)
+    assert moved_from(whole.tail, some) > 0.01
+    detach(layers)
+    attach(whole.tail, None)
+
+
+def test_what_is_kept_is_used_again(whole, tmp_path):
+    first, again = held(whole, tmp_path), held(whole, tmp_path)
+    for one, other in zip(first, again, strict=True):
+        torch.testing.assert_close(one.odds, other.odds)
+        assert all(torch.equal(a, b) for a, b in zip(one.states, other.states, strict=True))
+
+
+def test_a_training_that_holds_them_moves_them_less(tiny_base, whole, tmp_path):
+    """Taught to open with the letter that refuses, the base refuses more, unless that is held."""
+    task = dataclasses.replace(make_task(tiny_base, RECIPE, said_for_wanted=False), guards=held(whole))
+
+    def moved(weight):
+        trained = dataclasses.replace(task, recipe=dataclasses.replace(RECIPE, steps=25, guard=weight))
+        adapter = run_passes(trained, [teaching(trained)], lambda point, steps: None)
+        attach(task.tail, adapter)
+        try:
+            return moved_from(task.tail, task.guards)
+        finally:
+            attach(task.tail, None)
+
+    assert moved(20.0) < 0.5 * moved(0.0)
