@@ -110,7 +110,7 @@ class Recipe:
     held_out: int = 12
     held_opposite: int = 8
     telling: float = 0.5
-    searched: int = 3
+    searched: int = 2
     least_telling: int = 6
     least_prompts: int = 8
     reply_tokens: int = 72
