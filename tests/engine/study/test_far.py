@@ -69,7 +69,8 @@ def test_a_study_learns_what_it_would_have_learned_here(far, plugins, job):
 
 
 def test_the_last_blocks_are_all_that_a_study_elsewhere_needs_here(far, plugins, tiny_study_base, tmp_path):
-    """What is learned is the same to the bit: all but the trunk is."""
+    """What is learned is the same, but for rounding: weights lie elsewhere in a smaller file, and products of a few rows
+    are summed in another order by where they lie."""
     _, whole = far
     part = whole.model_copy(
         update={"base": save_tail(tiny_study_base, tmp_path / "tail", CUT), "folder": tmp_path / "part"}
@@ -77,7 +78,7 @@ def test_the_last_blocks_are_all_that_a_study_elsewhere_needs_here(far, plugins,
     results = [asyncio.run(study(job, plugins, lambda progress: None, LENIENT)) for job in (whole, part)]
     assert [result.state for result in results] == [StudyState.ACCEPTED] * 2, results[1].reason
     one, other = (Adapter.load(job.folder / CANDIDATE).factors for job in (whole, part))
-    assert all(torch.equal(one[place].up, other[place].up) for place in one)
+    assert all(torch.allclose(one[place].up, other[place].up, atol=1e-5) for place in one)
 
 
 def test_a_server_that_goes_ends_the_study_with_a_sentence(far, plugins, monkeypatch):
