@@ -69,8 +69,9 @@ def test_a_study_learns_what_it_would_have_learned_here(far, plugins, job):
 
 
 def test_the_last_blocks_are_all_that_a_study_elsewhere_needs_here(far, plugins, tiny_study_base, tmp_path):
-    """What is learned is the same, but for rounding: weights lie elsewhere in a smaller file, and products of a few rows
-    are summed in another order by where they lie."""
+    """What is learned is the same but for rounding: in a smaller file weights lie elsewhere, and products of a few rows
+    are summed in another order by where they lie.
+    """
     _, whole = far
     part = whole.model_copy(
         update={"base": save_tail(tiny_study_base, tmp_path / "tail", CUT), "folder": tmp_path / "part"}
