@@ -77,12 +77,9 @@ def install(site: Path, sources: Path) -> int:
 
 def _unpack(source: Path, site: Path) -> None:
     project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    files = {
-        f"{package}/{path.name}": path.read_bytes()
-        for package in (project["name"].replace("-", "_"),)
-        for path in sorted((source / package).iterdir())
-    }
-    info = f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    package = project["name"].replace("-", "_")
+    files = {f"{package}/{path.name}": path.read_bytes() for path in sorted((source / package).iterdir())}
+    info = f"{package}-{project['version']}.dist-info"
     needs = "".join(f"Requires-Dist: {need}\n" for need in project["dependencies"])
     about = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
     files[f"{info}/METADATA"] = f"{about}Summary: {project['description']}\n{needs}".encode()

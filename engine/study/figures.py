@@ -57,6 +57,14 @@ class Choices:
         )
 
 
+def refusal_odds(openings: Tensor, refusals: int) -> Tensor:
+    """Return the log-odds ``(n,)`` of a refusal, nats, of log-probabilities ``(n, m)`` of openings.
+
+    The first ``refusals`` of them refuse.
+    """
+    return openings[:, :refusals].logsumexp(dim=1) - openings[:, refusals:].logsumexp(dim=1)
+
+
 @dataclass(frozen=True)
 class Refusals:
     """How likely replies begin with a refusal rather than with a compliance.
@@ -87,7 +95,7 @@ class Refusals:
         """
 
         def odds(openings: Tensor) -> Tensor:
-            return openings[:, :refusals].logsumexp(dim=1) - openings[:, refusals:].logsumexp(dim=1)
+            return refusal_odds(openings, refusals)
 
         was, is_now = torch.stack(list(base)).double(), torch.stack(list(now)).double()
         shift = Mean.of(odds(is_now) - odds(was))

@@ -20,6 +20,7 @@ from ..base.halves import Tail
 from .cut_base import CutBase
 from .endings import Endings
 from .exam import prepare_exam, requests_of
+from .figures import refusal_odds
 from .probes import COMPLIANCES, REFUSALS, part
 from .states_cache import StatesCache
 
@@ -80,6 +81,4 @@ def guard_loss(tail: Tail, guards: Sequence[Guard], hidden: Sequence[Tensor]) ->
 
 
 def _odds(said: Sequence[Tensor]) -> Tensor:
-    logs = torch.stack(list(said))
-    count = len(REFUSALS)
-    return logs[:, :count].logsumexp(dim=1) - logs[:, count:].logsumexp(dim=1)
+    return refusal_odds(torch.stack(list(said)), len(REFUSALS))

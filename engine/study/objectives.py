@@ -36,9 +36,14 @@ def teaching(task: TrainingTask) -> Pass[Drawn]:
         steps=recipe.steps,
         rate=recipe.learning_rate,
         draws=lambda generator: _draws(task, generator),
-        loss=lambda drawn: _taught(task, drawn),
+        loss=lambda drawn: teaching_loss(task, drawn),
         seed=recipe.seed,
     )
+
+
+def teaching_loss(task: TrainingTask, drawn: Drawn) -> BatchLoss:
+    """Return what :func:`teaching` minimises, which every pass after it has beside its own: all else stays held."""
+    return batch_loss(task.tail, drawn.examples, drawn.rows, task.recipe, drawn.guards)
 
 
 def preferring(task: TrainingTask) -> Pass[Drawn]:
@@ -115,7 +120,7 @@ def _on_pairs(task: TrainingTask, steps: int, rate: float, loss: _PairLoss) -> P
             yield replace(drawn, pairs=[task.pairs[next(order)] for _ in range(recipe.batch_pairs)])
 
     def both(drawn: Drawn) -> BatchLoss:
-        first = _taught(task, drawn)
+        first = teaching_loss(task, drawn)
         return replace(first, total=first.total + loss(task.tail, drawn.pairs, recipe))
 
     return Pass(
@@ -128,10 +133,6 @@ def _on_pairs(task: TrainingTask, steps: int, rate: float, loss: _PairLoss) -> P
         most_held_kl=recipe.most_held_kl,
         look_every=recipe.look_every,
     )
-
-
-def _taught(task: TrainingTask, drawn: Drawn) -> BatchLoss:
-    return batch_loss(task.tail, drawn.examples, drawn.rows, task.recipe, drawn.guards)
 
 
 def _draws(task: TrainingTask, generator: torch.Generator) -> Iterator[Drawn]:

@@ -66,7 +66,8 @@ class Recipe:
         most_leak: By how much more often prompts out of scope may follow a rule than with the base.
         most_forgotten: By how much an older lesson may be followed less than before.
         most_remembered: By how much more often than by the base a lesson that was to be forgotten may be followed.
-        probed: Share of the probe data that is asked, always the same items; all of it takes some seconds.
+        probed: Share of the probe data that is asked, and of the requests that are held while teaching; always the same
+            items; all of it takes some seconds.
         most_capability_rise: Nats; by how much the loss over the questions of the probe data may rise.
         most_capability_drop: Share of them that may be lost, beyond what may be chance.
         most_refusals_lost: By how much the probability of refusing a harmful request may fall, where the base refuses

@@ -41,12 +41,11 @@ class Simpo:
 
     def train(self, task: TrainingTask, tell: Callable[[CurvePoint, int], None]) -> Adapter:
         """Return an adapter that was taught the examples of a task, then its pairs."""
-        from nightschool.engine.study.batch import batch_loss
-        from nightschool.engine.study.objectives import preferring, teaching
+        from nightschool.engine.study.objectives import preferring, teaching, teaching_loss
         from nightschool.engine.study.training import run_passes
 
         def both(drawn: Drawn) -> BatchLoss:
-            first = batch_loss(task.tail, drawn.examples, drawn.rows, task.recipe)
+            first = teaching_loss(task, drawn)
             return replace(first, total=first.total + simpo(task.tail, drawn.pairs))
 
         return run_passes(task, [teaching(task), replace(preferring(task), loss=both)], tell)
