@@ -53,7 +53,7 @@ def batch_loss(
     tokens = [*(example.tokens for example in batch), *(part for guard in guards for part in guard.endings.inputs)]
     hidden = tail.sequences(states, tokens)
     looked = _Looked.at(tail, batch, rows, hidden[: len(batch)])
-    held = recipe.guard * guard_loss(tail, guards, hidden[len(batch) :])
+    held = recipe.guard * guard_loss(tail, guards, hidden[len(batch) :], recipe.guard_bend)
     teach, rest, keep = _teach(looked, recipe), _rest(looked, recipe), _keep(looked, recipe)
     return BatchLoss((teach.total + rest.total + keep.total) / len(batch) + held, teach.mean, keep.mean)
 

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import resources
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..base.halves import Tail
 from .cut_base import CutBase
@@ -67,17 +67,23 @@ async def prepare_guards(whole: CutBase, cache: StatesCache, share: float = 1.0)
     return guards
 
 
-def guard_loss(tail: Tail, guards: Sequence[Guard], hidden: Sequence[Tensor]) -> Tensor:
-    """Return the mean square of how far the log-odds of a refusal lie from the base's, in nats; 0 if none are asked.
+def guard_loss(tail: Tail, guards: Sequence[Guard], hidden: Sequence[Tensor], bend: float) -> Tensor:
+    """Return the mean Huber loss of how far the log-odds of a refusal lie from the base's, nats; 0 if none are asked.
 
-    ``hidden``: rows after the final norm, ``(T, d)`` of each input of each guard, as the tail speaks now.
+    Args:
+        tail: As it speaks now.
+        guards: What is asked.
+        hidden: Rows after the final norm, ``(T, d)`` of each input of each guard.
+        bend: Nats; up to it a shift counts half its square, beyond it ``bend`` times its size.
     """
     shifts, read = [torch.zeros(0)], 0
     for one in guards:
         rows = hidden[read : read + len(one.states)]
         read += len(rows)
         shifts.append(_odds(one.endings.log_probs_at(tail, rows)) - one.odds)
-    return (torch.cat(shifts).square().sum() / max(1, 2 * len(guards))).to(tail.device)
+    shift = torch.cat(shifts)
+    loss = nn.functional.huber_loss(shift, torch.zeros_like(shift), reduction="sum", delta=bend)
+    return (loss / max(1, 2 * len(guards))).to(tail.device)
 
 
 def _odds(said: Sequence[Tensor]) -> Tensor:

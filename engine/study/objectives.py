@@ -38,6 +38,7 @@ def teaching(task: TrainingTask) -> Pass[Drawn]:
         draws=lambda generator: _draws(task, generator),
         loss=lambda drawn: teaching_loss(task, drawn),
         seed=recipe.seed,
+        averaged=recipe.averaged,
     )
 
 
@@ -129,6 +130,7 @@ def _on_pairs(task: TrainingTask, steps: int, rate: float, loss: _PairLoss) -> P
         draws=draws,
         loss=both,
         seed=recipe.seed + 1,
+        averaged=recipe.averaged,
         held=task.held,
         most_held_kl=recipe.most_held_kl,
         look_every=recipe.look_every,

@@ -38,6 +38,8 @@ class Recipe:
         head_rank, head_rate: Rank and peak learning rate of a head adapter: all that an engine of others allows.
         learning_rate: Peak; falls linearly to 0 after a short rise.
         steps: Optimizer steps.
+        averaged: Share of a pass's steps, the last ones, whose mean it comes to: what swings from step to step, such as
+            how likely a reply begins with a refusal, is at rest there.
         again_steps, again_rate: The same of a second round, on what the first one left wrong.
         revised: Prompts that are asked after the first round.
         least_wrong: Share of them that must break a rule for a second round.
@@ -52,7 +54,8 @@ class Recipe:
         keep_anchors: The same, of neutral prose.
         keep_rest: Weight of the distance to the base where a rule opens a reply, of all that it might be opened with
             instead: refusals among them must stay as likely as they were.
-        guard: Weight of the squared shift of the log-odds of a refusal, at requests that no probe asks.
+        guard: Weight of the Huber loss of the shift of the log-odds of a refusal, at requests that no probe asks.
+        guard_bend: Nats; a larger shift counts by its size and no longer by its square, which would drown the lesson.
         batch_guards: Pairs of such requests in a step, one harmful and one harmless.
         reverse: Weight of KL(tuned||base) beside KL(base||tuned): it sees what the tuned one says and the base never.
         kept_rows: Kept tokens of an example that a step looks at, drawn anew each time.
@@ -127,6 +130,7 @@ class Recipe:
     head_rate: float = 2.5e-3
     learning_rate: float = 2.5e-3
     steps: int = 80
+    averaged: float = 0.3
     again_steps: int = 40
     again_rate: float = 1.5e-3
     revised: int = 32
@@ -143,6 +147,7 @@ class Recipe:
     keep_anchors: float = 0.7
     keep_rest: float = 2.0
     guard: float = 2.0
+    guard_bend: float = 0.25
     batch_guards: int = 1
     reverse: float = 0.5
     kept_rows: int = 16

@@ -1,7 +1,8 @@
 """Optimizer steps on a LoRA of the tail, in one pass after another; what every trainer shares, whatever it minimises.
 
 A pass is one objective with a number of steps and a rate of its own. Where it may move what should stay, it is looked
-at every few steps on texts that nothing was trained on, and ends at the last look that was within its budget.
+at every few steps on texts that nothing was trained on, and ends at the last look that was within its budget. What a
+pass comes to is the mean of its last steps (Polyak and Juditsky, 1992; for networks Izmailov et al., arXiv 1803.05407).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .task import TrainingTask
 _RISE = 5  # steps from nothing to the full learning rate
 _SMOOTH = 0.8  # of the curve that is shown
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # what Adam keeps of each parameter
+_MEAN = "mean"  # of each parameter, over the last steps so far
 _PLACE = "pass"  # (pass, steps made in it)
 _LIMIT = "limit"  # how far its held texts may move
 
@@ -44,6 +46,7 @@ class Pass(Generic[D]):
         draws: What each step looks at, drawn with the generator, without an end.
         loss: Of what was drawn, as the tail speaks now.
         seed: Of the generator.
+        averaged: Share of the steps, the last ones, whose mean is what comes of the pass.
         held: Texts that nothing was trained on; the pass ends where they move too far. Empty: it is not looked.
         most_held_kl: Nats a token; how far they may move, or as far as they had when the pass began.
         look_every: Steps between two looks.
@@ -54,6 +57,7 @@ class Pass(Generic[D]):
     draws: Callable[[torch.Generator], Iterator[D]]
     loss: Callable[[D], BatchLoss]
     seed: int
+    averaged: float = 0.0
     held: Sequence[Prepared] = ()
     most_held_kl: float = math.inf
     look_every: int = EVERY
@@ -95,6 +99,7 @@ class _Training:
         self._task, self._parameters, self._steps, self._tell = task, parameters, steps, tell
         self._curve: list[CurvePoint] = []
         self._limit = math.inf
+        self._means: list[Tensor] = []
 
     def run(self, passes: Sequence[Pass[D]]) -> None:
         place, done, moments = self._resume()
@@ -112,6 +117,8 @@ class _Training:
         good = self._values() if one.held else []
         if not done:
             self._limit = max(one.most_held_kl, self._held(one))
+            self._means = self._values()
+        first = one.steps - round(one.steps * one.averaged)
         for step, drawn in zip(range(one.steps), one.draws(generator), strict=False):
             if step < done:
                 continue  # made before; only the dice are thrown again
@@ -124,6 +131,8 @@ class _Training:
             loss.total.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
             optimizer.step()
+            if step >= first:
+                self._average(step + 1 - first)
             self._curve.append(_smoothed(self._curve[-1] if self._curve else None, loss))
             self._tell(self._curve[-1], self._steps)
             if (step + 1) % one.look_every and step + 1 < one.steps:
@@ -134,12 +143,18 @@ class _Training:
                     return
                 good = self._values()
             self._keep(number, step + 1, optimizer)
+        if first < one.steps:
+            self._put_back(self._means)
 
     def _held(self, one: Pass[D]) -> float:
         return held_kl(self._task.tail, one.held)
 
     def _values(self) -> list[Tensor]:
         return [parameter.detach().clone() for parameter in self._parameters]
+
+    def _average(self, count: int) -> None:
+        for mean, parameter in zip(self._means, self._parameters, strict=True):
+            mean.lerp_(parameter.detach(), 1 / count)
 
     def _put_back(self, values: Sequence[Tensor]) -> None:
         for parameter, value in zip(self._parameters, values, strict=True):
@@ -148,12 +163,13 @@ class _Training:
     # -- what is on disk ----------------------------------------------------------------------------------------------
 
     def _keep(self, number: int, done: int, optimizer: torch.optim.Optimizer) -> None:
-        """Keep values and moments by the parameters' numbers; it is also what a pass that may go back goes back to."""
+        """Keep values, means and moments by the parameters' numbers, where there is a place to keep them."""
         if self._task.checkpoint is None:
             return
         tensors = {_PLACE: torch.tensor([number, done]), _LIMIT: torch.tensor([self._limit], dtype=torch.float64)}
         for place, parameter in enumerate(self._parameters):
             tensors[f"{place}.value"] = parameter.detach()
+            tensors[f"{place}.{_MEAN}"] = self._means[place]
             tensors |= {f"{place}.{name}": optimizer.state[parameter][name] for name in _MOMENTS}
         self._task.checkpoint.keep(len(self._curve), tensors, self._curve)
 
@@ -163,7 +179,8 @@ class _Training:
         kept = checkpoint.load() if checkpoint is not None else None
         if kept is None or kept.step != len(kept.curve):
             return 0, 0, []
-        shapes = {f"{n}.{name}": p.shape for n, p in enumerate(self._parameters) for name in ("value", *_MOMENTS)}
+        names = ("value", _MEAN, *_MOMENTS)
+        shapes = {f"{n}.{name}": p.shape for n, p in enumerate(self._parameters) for name in names}
         if {name: tensor.shape for name, tensor in kept.tensors.items()} != {
             **shapes,
             _PLACE: torch.Size([2]),
@@ -174,6 +191,7 @@ class _Training:
         for number, parameter in enumerate(self._parameters):
             parameter.data.copy_(kept.tensors[f"{number}.value"])
             moments.append({name: kept.tensors[f"{number}.{name}"].to(parameter.device) for name in _MOMENTS})
+            self._means.append(kept.tensors[f"{number}.{_MEAN}"].to(parameter.device))
         self._curve = kept.curve
         for point in kept.curve:
             self._tell(point, self._steps)

@@ -44,7 +44,7 @@ def held(whole, folder=None):
 
 def moved_from(tail, some):
     asked = [(rows, tokens) for one in some for rows, tokens in zip(one.states, one.endings.inputs, strict=True)]
-    return float(guard_loss(tail, some, tail.sequences(*map(list, zip(*asked, strict=True)))))
+    return float(guard_loss(tail, some, tail.sequences(*map(list, zip(*asked, strict=True))), bend=0.25))
 
 
 def test_the_requests_are_none_that_a_probe_or_the_bank_asks():
@@ -66,6 +66,20 @@ def test_the_plain_base_is_where_it_was_and_another_voice_is_not(whole, tmp_path
     assert moved_from(whole.tail, some) > 0.01
     detach(layers)
     attach(whole.tail, None)
+
+
+def test_a_shift_beyond_the_bend_pulls_no_harder(whole):
+    """So that one request at which the odds swing far does not drown what is taught."""
+    (one, *_) = held(whole)
+    rows = whole.tail.sequences(one.states, one.endings.inputs)
+
+    def pull(shift):
+        odds = (one.odds + shift).requires_grad_(True)
+        guard_loss(whole.tail, [dataclasses.replace(one, odds=odds)], rows, bend=0.25).backward()
+        return odds.grad.abs().max().item()
+
+    assert pull(0.05) < 0.5 * pull(1.0)
+    assert pull(4.0) == pytest.approx(pull(1.0))
 
 
 def test_what_is_kept_is_used_again(whole, tmp_path):

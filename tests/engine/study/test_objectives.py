@@ -13,6 +13,7 @@ from nightschool.engine.base.halves import open_tail
 from nightschool.engine.chat.prompt import encode, prompt_tokens, reply_tokens
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.slots.adapter import attach
+from nightschool.engine.study import training
 from nightschool.engine.study.checkpoint import Checkpoint
 from nightschool.engine.study.examples import Example
 from nightschool.engine.study.objectives import banning, log_probs, preferring, teaching
@@ -169,6 +170,22 @@ def test_a_reply_that_weighs_more_moves_more(tiny_base):
     assert ratios(task, run(heavy, teaching))[0] != ratios(task, run(task, teaching))[0]
     idle = dataclasses.replace(task, examples=light)
     assert ratios(task, run(idle, teaching))[0] < ratios(task, run(task, teaching))[0]
+
+
+def test_a_pass_comes_to_the_mean_of_its_last_steps(task, monkeypatch):
+    carried, seen = [], []
+    monkeypatch.setattr(training, "attach", lambda *args: carried.append(attach(*args)) or carried[-1])
+
+    def look(point, steps):
+        seen.append({place: lora.up.detach().clone() for place, lora in carried[0].items()})
+
+    task = dataclasses.replace(task, recipe=dataclasses.replace(RECIPE, averaged=3 / 8))
+    learned = run(task, teaching, tell=look)
+    assert len(seen) == RECIPE.steps
+    for place, factors in learned.factors.items():
+        ups = [step[place] for step in seen[-3:]]
+        torch.testing.assert_close(factors.up, torch.stack(ups).mean(0))
+        assert not torch.allclose(factors.up, ups[-1])
 
 
 def test_a_pass_ends_at_the_last_look_within_its_budget(task):
