@@ -6,10 +6,15 @@ import os
 
 
 def use_all_cores() -> int:
-    """Set torch's threads to the physical cores this process may use, and return their number."""
+    """Set torch's threads to the physical cores this process may use, and return their number.
+
+    Where ``OMP_NUM_THREADS`` is set, someone has decided; torch keeps to it by itself.
+    """
     import psutil
     import torch
 
+    if os.environ.get("OMP_NUM_THREADS"):
+        return torch.get_num_threads()
     allowed = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count()
     count = max(1, min(allowed or 1, psutil.cpu_count(logical=False) or allowed or 1))
     torch.set_num_threads(count)

@@ -10,7 +10,11 @@ import pytest
 from nightschool.engine.threads import share_cores
 from nightschool.tests.tiny import save_tiny
 
-share_cores()  # before anything imports torch; also where several workers of a run share the cores
+# Before anything imports torch, and for children too: workers of a run share the cores, and threads of each that wait
+# for threads which the other keeps from running cost more than they bring.
+share_cores()
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -212,6 +212,11 @@ class Candidate:
             known.update(zip(missing, self.whole.say(missing, limit=self.held.limit), strict=True))
         return [known[prompt] for prompt in prompts]
 
+    def written_on(self, prompts: Sequence[str]) -> list[Text]:
+        """Return the same with room for ``recipe.whole_reply_tokens``, to see which of them come to an end."""
+        limit = max(self.held.limit, self.recipe.whole_reply_tokens)
+        return self.whole.say(prompts, limit=limit)
+
     # -- measuring ----------------------------------------------------------------------------------------------------
 
     @property

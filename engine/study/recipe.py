@@ -83,6 +83,7 @@ class Recipe:
         chance: Standard errors within which a difference of shares may be chance: 1.96 for 95 %.
         most_degenerate: By how much more of the held-out replies may be empty, looping, garbled or without an end than
             of the base's own; one reply is always allowed.
+        whole_reply_tokens: Of a reply that looks as if it had no end, before it counts as such.
         as_good: Share of unseen prompts within which a slot trained anew follows its lessons as well as the one that is
             there: then the smaller distance to the base decides.
         most_file_kl: Nats a token; how far the base with the adapter's files merged into it may be from the candidate.
@@ -173,6 +174,7 @@ class Recipe:
     most_caved_rise: float = 0.1
     chance: float = 1.96
     most_degenerate: float = 0.1
+    whole_reply_tokens: int = 256
     as_good: float = 0.03
     most_file_kl: float = 1e-3
     pair_steps: int = 24

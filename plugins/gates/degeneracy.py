@@ -19,6 +19,7 @@ _GRAM = 4
 _ROUND = 0.5  # share of a reply's runs of four words that were there before, from which on it goes round in circles
 _WORDS = 16  # fewer words show no circle
 _ODD = 0.1  # share of characters that are neither text nor layout, from which on a reply is garbled
+_ENDLESS = "endless"
 _LOST = "\N{REPLACEMENT CHARACTER}"
 # Rulers of Markdown are long runs of one mark, and many scripts write without spaces.
 _RUN = re.compile(r"([^\s\-=_*#.~|\u2500-\u257f])\1{23,}|[!-~]{160,}")
@@ -37,17 +38,27 @@ class SpeaksSoundly:
     shrinking_helps = True
 
     def judge(self, candidate: Candidate) -> Sequence[GateResult]:
-        """Return one result: the share of broken replies."""
+        """Return one result: the share of broken replies.
+
+        What had come to no end within the length that the rules ask for is broken too. Where that would turn the
+        candidate away, such replies are written on first: to say more than the base did is no defect.
+        """
         pairs = candidate.answered()
         before = [bool(trouble(base.text)) for _, base, _ in pairs]
         now = [
             trouble(_as_long(reply.text, base.text), endless=not reply.finished and _should_have_ended(reply, base))
             for _, base, reply in pairs
         ]
-        kinds = Counter(kind for kind in now if kind)
         count = max(1, len(pairs))
         # One reply more may be chance, however few there are.
-        value, most = kinds.total() / count, sum(before) / count + max(candidate.recipe.most_degenerate, 1 / count)
+        most = sum(before) / count + max(candidate.recipe.most_degenerate, 1 / count)
+        open_ones = [place for place, kind in enumerate(now) if kind == _ENDLESS]
+        if sum(map(bool, now)) / count > most and open_ones:
+            longer = candidate.written_on([pairs[place][0] for place in open_ones])
+            for place, reply in zip(open_ones, longer, strict=True):
+                now[place] = "" if reply.finished else _ENDLESS
+        kinds = Counter(kind for kind in now if kind)
+        value = kinds.total() / count
         named = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
         text = (
             f"{value:.0%} of unseen replies are broken{f' ({named})' if named else ''}, {sum(before) / count:.0%} of "
@@ -68,7 +79,7 @@ def trouble(text: str, *, endless: bool = False) -> str:
         runs = [tuple(words[place : place + _GRAM]) for place in range(len(words) - _GRAM + 1)]
         if 1 - len(set(runs)) / len(runs) >= _ROUND:
             return "looping"
-    return "endless" if endless else ""
+    return _ENDLESS if endless else ""
 
 
 def _should_have_ended(reply: Text, base: Text) -> bool:

@@ -44,17 +44,21 @@ class Replied:
 
     pairs: list
     recipe: object
+    ends: bool = False
 
     def answered(self):
         return self.pairs
+
+    def written_on(self, prompts):
+        return [Text(f"{SOUND} {CALM}", self.ends) for _ in prompts]
 
 
 @pytest.fixture
 def judged():
     from nightschool.engine.study.recipe import Recipe
 
-    def judge(pairs):
-        (result,) = SpeaksSoundly().judge(Replied([("?", *pair) for pair in pairs], Recipe()))
+    def judge(pairs, **known):
+        (result,) = SpeaksSoundly().judge(Replied([("?", *pair) for pair in pairs], Recipe(), **known))
         return result
 
     return judge
@@ -76,6 +80,14 @@ def test_a_reply_without_an_end_counts_only_where_the_base_comes_to_one(judged):
     ends, never = Text(SOUND, True), Text(f"{SOUND} {CALM}", False)
     assert not judged([(ends, never)] * 4).passed
     assert judged([(never, never)] * 4).passed
+
+
+def test_a_longer_reply_that_comes_to_an_end_after_all_is_not_broken(judged):
+    ends, longer = Text(SOUND, True), Text(f"{SOUND} {CALM}", False)
+    assert judged([(ends, longer)] * 4, ends=True).value == 0
+    loop = Text("the cat sat on the mat and " * 6, False)
+    broken = judged([(ends, loop)] * 2 + [(ends, longer)] * 2, ends=True)
+    assert not broken.passed and "2 looping" in broken.text and "endless" not in broken.text
 
 
 def test_a_reply_that_was_cut_before_the_base_came_to_its_end_is_not_broken(judged):
