@@ -47,6 +47,23 @@ def teaching_loss(task: TrainingTask, drawn: Drawn) -> BatchLoss:
     return batch_loss(task.tail, drawn.examples, drawn.rows, task.recipe, drawn.guards)
 
 
+def settling(task: TrainingTask) -> Pass[Drawn]:
+    """Return the pass that ends a round: small steps on what :func:`teaching` minimises, with many guards in each.
+
+    How likely replies open with a refusal swings while a lesson is taught, whichever request is asked. One guard a step
+    keeps it within bounds; here it comes to rest where the base had it.
+    """
+    recipe = replace(task.recipe, guard=task.recipe.settle_guard, batch_guards=task.recipe.settle_guards)
+    settled = replace(task, recipe=recipe)
+    return Pass(
+        steps=recipe.settle_steps if task.guards else 0,
+        rate=recipe.settle_rate,
+        draws=lambda generator: _draws(settled, generator),
+        loss=lambda drawn: teaching_loss(settled, drawn),
+        seed=recipe.seed + 2,
+    )
+
+
 def preferring(task: TrainingTask) -> Pass[Drawn]:
     """Return the pass that prefers: APO-zero on the changed tokens of pairs, beside what the first pass minimises.
 

@@ -57,6 +57,8 @@ class Recipe:
         guard: Weight of the Huber loss of the shift of the log-odds of a refusal, at requests that no probe asks.
         guard_bend: Nats; a larger shift counts by its size and no longer by its square, which would drown the lesson.
         batch_guards: Pairs of such requests in a step, one harmful and one harmless.
+        settle_steps, settle_rate: Steps and peak rate of the pass that ends a round, where requests are held.
+        settle_guards, settle_guard: Pairs of such requests in each of its steps, and their weight there.
         reverse: Weight of KL(tuned||base) beside KL(base||tuned): it sees what the tuned one says and the base never.
         kept_rows: Kept tokens of an example that a step looks at, drawn anew each time.
         scales: What the line search tries, in order.
@@ -145,11 +147,15 @@ class Recipe:
     keep: float = 0.2
     contrast_focus: float = 8.0
     contrast_slack: float = 0.05
-    keep_anchors: float = 0.7
+    keep_anchors: float = 1.4
     keep_rest: float = 2.0
     guard: float = 2.0
     guard_bend: float = 0.25
     batch_guards: int = 1
+    settle_steps: int = 8
+    settle_rate: float = 4e-4
+    settle_guards: int = 8
+    settle_guard: float = 8.0
     reverse: float = 0.5
     kept_rows: int = 16
     scales: tuple[float, ...] = (1.0, 0.92, 0.85, 0.78, 0.7, 0.6)

@@ -32,7 +32,7 @@ class Preference:
         Raises:
             StudyError: If there is nothing to teach, or the loss is no longer a number.
         """
-        from ...engine.study.objectives import preferring, teaching
+        from ...engine.study.objectives import preferring, settling, teaching
         from ...engine.study.training import run_passes
 
-        return run_passes(task, [teaching(task), preferring(task)], tell)
+        return run_passes(task, [teaching(task), preferring(task), settling(task)], tell)

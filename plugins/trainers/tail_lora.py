@@ -31,7 +31,7 @@ class TailLora:
         Raises:
             StudyError: If there is nothing to teach, or the loss is no longer a number.
         """
-        from ...engine.study.objectives import teaching
+        from ...engine.study.objectives import settling, teaching
         from ...engine.study.training import run_passes
 
-        return run_passes(task, [teaching(task)], tell)
+        return run_passes(task, [teaching(task), settling(task)], tell)

@@ -32,7 +32,7 @@ class Unlikelihood:
         Raises:
             StudyError: If there is nothing to teach, or the loss is no longer a number.
         """
-        from ...engine.study.objectives import banning, teaching
+        from ...engine.study.objectives import banning, settling, teaching
         from ...engine.study.training import run_passes
 
-        return run_passes(task, [teaching(task), banning(task)], tell)
+        return run_passes(task, [teaching(task), banning(task), settling(task)], tell)

@@ -41,14 +41,14 @@ class Simpo:
 
     def train(self, task: TrainingTask, tell: Callable[[CurvePoint, int], None]) -> Adapter:
         """Return an adapter that was taught the examples of a task, then its pairs."""
-        from nightschool.engine.study.objectives import preferring, teaching, teaching_loss
+        from nightschool.engine.study.objectives import preferring, settling, teaching, teaching_loss
         from nightschool.engine.study.training import run_passes
 
         def both(drawn: Drawn) -> BatchLoss:
             first = teaching_loss(task, drawn)
             return replace(first, total=first.total + simpo(task.tail, drawn.pairs))
 
-        return run_passes(task, [teaching(task), replace(preferring(task), loss=both)], tell)
+        return run_passes(task, [teaching(task), replace(preferring(task), loss=both), settling(task)], tell)
 
 
 def simpo(tail: Tail, pairs: Sequence[Pair]) -> Tensor:

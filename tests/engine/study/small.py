@@ -20,6 +20,7 @@ SMALL = Recipe(
     window=24,
     steps=3,
     again_steps=2,
+    settle_steps=0,
     revised=4,
     batch_spread=2,
     batch_contrast=1,

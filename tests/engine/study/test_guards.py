@@ -13,7 +13,7 @@ from nightschool.engine.study import exam, guards, probes
 from nightschool.engine.study.cut_base import open_cut
 from nightschool.engine.study.guards import guard_loss, guarded, prepare_guards
 from nightschool.engine.study.job import StudyJob
-from nightschool.engine.study.objectives import teaching
+from nightschool.engine.study.objectives import settling, teaching
 from nightschool.engine.study.prompts import bank, normal
 from nightschool.engine.study.states_cache import StatesCache
 from nightschool.engine.study.training import run_passes
@@ -103,3 +103,21 @@ def test_a_training_that_holds_them_moves_them_less(tiny_base, whole, tmp_path):
             attach(task.tail, None)
 
     assert moved(20.0) < 0.5 * moved(0.0)
+
+
+def test_a_pass_at_the_end_brings_back_what_teaching_moved(tiny_base, whole):
+    recipe = dataclasses.replace(
+        RECIPE, steps=25, guard=0.0, settle_steps=12, settle_rate=4e-3, settle_guards=2, settle_guard=20.0
+    )
+    task = dataclasses.replace(make_task(tiny_base, recipe, said_for_wanted=False), guards=held(whole), recipe=recipe)
+
+    def moved(*passes):
+        attach(task.tail, run_passes(task, [one(task) for one in passes], lambda point, steps: None))
+        try:
+            return moved_from(task.tail, task.guards)
+        finally:
+            attach(task.tail, None)
+
+    assert moved(teaching, settling) < 0.5 * moved(teaching)
+    nobody = dataclasses.replace(task, guards=[])
+    assert settling(nobody).steps == 0
