@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -257,7 +255,7 @@ def test_an_import_that_is_killed_is_put_right_by_importing_again(open_profile, 
     for _ in range(4):
         work = subprocess.Popen([sys.executable, "-c", IMPORTER, str(folder), str(path)], stdout=subprocess.PIPE)
         work.stdout.readline()
-        threading.Timer(chance.random() * 0.15, os.kill, (work.pid, signal.SIGKILL)).start()
+        threading.Timer(chance.random() * 0.15, work.kill).start()
         work.wait()
         work.stdout.close()
         with Records(folder / "night.db") as records:

@@ -77,7 +77,7 @@ def test_beside_a_taught_token_all_others_keep_their_proportions(sizes):
 def test_no_rows_are_no_loss(sizes):
     none = rows(1)[:0]
     found = kept_loss(Head(), none, none.detach(), torch.zeros(0), reverse=0.5)
-    assert float(found.total) == found.mean == 0.0
+    assert found.total.item() == found.mean == 0.0
     found.total.backward()
 
 
