@@ -152,8 +152,8 @@ class Recipe:
     guard: float = 2.0
     guard_bend: float = 0.25
     batch_guards: int = 1
-    settle_steps: int = 8
-    settle_rate: float = 4e-4
+    settle_steps: int = 12
+    settle_rate: float = 5e-4
     settle_guards: int = 8
     settle_guard: float = 8.0
     reverse: float = 0.5
