@@ -134,8 +134,8 @@ class Recipe:
     learning_rate: float = 2.5e-3
     steps: int = 80
     averaged: float = 0.3
-    again_steps: int = 40
-    again_rate: float = 1.5e-3
+    again_steps: int = 64
+    again_rate: float = 2e-3
     revised: int = 32
     least_wrong: float = 0.1
     again_share: float = 0.4
