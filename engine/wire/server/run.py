@@ -24,7 +24,7 @@ from ...base.staging import Tell
 from ...base.trunk_alone import load_trunks
 from ...paths import Home
 from ...settings import read_settings
-from ...threads import use_all_cores
+from ...threads import apart, use_all_cores
 from ..sockets import has_sockets
 from .allowance import MB
 from .exchange import Verbs
@@ -96,8 +96,7 @@ def serve(home: Home, options: Options, journal: Journal, tell: Tell, listening:
     """
     check_host(options.host, home.serve_keys, "serve")
     tell("Loading the trunk", None)
-    base, device, note = _load(home, options, tell)
-    service = make_service(base, device, options)
+    service, note = apart(lambda: _load(home, options, tell))  # from now on the scheduler's thread computes
     keys = KeyRing(home.serve_keys, needed=not is_loopback(options.host))
     listen(service, keys, journal, options, listening, note=note)
     journal.write("stopped")
@@ -181,7 +180,7 @@ def make_service(base: LoadedBase, device: Device, options: Options) -> Service:
     return Service(served, sessions, scheduler, metrics, guesser, tails=parts, sockets=has_sockets())
 
 
-def _load(home: Home, options: Options, tell: Tell) -> tuple[LoadedBase, Device, str]:
+def _load(home: Home, options: Options, tell: Tell) -> tuple[Service, str]:
     settings = read_settings(home)
     folder = prepare(options.base or settings.base, home, tell)
     use_all_cores()
@@ -191,7 +190,8 @@ def _load(home: Home, options: Options, tell: Tell) -> tuple[LoadedBase, Device,
     if numbers not in placed.device.numbers:
         names = ", ".join(placed.device.numbers)
         raise UsageError(f"{placed.device.name} does not compute in {numbers.value}; choose one of: {names}.")
-    return base.on(placed.device.name).computing_in(numbers), placed.device, placed.note
+    base = base.on(placed.device.name).computing_in(numbers)
+    return make_service(base, placed.device, options), placed.note
 
 
 def _token_bytes(trunk: Trunk, width: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -49,7 +48,7 @@ class Read:
 
 
 class Guesser:
-    """The plain tails of a base. One guess is computed at a time, beside the trunk's passes.
+    """The plain tails of a base, for the thread that computes: between the trunk's passes.
 
     Attributes:
         token_bytes: By cut: bytes of one token's keys and values in the tail.
@@ -58,7 +57,6 @@ class Guesser:
     def __init__(self, tails: dict[int, Tail], token_bytes: dict[int, int]) -> None:
         self._tails = tails
         self.token_bytes = token_bytes
-        self._turn = threading.Lock()
 
     def begin(self, cut: int) -> Read:
         """Return a reading of nothing."""
@@ -72,20 +70,25 @@ class Guesser:
             else:  # a sliding window has dropped what would be needed: all is read again
                 read.cache, read.length = self._tails[cut].new_cache(), 0
 
-    def guess(self, cut: int, read: Read, states: Tensor, tokens: Sequence[int], noise: Noise) -> int:
-        """Read states ``(n, d)`` that were not read yet, up to the last, and return the token to follow. Takes long.
+    def read(self, cut: int, read: Read, states: Tensor) -> Tensor:
+        """Read states ``(n, d)`` that were not read yet; return what the head is given after the last, ``(d,)``."""
+        import torch
 
-        ``tokens``: all that are held.
-        """
+        tail = self._tails[cut]
+        with torch.inference_mode():
+            hidden = tail.extend(states[None].to(tail.device), read.cache)[0, -1]
+        read.length += len(states)
+        return hidden
+
+    def guess(self, cut: int, read: Read, states: Tensor, tokens: Sequence[int], noise: Noise) -> int:
+        """Read the last states that were not read yet and return the token to follow. ``tokens``: all that are held."""
         import torch
 
         from ...chat.sampler import Sampler
 
-        tail = self._tails[cut]
-        with self._turn, torch.inference_mode():
-            hidden = tail.extend(states[None].to(tail.device), read.cache)[0, -1]
-            read.length += len(states)
-            return Sampler(sampling_of(noise)).choose(tail.ranked(hidden), list(tokens))
+        hidden = self.read(cut, read, states)
+        with torch.inference_mode():
+            return Sampler(sampling_of(noise)).choose(self._tails[cut].ranked(hidden), list(tokens))
 
 
 def sampling_of(noise: Noise) -> Sampling:

@@ -1,5 +1,7 @@
 """The one thread that computes. It takes all that waits into one pass of the trunk, again and again.
 
+What else is to be computed is done between two passes: another thread would take the cores that a pass runs on.
+
 A pass has the few tokens of every step that waits, and then as many tokens of long prompts as it may have without
 keeping the others waiting: a long prompt is read in chunks, and its states go out as they come. That sessions come and
 go between two passes is what vLLM and others call continuous batching (Yu et al., Orca, OSDI 2022).
@@ -13,16 +15,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...base.cache import bytes_of, crop, expect, fork
 from ...base.device import telling_when_full
+from ...threads import use_all_cores
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ...base.halves import Cache, Trunk
+
+T = TypeVar("T")
 
 FEW = 32
 """Tokens up to which a piece of work is taken into a pass whole."""
@@ -98,6 +104,7 @@ class Scheduler:
         """Prepare; ``told`` hears of every pass, in the loop's thread."""
         self._trunks, self._device, self._told = dict(trunks), device, told
         self._waiting: deque[Work] = deque()
+        self._calls: deque[Callable[[], None]] = deque()
         self._bell = threading.Condition()
         self._active: list[Work] = []
         self._token_seconds = 0.001
@@ -117,6 +124,24 @@ class Scheduler:
             self._waiting.append(work)
             self._bell.notify()
 
+    async def do(self, work: Callable[[], T]) -> T:
+        """Compute something between two passes and return what it gives; it should not take longer than a pass."""
+        done: Future[T] = Future()
+
+        def call() -> None:
+            if not done.set_running_or_notify_cancel():
+                return
+            try:
+                with telling_when_full(self._device):
+                    done.set_result(work())
+            except BaseException as error:  # noqa: BLE001 (it is raised again where the work was asked for)
+                done.set_exception(error)
+
+        with self._bell:
+            self._calls.append(call)
+            self._bell.notify()
+        return await asyncio.wrap_future(done)
+
     def cancel(self, work: Work) -> None:
         """Give a piece of work up between two passes; what it has done by then stays done."""
         work.cancelled = True
@@ -134,7 +159,10 @@ class Scheduler:
     # -- in the thread ------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        use_all_cores()
         while self._take_in():
+            for _ in range(len(self._calls)):
+                self._calls.popleft()()
             batch = self._choose()
             if batch:
                 self._pass(batch)
@@ -142,7 +170,7 @@ class Scheduler:
     def _take_in(self) -> bool:
         """Let what waits begin; wait for something where there is nothing to do. False: the end has come."""
         with self._bell:
-            while not self._waiting and not self._active and not self._stopping:
+            while not (self._waiting or self._calls or self._active or self._stopping):
                 self._bell.wait()
             if self._stopping:
                 return False

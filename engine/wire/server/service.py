@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 from ....schemas.errors import BadFrame, DeviceFull
 from ....schemas.hsp import (
@@ -33,6 +34,7 @@ from .sessions import Asked, Session, Sessions
 from .tails import Tails
 
 _CAPTURED_AT_ONCE = 1024  # tokens of a capture that are under way together
+_READ_AT_ONCE = 256  # tokens of a long prompt that a tail reads between two passes
 
 
 class Service:
@@ -303,8 +305,11 @@ class Service:
             read = session.read = self._guesser.begin(session.cut)
         states = session.states.take(read.length, length)
         assert states is not None
-        tokens = list(session.history.tokens)
-        return await asyncio.to_thread(self._guesser.guess, session.cut, read, states, tokens, asked.noise)
+        tokens, guesser = list(session.history.tokens), self._guesser
+        *pieces, last = states.split(_READ_AT_ONCE)
+        for piece in pieces:  # the others' steps come between
+            await self._scheduler.do(partial(guesser.read, session.cut, read, piece))
+        return await self._scheduler.do(partial(guesser.guess, session.cut, read, last, tokens, asked.noise))
 
     def _keep(self, session: Session, work: Work) -> None:
         """When a step has ended, however that was, let its session hold what is computed."""
