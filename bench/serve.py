@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import http.client
-import itertools
 import json
 import re
 import statistics
@@ -53,6 +52,8 @@ from nightschool.schemas.hsp import Open, Opened, Step
 MANY = 16
 IDLE = 64
 PROMPT = 64  # tokens that each session begins with
+BLOCK = 40  # steps of one side in a row: the first ones after the other side's find its weights in the caches
+WARMING = 5
 
 
 @dataclass(frozen=True)
@@ -108,27 +109,24 @@ async def _overhead(server: Server, base: LoadedBase, options: argparse.Namespac
     prompt = list(range(100, 100 + PROMPT))
     await here.extend(0, prompt)
     await there.extend(0, prompt)
+    lengths = {"here": PROMPT, "there": PROMPT}
     times: dict[str, list[float]] = {"here": [], "there": [], "bare": []}
-    for number in range(options.steps + 10):
-        token = 100 + number % 50
-        for name in _turned(list(times), number):  # who comes right after another must not always be the same
-            if name == "bare":
-                times[name].append(bare.step([token]))
-                continue
+    for name in list(times) * max(1, round(options.steps / BLOCK)):
+        for number in range(WARMING + BLOCK):
+            tokens = [100 + number % 50]
             began = time.perf_counter()
-            await (here if name == "here" else there).extend(PROMPT + number, [token])
-            times[name].append(time.perf_counter() - began)
+            if name == "bare":
+                bare.step(tokens)
+            else:
+                await (here if name == "here" else there).extend(lengths[name], tokens)
+                lengths[name] += 1
+            if number >= WARMING:
+                times[name].append(time.perf_counter() - began)
     await there.close()
     await elsewhere.close()
-    local, remote, prepared = (1000 * statistics.median(found[10:]) for found in times.values())
+    local, remote, prepared = (1000 * statistics.median(found) for found in times.values())
     facts = {"local_ms": round(local, 2), "remote_ms": round(remote, 2), "bare": round(prepared - local, 3)}
     tell({"name": "overhead_ms", "value": remote - local, **facts}, options.json)
-
-
-def _turned(names: list[str], number: int) -> list[str]:
-    """Return the names in another order each time: all orders in six times."""
-    orders = list(itertools.permutations(names))
-    return list(orders[number % len(orders)])
 
 
 def _budget(server: Server, base: LoadedBase, options: argparse.Namespace) -> None:

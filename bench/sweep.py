@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -41,7 +42,7 @@ def main() -> int:
     scale, plugins = Scale(options.model, device=options.device), PluginHost.load()
     rows = []
     for case in cases:
-        row = play(case, scale, plugins, recipe, options.cache, cut=options.cut)
+        row = play(case, scale, plugins, recipe, options.cache, cut=options.cut, keep=options.keep)
         rows.append(row)
         print(json.dumps(row), flush=True)
     print(json.dumps(summary(rows)), flush=True)
@@ -49,9 +50,21 @@ def main() -> int:
 
 
 def play(
-    case: Case, scale: Scale, plugins: PluginHost, recipe: Recipe, cache: Path, cut: int | None = None
+    case: Case,
+    scale: Scale,
+    plugins: PluginHost,
+    recipe: Recipe,
+    cache: Path,
+    *,
+    cut: int | None = None,
+    keep: Path | None = None,
 ) -> dict[str, Any]:
-    """Teach one case to the plain base and return its figures. ``cut``: 0, a head adapter; None: the usual one."""
+    """Teach one case to the plain base and return its figures.
+
+    Args:
+        cut: 0, a head adapter; None: the usual one.
+        keep: Where an adapter that passed the gates is kept, in a folder named like its case.
+    """
     lesson, reason = correct(case, scale, plugins)
     limit = reply_limit(case)
     with tempfile.TemporaryDirectory(prefix="nightschool-sweep-") as folder:
@@ -74,6 +87,8 @@ def play(
         # What the gates turned away is measured all the same: a sweep wants to know what it would have been.
         adapter = Path(folder) / "candidate"
         figures = measure(case, scale, adapter if adapter.is_dir() else None, limit)
+        if keep is not None and result.state is StudyState.ACCEPTED:
+            shutil.copytree(adapter, keep / case.id, dirs_exist_ok=True)
     report = result.report
     return {
         "id": case.id,
@@ -180,6 +195,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another number of the recipe")
     parser.add_argument("--cache", type=Path, default=find_home().root / "sweep", help="where base replies are kept")
     parser.add_argument("--cut", type=int, help="blocks that learn; 0: a head adapter; the usual number if not given")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where adapters that passed the gates are kept")
     parser.add_argument("--model", default="", help="the base; the default model if not given")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 or mps")
     return parser.parse_args()

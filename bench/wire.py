@@ -36,6 +36,7 @@ from nightschool.engine.base.library import LoadedBase
 from nightschool.engine.chat.chat import Chat, Reply, Turn
 from nightschool.engine.chat.pace import Pace
 from nightschool.engine.host.client import EngineClient
+from nightschool.engine.host.model_thread import Model
 from nightschool.engine.paths import find_home
 from nightschool.engine.slots.store import SlotStore
 from nightschool.schemas.messages import Sampling
@@ -87,12 +88,17 @@ def main() -> int:
         adapters = options.adapters
         if not adapters:
             adapters = asyncio.run(_study(options, Path(folder)))
-        asyncio.run(_measure(adapters[: 1 if options.quick else None], options))
+        asyncio.run(_measured(adapters[: 1 if options.quick else None], options))
     return 0
 
 
-async def _measure(adapters: Sequence[Path], options: argparse.Namespace) -> None:
-    model = await (await wake(find_home(), options.model)).model()
+async def _measured(adapters: Sequence[Path], options: argparse.Namespace) -> None:
+    """Measure in the thread that has all cores."""
+    thread = await wake(find_home(), options.model)
+    await thread.do(lambda model: _measure(model, adapters, options))
+
+
+async def _measure(model: Model, adapters: Sequence[Path], options: argparse.Namespace) -> None:
     temperatures = TEMPERATURES[1:2] if options.quick else TEMPERATURES
     questions = QUESTIONS[:1] if options.quick else QUESTIONS[: options.questions]
     sides: dict[tuple[int, bool], Side] = defaultdict(Side)  # by milliseconds, and whether it streams

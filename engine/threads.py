@@ -1,8 +1,8 @@
 """Which thread of a process computes with how many cores.
 
 One thread computes with all of them. GNU's OpenMP keeps the helpers of every thread that ever computed with more than
-one, and as soon as a process has more of them than there are cores it lets none wait awake (libgomp, ``team.c``): on two
-cores a chat fell from 141 to 73 tokens a second once another thread had made one product of two matrices.
+one, and as soon as a process has more of them than there are cores it lets none wait awake (libgomp, ``team.c``): on
+two cores a chat fell from 141 to 73 tokens a second once another thread had made one product of two matrices.
 """
 
 from __future__ import annotations

@@ -151,6 +151,39 @@ async def test_an_error_ends_those_of_its_pass_alone(started, monkeypatch):
     assert len(await rows_of(good)) == 3
 
 
+async def test_what_else_is_computed_comes_between_two_passes_and_in_their_thread(started):
+    scheduler, trunk, _ = started
+    scheduler.submit(work(3))
+    await begun(trunk)
+    called = asyncio.create_task(scheduler.do(threading.current_thread))
+    await asyncio.sleep(0)
+    assert not called.done()
+    trunk.let()
+    assert (await called).name == "trunk"
+
+
+async def test_what_else_is_computed_is_not_kept_waiting_by_a_long_prompt(started):
+    scheduler, trunk, _ = started
+    long = work(250)
+    scheduler.submit(long)
+    await begun(trunk)
+    called = asyncio.create_task(scheduler.do(lambda: len(trunk.passes)))
+    await asyncio.sleep(0)
+    trunk.let()
+    assert await called == 1
+    assert len(await rows_of(long)) == 250
+
+
+async def test_what_else_is_computed_raises_where_it_was_asked_for(started):
+    scheduler, trunk, _ = started
+    with pytest.raises(ZeroDivisionError):
+        await scheduler.do(lambda: 1 / 0)
+    trunk.let()
+    good = work(3)
+    scheduler.submit(good)
+    assert len(await rows_of(good)) == 3
+
+
 def test_chunks_follow_how_quick_it_is():
     scheduler = Scheduler({2: Trunk()}, "cpu", lambda took: None)
     found = []

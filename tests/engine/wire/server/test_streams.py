@@ -12,6 +12,7 @@ from nightschool.engine.wire.bodies import decode_record, encode_request
 from nightschool.engine.wire.frames import CONTENT_TYPE, Flag, Type
 from nightschool.engine.wire.prefix import prefix_hash
 from nightschool.engine.wire.rows import decode_guesses, decode_rows
+from nightschool.engine.wire.server import service
 from nightschool.schemas.hsp import Code, Noise, StepEnd, Stream
 from nightschool.tests.serving import Refusal, tokens
 
@@ -39,7 +40,9 @@ def session(server):
     return server.client().open()
 
 
-def test_guesses_are_what_the_plain_base_says_and_rows_are_theirs(server, session):
+@pytest.mark.parametrize("at_once", [256, 4])
+def test_guesses_are_what_the_plain_base_says_and_rows_are_theirs(server, session, monkeypatch, at_once):
+    monkeypatch.setattr(service, "_READ_AT_ONCE", at_once)  # a long prompt is read in pieces
     new = tokens(9)
     frames = stream(session, 0, new)
     guesses = [token for frame in frames for token in decode_guesses(frame)]
