@@ -59,11 +59,9 @@ def play(
     cut: int | None = None,
     keep: Path | None = None,
 ) -> dict[str, Any]:
-    """Teach one case to the plain base and return its figures.
+    """Teach one case to the plain base and return its figures. ``cut``: 0, a head adapter; None: the usual one.
 
-    Args:
-        cut: 0, a head adapter; None: the usual one.
-        keep: Where an adapter that passed the gates is kept, in a folder named like its case.
+    An adapter that passed the gates is kept in ``keep``, in a folder named like its case.
     """
     lesson, reason = correct(case, scale, plugins)
     limit = reply_limit(case)

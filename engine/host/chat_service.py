@@ -83,7 +83,7 @@ class ChatService:
             if answer.error is not None and not answer.text:
                 teaching.withdraw(self._rooms, said)
                 raise answer.error
-            return self._store(question, answer)
+            return self._stored(question, answer, tell)
         finally:
             self._rooms.end(request.conversation)
 
@@ -107,7 +107,7 @@ class ChatService:
             if not answer.text and answer.finish is Finish.CANCELLED and former is not None:
                 return former
             if former is None:
-                return self._store(question, answer)
+                return self._stored(question, answer, tell)
             with records.transaction():
                 records.add_signal(former.id, SignalKind.REGENERATE)
                 return records.replace_reply(
@@ -133,15 +133,23 @@ class ChatService:
     def _slot_of(self, conversation: int) -> Slot:
         return self._rooms.store.slot(self._rooms.records.conversation(conversation).slot)
 
-    def _store(self, question: _Question, answer: _Said) -> Message:
-        return self._rooms.records.add_message(
-            question.conversation,
-            Role.ASSISTANT,
-            answer.text,
-            version=question.version,
-            finish=answer.finish,
-            tokens=answer.tokens,
-        )
+    def _stored(self, question: _Question, answer: _Said, tell: Tell) -> Message:
+        """Store a reply, and that it was given up where the user stopped it."""
+        records, signal = self._rooms.records, None
+        with records.transaction():
+            message = records.add_message(
+                question.conversation,
+                Role.ASSISTANT,
+                answer.text,
+                version=question.version,
+                finish=answer.finish,
+                tokens=answer.tokens,
+            )
+            if answer.finish is Finish.CANCELLED:
+                signal = records.add_signal(message.id, SignalKind.ABANDON)
+        if signal is not None:
+            tell(SignalEvent(signal=signal))
+        return message
 
     async def _question(
         self, conversation: int, turns: list[Turn], sampling: Sampling, blend: Mapping[str, float] | None

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from ...schemas.errors import UsageError
 from ...schemas.events import SignalEvent
-from ...schemas.messages import EditReply, ListSignals, Thumb, UndoSignal
+from ...schemas.messages import Copied, EditReply, ListSignals, Thumb, UndoSignal
 from ...schemas.records import LessonState, Message, Role, Signal, SignalKind
 from . import teaching
 from .rooms import Rooms, Tell
 
 _THUMBS = {1: SignalKind.THUMB_UP, -1: SignalKind.THUMB_DOWN}
+_ACCEPTED = frozenset({SignalKind.ACCEPT})
 
 
 class CorrectionService:
-    """Handlers of ``chat.edit``, ``chat.thumb`` and ``signals.*``."""
+    """Handlers of ``chat.edit``, ``chat.thumb``, ``chat.copied`` and ``signals.*``."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
@@ -63,6 +64,19 @@ class CorrectionService:
             tell(SignalEvent(signal=signal))
         return message
 
+    async def copied(self, request: Copied, tell: Tell) -> Message:
+        """Note that a reply is used elsewhere, which says that it is welcome as it stands."""
+        records = self._rooms.records
+        message = records.message(request.message)
+        if message.role is not Role.ASSISTANT:
+            raise UsageError(f"Message {message.id} is not a reply; only replies are accepted by copying them.")
+        with records.transaction():
+            if self._live(message, _ACCEPTED):
+                return message
+            signal = records.add_signal(message.id, SignalKind.ACCEPT)
+        tell(SignalEvent(signal=signal))
+        return message
+
     async def signals(self, request: ListSignals, tell: Tell) -> list[Signal]:
         """List the signals of a conversation."""
         return self._rooms.records.signals(request.conversation)
@@ -81,7 +95,9 @@ class CorrectionService:
         return undone
 
     def _supersede(self, message: Message) -> None:
-        """Take the former edits of a reply back; those that are learned or being studied stay what they were."""
+        """Take back what was said of a reply's former wording; edits that are learned or being studied stay."""
+        for signal in self._live(message, _ACCEPTED):
+            self._rooms.records.undo_signal(signal.id)
         studied = self._rooms.studied()
         for signal in self._live(message, frozenset({SignalKind.EDIT})):
             learned = signal.lesson is not None and (

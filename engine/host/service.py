@@ -127,6 +127,7 @@ class Service:
             "chat.note": answers.note,
             "chat.edit": corrections.edit,
             "chat.thumb": corrections.thumb,
+            "chat.copied": corrections.copied,
             "signals.list": corrections.signals,
             "signals.undo": corrections.undo,
             "lessons.list": lessons.list_all,

@@ -72,6 +72,9 @@ from .chat import (
     CompareSlots as CompareSlots,
 )
 from .chat import (
+    Copied as Copied,
+)
+from .chat import (
     EditReply as EditReply,
 )
 from .chat import (

@@ -129,3 +129,10 @@ class Thumb(Request[Message]):
     method = "chat.thumb"
     message: int
     value: int = Field(ge=-1, le=1)
+
+
+class Copied(Request[Message]):
+    """Note that the user took a reply to use it elsewhere. Told: ``signal.noted``, the first time."""
+
+    method = "chat.copied"
+    message: int

@@ -16,7 +16,8 @@ class SignalKind(StrEnum):
     What the user says next is one of: ``CORRECTION`` (says what is wrong, or what it should be), ``CORRECT_BARE``
     (only that it is wrong), ``REPHRASE`` (asks the same again), ``CLARIFY`` (doubts it), ``STYLE`` (wants this reply
     in another form), ``RULE`` (says how replies shall be), ``PRAISE`` (is content), ``ACCEPT`` (wants it to go on),
-    ``FACT`` (says something of themselves).
+    ``FACT`` (says something of themselves). ``ACCEPT`` without words: the reply was copied. ``ABANDON``: it was
+    stopped before its end.
     """
 
     EDIT = "edit"
@@ -28,6 +29,7 @@ class SignalKind(StrEnum):
     RULE = "rule"
     PRAISE = "praise"
     ACCEPT = "accept"
+    ABANDON = "abandon"
     REGENERATE = "regenerate"
     THUMB_UP = "thumb_up"
     THUMB_DOWN = "thumb_down"

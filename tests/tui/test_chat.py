@@ -241,10 +241,15 @@ async def test_a_reply_is_copied(opened, engine, until, say, monkeypatch):
         monkeypatch.setattr(pyperclip, "copy", no_clipboard)
         await pilot.press("ctrl+y")
         await until(lambda: app.clipboard == engine.reply)
+        await until(
+            lambda: [one.message for one in asked(engine, ask.Copied)] == [app.chat.transcript.views[-1].message.id]
+        )
+        await until(lambda: "copied" in str(app.chat.transcript.views[-1].query_one(".note").content))
         copied = []
         monkeypatch.setattr(pyperclip, "copy", copied.append)
         await pilot.press("ctrl+up", "ctrl+up", "y")
         await until(lambda: copied == ["Hi"])
+        assert len(asked(engine, ask.Copied)) == 1  # what the user said is no reply
 
 
 async def test_a_streaming_reply_is_found_again_after_looking_elsewhere(opened, engine, until):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...schemas.errors import BaseMismatch, NightSchoolError
-from ...schemas.messages import CancelReply, CreateConversation, EditReply, Regenerate, SendMessage, Thumb
+from ...schemas.messages import CancelReply, Copied, CreateConversation, EditReply, Regenerate, SendMessage, Thumb
 from ...schemas.records import Message, Role
 from ..talk import Talk, draft
 from . import bases
@@ -255,3 +255,6 @@ async def copy(screen: ChatScreen) -> None:
     except pyperclip.PyperclipException:
         screen.app.copy_to_clipboard(text)
     screen.tell("Copied.")
+    if view.message.role is Role.ASSISTANT and view.message.id:
+        with screen.errors_told():
+            await screen.link.call(Copied(message=view.message.id), screen.told)

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.css.query import DOMQuery
 from textual.message import Message as UiMessage
 from textual.widgets import Static
 
@@ -86,9 +87,9 @@ class Transcript(VerticalScroll, can_focus=False):
         """Show a greeting in place of messages."""
         async with self._turn:
             await self._empty()
-            greeting = self.query_one("#welcome", Static)
-            greeting.update(content)
-            greeting.display = True
+            for greeting in self._greeting():
+                greeting.update(content)
+                greeting.display = True
 
     async def show(self, messages: Sequence[Message], slot: str, *, earlier: bool, origin: str = "") -> None:
         """Show a conversation from its end; ``earlier``: there are older messages to load."""
@@ -102,13 +103,17 @@ class Transcript(VerticalScroll, can_focus=False):
             self.anchor()
 
     async def _empty(self) -> None:
-        self.query_one("#welcome").display = False
+        self._greeting().set(display=False)
         await self.query("MessageView, Earlier").remove()
+
+    def _greeting(self) -> DOMQuery[Static]:
+        """Return what greets; nothing, where the app is being left."""
+        return self.query(Static).filter("#welcome")
 
     async def add(self, message: Message, slot: str) -> MessageView:
         """Show one more message at the end; the oldest leave when there are too many."""
         async with self._turn:
-            self.query_one("#welcome").display = False
+            self._greeting().set(display=False)
             view = MessageView(message, slot)
             await self.mount(view)
             surplus = self.views[:-MOUNTED]

@@ -75,6 +75,8 @@ async def test_one_reply_at_a_time_in_a_conversation_and_cancel_keeps_what_was_s
     assert await desk.ask(ask.CancelReply(conversation=conversation)) is True
     reply = await running
     assert (reply.text, reply.finish) == ("It", Finish.CANCELLED)
+    (event,) = desk.events("signal.noted")
+    assert (event.signal.kind, event.signal.message) == (SignalKind.ABANDON, reply.id)
     assert len(await desk.ask(ask.ListMessages(conversation=conversation))) == len(stored) + 1
     assert await desk.ask(ask.CancelReply(conversation=conversation)) is False
 

@@ -166,6 +166,22 @@ async def test_thumbs_replace_each_other_and_can_be_taken_back(desk, talk):
     ]
 
 
+async def test_a_copied_reply_is_accepted_once_and_an_edit_is_accepted_anew(desk, talk):
+    (said, _) = await desk.ask(ask.ListMessages(conversation=talk.conversation))
+    for _ in range(2):
+        await desk.ask(ask.Copied(message=talk.id))
+    await desk.ask(ask.EditReply(message=talk.id, text=EDITED))
+    await desk.ask(ask.Copied(message=talk.id))
+    signals = await desk.ask(ask.ListSignals(conversation=talk.conversation))
+    assert [(signal.kind, signal.undone) for signal in signals] == [
+        (SignalKind.ACCEPT, True),
+        (SignalKind.EDIT, False),
+        (SignalKind.ACCEPT, False),
+    ]
+    with pytest.raises(UsageError):
+        await desk.ask(ask.Copied(message=said.id))
+
+
 async def test_a_reworded_lesson_is_read_again(desk, talk):
     await desk.ask(ask.EditReply(message=talk.id, text=EDITED))
     (lesson,) = await lessons(desk)

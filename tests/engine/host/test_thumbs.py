@@ -26,3 +26,18 @@ def test_a_thumb_is_found_by_the_prompt_whose_reply_was_corrected(records):
     records.set_thumb(second.id, 1)
     assert thumbs_of(records, [edited, said]) == {"what is rust": -1, "and why": 1}
     assert thumbs_of(records, [said]) == {"and why": 1}
+
+
+def test_a_copied_reply_counts_as_good_unless_a_thumb_says_otherwise(records):
+    talk, lesson = records.create_conversation("science"), records.add_lesson("science", "Open with Captain.")
+    records.add_message(talk.id, Role.USER, "What is rust?")
+    reply = records.add_message(talk.id, Role.ASSISTANT, "Iron and air.")
+    records.add_signal(reply.id, SignalKind.EDIT, "Captain, iron and air.", lesson.id)
+    assert thumbs_of(records, [lesson]) == {}
+    copied = records.add_signal(reply.id, SignalKind.ACCEPT)
+    assert thumbs_of(records, [lesson]) == {"what is rust": 1}
+    records.set_thumb(reply.id, -1)
+    assert thumbs_of(records, [lesson]) == {"what is rust": -1}
+    records.set_thumb(reply.id, 0)
+    records.undo_signal(copied.id)
+    assert thumbs_of(records, [lesson]) == {}
