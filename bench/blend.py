@@ -1,12 +1,13 @@
-"""Merging adapters: ours against PEFT's ``add_weighted_adapter``, both measured on the true products.
+"""Merging adapters: ours against PEFT's ``add_weighted_adapter`` and mergekit, all measured on the true products.
 
     python bench/blend.py --json
 
 Adapters of a real base's shapes, random unless folders are named (the slots of a profile will do). What is wanted is
-what each method says of the weights' own changes, computed on full matrices as mergekit does it on whole checkpoints;
-an error is the distance from that in the Frobenius norm, over all projections. PEFT's ``linear``, ``ties`` and
-``dare_linear`` work on A and B apart; ``svd`` and ``ties_svd`` are its ways through the product. DARE drops by chance,
-so that ours and theirs are each compared with the plain sum, which both mean.
+what each method says of the weights' own changes, computed on full matrices; an error is the distance from that in the
+Frobenius norm, over all projections. PEFT's ``linear``, ``ties`` and ``dare_linear`` work on A and B apart; ``svd`` and
+``ties_svd`` are its ways through the product. mergekit, where it is installed, is given whole checkpoints, the base with
+each adapter merged into it, and what it adds to the base is read from the checkpoint that it writes. DARE drops by
+chance, so that all are compared with the plain sum, which they mean.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nightschool.bench import mergekit_peer
 from nightschool.bench.timed import tell
 from nightschool.engine.base.halves import open_tail
 from nightschool.engine.base.library import load, prepare
@@ -66,12 +68,19 @@ def main() -> int:
         adapters = [Adapter.load(folder) for folder in folders]
         wanted = _wanted(adapters, weights)
         ours = {name: _ours(adapters, weights, *OURS[name][:2]) for name in OURS}
-        theirs = _theirs(base.model, folders, weights)
-        for side, found, rows in (("blend", ours, OURS), ("peft", theirs, THEIRS)):
+        sides: list[tuple[str, Any, Mapping[str, tuple[Any, ...]]]] = [("blend", ours, OURS)]
+        if mergekit_peer.is_there():
+            parts = [_products(adapter) for adapter in adapters]
+            whole = mergekit_peer.merged_by_mergekit(base.folder, parts, weights, DENSITY, Path(name) / "whole")
+            sides.append(("mergekit", whole, mergekit_peer.METHODS))
+        else:
+            print(mergekit_peer.HOW, file=sys.stderr)
+        sides.append(("peft", _theirs(base.model, folders, weights), THEIRS))
+        for side, found, rows in sides:
             for name, (products, seconds, rank) in found.items():
                 error = _distance(products, wanted[rows[name][-1]])
-                row = {"name": f"{side}_error_{name}", "value": error, "rank": rank, "seconds": seconds}
-                tell({**row, "wanted": rows[name][-1]}, options.json)
+                row = {"name": f"{side}_error_{name}", "value": error, "seconds": seconds, "wanted": rows[name][-1]}
+                tell({**row, "rank": rank} if rank else row, options.json)
     return 0
 
 
