@@ -5,9 +5,9 @@
 Adapters of a real base's shapes, random unless folders are named (the slots of a profile will do). What is wanted is
 what each method says of the weights' own changes, computed on full matrices; an error is the distance from that in the
 Frobenius norm, over all projections. PEFT's ``linear``, ``ties`` and ``dare_linear`` work on A and B apart; ``svd`` and
-``ties_svd`` are its ways through the product. mergekit, where it is installed, is given whole checkpoints, the base with
-each adapter merged into it, and what it adds to the base is read from the checkpoint that it writes. DARE drops by
-chance, so that all are compared with the plain sum, which they mean.
+``ties_svd`` are its ways through the product. mergekit, where it is installed, is given whole checkpoints, the base
+with each adapter merged into it, and what it adds to the base is read from the checkpoint that it writes. DARE drops
+by chance, so that all are compared with the plain sum, which they mean.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What mergekit makes of whole checkpoints: the base with each adapter merged into it, merged once more by its methods."""
+"""What mergekit makes of whole checkpoints: of the base with each adapter merged into it."""
 
 from __future__ import annotations
 
