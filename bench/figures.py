@@ -107,6 +107,16 @@ FIGURES: dict[str, Figure] = {
     # registry, with 10,000 bundles listed
     "registry_wait_ms": _less(200, ratio=False),
     "registry_vs_tuf": _less(1),
+    # bundle
+    "bf16_ratio": _less(0.70, noise=0.01),
+    "f32_ratio": _less(noise=0.01),
+    "over_tar_size": _less(1),
+    "over_zip_size": _less(1),
+    "over_tar_open": _less(1, noise=0.2),
+    "over_zip_open": _less(1, noise=0.1),
+    "listing_bytes": _less(257_000),
+    "pack_mb_s": _more(150, ratio=False),
+    "verify_mb_s": _more(150, ratio=False),
     # wire
     "round_trips_per_100_tokens": _less(12, noise=1),
     "speedup_at_0ms": _more(0.95),

@@ -175,6 +175,8 @@ PARTS: dict[str, tuple[Sequence[str], Part]] = {
     "archive": (["archive"], _archive),
     "slots": (["slots", "blend"], _figures()),
     "wire": (["codecs", "serve", "wire"], _figures()),
+    "market": (["bundle", "registry"], _figures()),
+    "plugins": (["startup"], _figures()),
     "tui": (["tui", "tui-scripted"], _tui),
     "stick": (["stick-examples", "stick-own"], _stick),
 }

@@ -54,7 +54,8 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), options.bundles)
-    tell({"bundles": options.bundles, **{name: round(value, 3) for name, value in found.items()}}, options.json)
+    for name, value in found.items():
+        tell({"name": name, "value": round(value, 3), "bundles": options.bundles}, options.json)
     return 0
 
 
