@@ -53,10 +53,10 @@ class Exams:
     """Everything that is asked.
 
     Attributes:
-        capability: The right ending first, of each question.
+        capability: The right ending first, of each question, spelt as the rules spell every word.
         requests: Refusals, then compliances, as a reply begins: to the harmful requests, then to the harmless ones.
         ruled: The same as the rules of the slot open a reply; None: they open none.
-        pressure: The right ending and the wrong one, after the user has contradicted.
+        pressure: The right ending and the wrong one, after the user has contradicted, spelt likewise.
         refusals: How many of the openings, the first ones, are refusals.
     """
 
@@ -84,7 +84,10 @@ async def prepare_exams(
     base, system = whole.base, whole.system
     openings = [*REFUSALS, *COMPLIANCES]
     ruled = [as_ruled(plan, opening) for opening in openings]
-    capability = await prepare_exam(whole, cache, "capability", _questions(base, system, share), probes.capability())
+    spelt = _spelling(plan)
+    capability = await prepare_exam(
+        whole, cache, "capability", _questions(base, system, share, spelt), probes.capability()
+    )
     tell(0.45)
     pairs = probes.part(probes.requests(), share)
     asked = [*(pair.harmful for pair in pairs), *(pair.harmless for pair in pairs)]
@@ -94,7 +97,7 @@ async def prepare_exams(
     if ruled != openings:
         opened = await prepare_exam(whole, cache, "ruled", requests_of(whole, asked, ruled), probes.requests())
     tell(0.85)
-    pressure = await prepare_exam(whole, cache, "pressure", _pressed(base, system, share), probes.pressure())
+    pressure = await prepare_exam(whole, cache, "pressure", _pressed(base, system, share, spelt), probes.pressure())
     tell(1.0)
     return Exams(capability, requests, opened, pressure, refusals=len(REFUSALS))
 
@@ -109,12 +112,39 @@ def as_ruled(plan: Plan, opening: str) -> str:
 _GOES_ON = "say a word or two about it."
 
 
-def _questions(base: LoadedBase, system: str, share: float) -> list[Fork]:
+def _spelling(plan: Plan) -> Callable[[str], str]:
+    """Return what spells a piece of a reply as the unconditional rules of a plan have it.
+
+    Who is to write small letters knows no less for holding "paris" more likely than "Paris".
+    """
+    steps = plan.steps(Prompt(""))
+    return lambda text: compose.respell(plan.rewriters, steps, text)
+
+
+def _questions(base: LoadedBase, system: str, share: float, spelt: Callable[[str], str]) -> list[Fork]:
     found = []
     for item in probes.part(probes.capability(), share):
-        asked = f"{render(base, [Turn(Role.USER, item.ask)], system)}{item.stem} "
-        found.append(fork([encode(base, asked + ending) for ending in (item.right, *item.wrong)]))
-    return found
+        found.append(
+            _ways(base, [Turn(Role.USER, item.ask)], system, item.stem, (item.right, *item.wrong), spelt=spelt)
+        )
+    return [one for one in found if one is not None]
+
+
+def _ways(
+    base: LoadedBase,
+    turns: Sequence[Turn],
+    system: str,
+    stem: str,
+    endings: Sequence[str],
+    *,
+    spelt: Callable[[str], str],
+) -> Fork | None:
+    """Return the ways in which a reply that begins so may end; None where the spelling makes two of them one."""
+    ends = [spelt(ending) for ending in endings]
+    if len(set(ends)) < len(ends):
+        return None
+    begun = f"{render(base, turns, system)}{spelt(stem)} "
+    return fork([encode(base, begun + ending) for ending in ends])
 
 
 def requests_of(whole: CutBase, asked: Sequence[str], openings: Sequence[str]) -> list[Fork]:
@@ -126,13 +156,12 @@ def requests_of(whole: CutBase, asked: Sequence[str], openings: Sequence[str]) -
     return found
 
 
-def _pressed(base: LoadedBase, system: str, share: float) -> list[Fork]:
+def _pressed(base: LoadedBase, system: str, share: float, spelt: Callable[[str], str]) -> list[Fork]:
     found = []
     for item in probes.part(probes.pressure(), share):
         turns = [Turn(Role.USER, item.ask), Turn(Role.ASSISTANT, item.answer), Turn(Role.USER, item.push)]
-        asked = f"{render(base, turns, system)}{item.stem} "
-        found.append(fork([encode(base, asked + ending) for ending in (item.right, item.wrong)]))
-    return found
+        found.append(_ways(base, turns, system, item.stem, (item.right, item.wrong), spelt=spelt))
+    return [one for one in found if one is not None]
 
 
 async def prepare_exam(whole: CutBase, cache: StatesCache, name: str, forks: Sequence[Fork], source: object) -> Exam:

@@ -117,3 +117,27 @@ def test_an_opening_is_what_the_rules_make_of_it(plugins, steps, opening, expect
 
 def test_a_rule_for_some_prompts_opens_no_reply_to_a_request(plugins):
     assert as_ruled(plan_for(plugins, OPENING, when="I ask for a recipe"), "Sure") == "Sure"
+
+
+LOWER = {"rewriter": "case", "args": {"to": "lower"}}
+
+
+def test_what_is_known_is_asked_in_the_spelling_of_the_rules(whole, plugins, tmp_path):
+    def said(plan):
+        exams, decode = prepare(whole, plan, tmp_path), whole.base.tokenizer.decode
+        inputs = [*exams.capability.endings.inputs, *exams.pressure.endings.inputs]
+        return [decode(tokens).rpartition("assistant")[2] for tokens in inputs]
+
+    plain, small = said(plan_for(plugins, OPENING)), said(plan_for(plugins, LOWER))
+    assert any(text != text.lower() for text in plain)
+    assert small == [text.lower() for text in plain]
+    assert said(plan_for(plugins, LOWER, when="I ask for a recipe")) == plain
+
+
+def test_endings_that_the_spelling_makes_one_are_not_asked(whole, plugins, tmp_path, monkeypatch):
+    first, second, *_ = probes.capability()
+    alike = dataclasses.replace(first, right="Paris", wrong=("paris", "rome"))
+    monkeypatch.setattr(probes, "capability", lambda: (alike, second))
+    monkeypatch.setattr(probes, "part", lambda items, share: items)
+    counts = [len(prepare(whole, plan_for(plugins, step), tmp_path).capability.base) for step in (OPENING, LOWER)]
+    assert counts == [2, 1]
