@@ -140,7 +140,7 @@ class Recipe:
     least_wrong: float = 0.1
     again_share: float = 0.4
     batch_spread: int = 5
-    batch_contrast: int = 4
+    batch_contrast: int = 8
     batch_anchors: int = 1
     enough: float = 0.85
     within: float = 0.3
