@@ -299,6 +299,8 @@ class Service:
             raise Refused(Code.INTERNAL, "The session was closed while it was read; open another.")
 
     async def _guess(self, session: Session, asked: Stream) -> int:
+        import torch
+
         assert self._guesser is not None
         read, length = session.read, len(session.history)
         if read is None:
@@ -306,7 +308,7 @@ class Service:
         states = session.states.take(read.length, length)
         assert states is not None
         tokens, guesser = list(session.history.tokens), self._guesser
-        *pieces, last = states.split(_READ_AT_ONCE)
+        *pieces, last = torch.split(states, _READ_AT_ONCE)
         for piece in pieces:  # the others' steps come between
             await self._scheduler.do(partial(guesser.read, session.cut, read, piece))
         return await self._scheduler.do(partial(guesser.guess, session.cut, read, last, tokens, asked.noise))
