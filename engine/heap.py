@@ -1,4 +1,4 @@
-"""Large blocks of memory go back to the system as soon as they are free."""
+"""Memory goes back to the system: large blocks as soon as they are free, all others when they are asked for."""
 
 from __future__ import annotations
 
@@ -18,3 +18,12 @@ def return_large_blocks() -> bool:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     return mallopt is not None and bool(mallopt(_MMAP_THRESHOLD, _LARGE))
+
+
+def give_back() -> bool:
+    """Have glibc give back every whole page that is free, also between blocks in use; return whether there were any.
+
+    It takes some hundredths of a second for a heap of 2 GB, of which a study was seen to hold 1.2 GB for nothing.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    return trim is not None and bool(trim(0))

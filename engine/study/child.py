@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,20 +17,29 @@ if TYPE_CHECKING:
     from ..host.plugins import PluginProblem
 
 
+_GIVE_BACK_SECONDS = 2.0  # between two times; a step frees as much as it takes
+
+
 def main(job_file: str) -> int:
     """Run the study that a file describes and return the exit code."""
 
     def work(tell: Tell) -> Any:
         from ..base.device import find_device, telling_when_full
-        from ..heap import return_large_blocks
+        from ..heap import give_back, return_large_blocks
         from ..host.plugins import PluginHost
         from ..paths import Home
         from ..threads import use_all_cores
         from .blending import try_merge
         from .study import study
 
+        given_back = 0.0
+
         def told(progress: Progress) -> None:
+            nonlocal given_back
             tell(progress.model_dump(mode="json"))
+            if time.monotonic() - given_back > _GIVE_BACK_SECONDS:
+                give_back()
+                given_back = time.monotonic()
 
         use_all_cores()
         return_large_blocks()

@@ -9,7 +9,7 @@ import pytest
 PLAY = """
 import ctypes
 from pathlib import Path
-from nightschool.engine.heap import return_large_blocks
+from nightschool.engine.heap import give_back, return_large_blocks
 
 malloc, free = ctypes.CDLL(None).malloc, ctypes.CDLL(None).free
 malloc.restype, malloc.argtypes, free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
@@ -28,10 +28,10 @@ if asked and not return_large_blocks():
 free(block(30 * 2**20))  # from here on glibc, left alone, takes such blocks from its heap
 before, large = held(), []
 for _ in range(20):
-    large.append(block(10 * 2**20))
+    large.append(block({megabytes} * 2**20))
     block(50_000)
 for address in large:
-    free(address)
+    free(address){then}
 print(held() - before)
 """
 
@@ -43,10 +43,17 @@ def test_large_blocks_between_small_ones_that_stay_are_given_back():
     assert asked < 10
 
 
-def _play(*, asked):
-    done = subprocess.run(
-        [sys.executable, "-c", PLAY.format(asked=asked)], capture_output=True, text=True, timeout=60, check=False
-    )
+@pytest.mark.skipif(sys.platform != "linux", reason="a function of glibc")
+def test_what_is_free_between_blocks_in_use_is_given_back_when_asked_for():
+    """Blocks of 1 MB come from the heap, and what stays at its end keeps it from shrinking by itself."""
+    kept, given = (_play(asked=False, megabytes=1, then=then) for then in ("", "\nif not give_back(): exit(77)"))
+    assert kept > 15
+    assert given < 5
+
+
+def _play(*, asked, megabytes=10, then=""):
+    play = PLAY.format(asked=asked, megabytes=megabytes, then=then)
+    done = subprocess.run([sys.executable, "-c", play], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode == 77:
         pytest.skip("not glibc")
     assert not done.stderr
