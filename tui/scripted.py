@@ -399,12 +399,6 @@ class ScriptedEngine(
         self.messages[row.id] = row
         return row
 
-    async def _chat_copied(self, request: ask.Copied, tell: Tell) -> rec.Message:
-        on = self._message(request.message)
-        signal = rec.Signal(id=self._next(), conversation=on.conversation, message=on.id, kind=rec.SignalKind.ACCEPT)
-        tell(SignalEvent(signal=signal))
-        return on
-
     # -- signals and lessons ------------------------------------------------------------------------------------------
 
     def _note(self, on: rec.Message, kind: rec.SignalKind, text: str, rule: str, tell: Tell) -> None:

@@ -10,7 +10,7 @@ from ..engine.study.until import read_end
 from ..schemas import messages as ask
 from ..schemas import records as rec
 from ..schemas.errors import NotFound
-from ..schemas.events import Event
+from ..schemas.events import Event, SignalEvent
 
 Tell = Callable[[Event], None]
 
@@ -24,6 +24,13 @@ class ScriptedLessons:
     signals: dict[int, rec.Signal]
     relations: list[rec.LessonRelation]
     _next: Callable[[], int]
+
+    async def _chat_copied(self, request: ask.Copied, tell: Tell) -> rec.Message:
+        on = self.messages[request.message]
+        signal = rec.Signal(id=self._next(), conversation=on.conversation, message=on.id, kind=rec.SignalKind.ACCEPT)
+        self.signals[signal.id] = signal
+        tell(SignalEvent(signal=signal))
+        return on
 
     async def _signals_list(self, request: ask.ListSignals, tell: Tell) -> list[rec.Signal]:
         return [row for row in self.signals.values() if row.conversation == request.conversation]

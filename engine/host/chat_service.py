@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...schemas.errors import ChatError, NightSchoolError, UsageError
 from ...schemas.events import DeltaEvent, Event, MessageEvent, NoticeEvent, SignalEvent
@@ -106,17 +106,7 @@ class ChatService:
                 raise answer.error
             if not answer.text and answer.finish is Finish.CANCELLED and former is not None:
                 return former
-            if former is None:
-                return self._stored(question, answer, tell)
-            with records.transaction():
-                records.add_signal(former.id, SignalKind.REGENERATE)
-                return records.replace_reply(
-                    request.conversation,
-                    answer.text,
-                    version=question.version,
-                    finish=answer.finish,
-                    tokens=answer.tokens,
-                )
+            return self._stored(question, answer, tell, former=former)
         finally:
             self._rooms.end(request.conversation)
 
@@ -133,18 +123,16 @@ class ChatService:
     def _slot_of(self, conversation: int) -> Slot:
         return self._rooms.store.slot(self._rooms.records.conversation(conversation).slot)
 
-    def _stored(self, question: _Question, answer: _Said, tell: Tell) -> Message:
-        """Store a reply, and that it was given up where the user stopped it."""
-        records, signal = self._rooms.records, None
+    def _stored(self, question: _Question, answer: _Said, tell: Tell, former: Message | None = None) -> Message:
+        """Store a reply, in place of a former one if there is one, and that the user stopped it, if so."""
+        records, signal, talk = self._rooms.records, None, question.conversation
+        facts: Any = {"version": question.version, "finish": answer.finish, "tokens": answer.tokens}
         with records.transaction():
-            message = records.add_message(
-                question.conversation,
-                Role.ASSISTANT,
-                answer.text,
-                version=question.version,
-                finish=answer.finish,
-                tokens=answer.tokens,
-            )
+            if former is None:
+                message = records.add_message(talk, Role.ASSISTANT, answer.text, **facts)
+            else:
+                records.add_signal(former.id, SignalKind.REGENERATE)
+                message = records.replace_reply(talk, answer.text, **facts)
             if answer.finish is Finish.CANCELLED:
                 signal = records.add_signal(message.id, SignalKind.ABANDON)
         if signal is not None:

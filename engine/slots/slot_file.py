@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...schemas.errors import UsageError
+from ...schemas.errors import Damaged, NotFound, UsageError
 from ...schemas.records import Slot
+from ..files import storage_errors
 
 LONGEST_NAME = 40
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -37,6 +39,25 @@ class SlotFile(BaseModel):
         """Return the slot of this name, of which generation ``current`` answers."""
         said = self.model_dump(include=Slot.model_fields.keys() & SlotFile.model_fields.keys())
         return Slot(name=name, current=current, **said)
+
+
+def read_slot_file(file: Path, name: str) -> SlotFile:
+    """Return what the file of a slot of this name says.
+
+    Raises:
+        NotFound: If there is none.
+        Damaged: If it does not read back.
+    """
+    with storage_errors(file):
+        try:
+            return SlotFile.model_validate_json(file.read_bytes())
+        except FileNotFoundError as error:
+            raise NotFound(f"There is no slot named {name}; list the slots to see which there are.") from error
+        except ValidationError as error:
+            raise Damaged(
+                f"The settings of slot {name} do not read back; correct {file}, or move it away and create the slot's "
+                "settings anew."
+            ) from error
 
 
 def check_name(name: str) -> None:

@@ -23,14 +23,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from ...schemas.errors import Damaged, NotFound, UsageError
 from ...schemas.records import BundleOrigin, MergeFacts, Slot, StudyReport, Version, VersionKind
 from ..files import held, storage_errors, write_atomic
 from . import generations
 from .blend import check_weights
-from .slot_file import NAME, SlotFile, check_name, name_from, one_line
+from .slot_file import NAME, SlotFile, check_name, name_from, one_line, read_slot_file
 
 FIRST_MADE = "first_slots"
 GONE = ".gone-"
@@ -448,17 +446,7 @@ class SlotStore:
             NotFound: If there is no slot of this name.
             Damaged: If it does not read back.
         """
-        file = self._slot_file(name)
-        with storage_errors(file):
-            try:
-                return SlotFile.model_validate_json(file.read_bytes())
-            except FileNotFoundError as error:
-                raise NotFound(f"There is no slot named {name}; list the slots to see which there are.") from error
-            except ValidationError as error:
-                raise Damaged(
-                    f"The settings of slot {name} do not read back; correct {file}, or move it away and create the "
-                    "slot's settings anew."
-                ) from error
+        return read_slot_file(self._slot_file(name), name)
 
     def _names(self) -> Iterator[str]:
         with storage_errors(self.folder):

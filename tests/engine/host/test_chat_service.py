@@ -81,6 +81,20 @@ async def test_one_reply_at_a_time_in_a_conversation_and_cancel_keeps_what_was_s
     assert await desk.ask(ask.CancelReply(conversation=conversation)) is False
 
 
+async def test_another_answer_that_is_stopped_is_given_up_too(desk, wait_until):
+    conversation = await desk.conversation()
+    await desk.say("Hello", conversation)
+    desk.chat.gate.clear()
+    running = asyncio.create_task(desk.ask(ask.Regenerate(conversation=conversation)))
+    told = len(desk.events("reply.delta"))
+    await wait_until(lambda: len(desk.events("reply.delta")) > told)
+    await desk.ask(ask.CancelReply(conversation=conversation))
+    reply = await running
+    signals = await desk.ask(ask.ListSignals(conversation=conversation))
+    assert [signal.kind for signal in signals] == [SignalKind.REGENERATE, SignalKind.ABANDON]
+    assert signals[-1].message == reply.id
+
+
 async def test_a_message_that_does_not_fit_leaves_nothing_behind(desk):
     conversation = await desk.conversation()
     with pytest.raises(PromptTooLong):
