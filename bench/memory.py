@@ -23,6 +23,7 @@ from nightschool.engine.base.halves import open_tail, open_trunk
 from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.chat.chat import Turn
 from nightschool.engine.chat.prompt import encode, render
+from nightschool.engine.heap import keep_few_kernels, return_large_blocks
 from nightschool.engine.host.model_thread import Model
 from nightschool.schemas.records import Role
 
@@ -32,6 +33,8 @@ REPLY_TOKENS = 32
 async def main() -> int:
     """Load, chat, and print how much it took."""
     options = _options()
+    keep_few_kernels()  # as the engine does
+    return_large_blocks()
     baseline = _peak()
     with fresh_home() as home:
         thread = await wake(home, options.model)

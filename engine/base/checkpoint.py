@@ -7,12 +7,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .device import CPU
 from .weights import Tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .library import LoadedBase
+
 _BLOCK = re.compile(r"^(model\.layers\.)(\d+)\.")
+
+
+def copied(base: LoadedBase) -> Mapping[str, Tensor]:
+    """Return the tensors of a base where it computes, for who makes matrices of his own of them."""
+    return Copied(base.folder) if base.device == CPU else Tensors(base.folder, base.device)
 
 
 class Copied(Mapping[str, "Tensor"]):

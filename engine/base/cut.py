@@ -228,7 +228,8 @@ class StockTail(nn.Module):
     def sequences(self, batch: Sequence[Tensor], tokens: Sequence[Sequence[int]] | None = None) -> list[Tensor]:
         """Return rows after the final norm, ``(T, d)``, for states ``(T, d)`` of whole sequences; no use of tokens."""
         # Padded on the right: causal attention never looks there.
-        hidden = self.hidden(nn.utils.rnn.pad_sequence(list(batch), batch_first=True))
+        dtype = cast("Tensor", self.head.weight).dtype
+        hidden = self.hidden(nn.utils.rnn.pad_sequence([states.to(dtype) for states in batch], batch_first=True))
         return [rows[: len(states)] for rows, states in zip(hidden, batch, strict=True)]
 
     def extend(self, states: Tensor, cache: DynamicCache) -> Tensor:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .checkpoint import Copied, FromBlock
+from .checkpoint import FromBlock, copied
 from .device import CPU
 from .lean.halves import LeanTail, LeanTrunk
-from .lean.model import EMBEDDINGS, LeanModel, LeanUpper, Upper
 from .lean.model import FAMILIES as LEAN
+from .lean.model import LeanModel, LeanUpper, Upper
 from .lean.packed import packed_path, read_packed, write_packed
 from .numbers import QUANTISED, Numbers
 from .size import check_cut
@@ -214,7 +213,7 @@ def merged_tail(base: LoadedBase, cut: int, updates: Mapping[str, Tensor]) -> Ta
     base.check_here(cut)
     config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False, local_files_only=True)
     layers = base.card.layers
-    part = FromBlock(Tensors(base.folder, base.device), layers - cut, updates)
+    part = FromBlock(copied(base), layers - cut, updates)
     return LeanTail(LeanUpper.of(slice_config(config, layers - cut, layers), part, Numbers.FP32, cut), cut)
 
 
@@ -263,7 +262,5 @@ def _unpacked(base: LoadedBase, tensors: Tensors) -> LeanModel:
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False, local_files_only=True)
-    if base.device != CPU:
-        return LeanModel.of(config, tensors, base.numbers)
-    model = LeanModel.of(config, Copied(base.folder), base.numbers)
-    return replace(model, table=Tensors(base.folder)[EMBEDDINGS])  # of which the head may have read every page
+    model = LeanModel.of(config, copied(base), base.numbers)
+    return model.over(tensors) if base.device == CPU else model

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...schemas.errors import ModelDamaged
-from .checkpoint import Copied, FromBlock
+from .checkpoint import FromBlock, copied
 from .device import CPU, telling_when_full
 from .families import slice_config
 from .lean.model import EMBEDDINGS, HEAD, HEAD_BIAS, LeanUpper, head_weight
@@ -74,9 +74,9 @@ def _config(base: LoadedBase) -> Any:
 
 
 def _read_lean(base: LoadedBase) -> LeanUpper:
-    tensors = Copied(base.folder) if base.device == CPU else Tensors(base.folder, base.device)
     first = base.card.layers - _held(base)
-    return LeanUpper.of(_config(base), FromBlock(tensors, first), base.numbers, base.card.layers)
+    model = LeanUpper.of(_config(base), FromBlock(copied(base), first), base.numbers, base.card.layers)
+    return model.over(Tensors(base.folder)) if base.device == CPU else model
 
 
 def _read_stock(base: LoadedBase) -> Any:

@@ -12,7 +12,7 @@ from ..base.cache import crop
 from ..base.halves import Cache, Tail
 from ..base.provider import Keepable, LastRows, Session
 
-CHUNK = 512  # tokens of a long prompt between two looks at whether it is still wanted
+CHUNK = 384  # tokens of a long prompt between two looks at whether it is still wanted
 
 
 class Reading:

@@ -25,6 +25,7 @@ from ..base.memory import on_a_device, studying_on_a_device
 from ..base.numbers import Numbers
 from ..base.size import cut_of
 from ..base.supply import FinalKind, ProviderKind
+from ..heap import give_back
 from ..paths import Home
 from ..settings import LOCAL, REMOTE, ServerSettings, Settings, read_settings
 from .elsewhere import Elsewhere, names_of
@@ -250,6 +251,7 @@ class ModelThread:
             routers = self._routers()
             cut = cut_of(base.card.layers, base.upper, settings.cut)
             model = await quickest(base.on(placed.device.name), kind, speed, shelf, routers, cut=cut)
+        give_back()
         elsewhere = Elsewhere(model.base, model.cut, kinds)
         if not final:
             elsewhere.hold(names, settings, Through(", ".join(names), model.provider))

@@ -19,7 +19,7 @@ from typing import Any
 from ...schemas.errors import EngineError, NightSchoolError, ProtocolError
 from ...schemas.events import Event, NoticeEvent, StateEvent
 from ...schemas.messages import EngineStatus, GetStatus, Request, Shutdown
-from ..heap import return_large_blocks
+from ..heap import keep_few_kernels, return_large_blocks
 from ..paths import Home, find_home
 from ..threads import share_cores
 from . import pipe
@@ -46,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     os.nice(NICENESS)  # the app's keys come first
     share_cores()
     return_large_blocks()
+    keep_few_kernels()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     code = 0
     try:

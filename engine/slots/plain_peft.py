@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -21,7 +21,7 @@ from ..files import storage_errors
 _ODD = ("use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "lora_bias", "fan_in_fan_out")
 
 
-def peft_updates(folder: Path, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def peft_updates(folder: Path, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """Return what PEFT would add to the weights of a model, ``(out, in)`` fp32 by the name of the weight.
 
     Args:
@@ -46,13 +46,30 @@ def peft_updates(folder: Path, weights: Mapping[str, Tensor]) -> dict[str, Tenso
     if tensors.keys() != wanted:
         odd = min(tensors.keys() ^ wanted)
         raise Damaged(f"The adapter in {folder} and its configuration do not agree on {odd}; study again.")
-    updates = {}
+    factors = {}
     for name in names:
         down, up = (tensors[f"base_model.model.{name}.lora_{half}.weight"].float() for half in "AB")
         if down.shape[0] != config["r"] or (up.shape[0], down.shape[1]) != weights[f"{name}.weight"].shape:
             raise Damaged(f"The adapter in {folder} does not fit the shape of {name}; study again.")
-        updates[f"{name}.weight"] = (config["lora_alpha"] / config["r"]) * (up @ down)
-    return updates
+        factors[f"{name}.weight"] = down, (config["lora_alpha"] / config["r"]) * up
+    return _Products(factors)
+
+
+class _Products(Mapping[str, Tensor]):
+    """Products of two factors, made as they are asked for: all at once they are as large as the weights they change."""
+
+    def __init__(self, factors: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        self._factors = factors
+
+    def __getitem__(self, name: str) -> Tensor:
+        down, up = self._factors[name]
+        return up @ down
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._factors)
+
+    def __len__(self) -> int:
+        return len(self._factors)
 
 
 def _is_target(name: str, config: Mapping[str, object]) -> bool:

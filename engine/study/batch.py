@@ -21,11 +21,23 @@ _FIRST = 4  # the first kept tokens of a reply are always looked at: most rules 
 
 @dataclass(frozen=True)
 class BatchLoss:
-    """What a step minimises (``total``), and what is shown: means in nats a token."""
+    """What a step, or a part of one, minimises (``total``), and what is shown: means in nats a token.
+
+    ``rows``: how many tokens each of the means is of, taught and kept ones.
+    """
 
     total: Tensor
     taught: float
     kept: float
+    rows: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of how many examples and guards the whole step is that a batch is a part of."""
+
+    examples: int
+    guards: int
 
 
 def choose_rows(example: Prepared, recipe: Recipe, generator: torch.Generator) -> Tensor:
@@ -40,22 +52,35 @@ def choose_rows(example: Prepared, recipe: Recipe, generator: torch.Generator) -
 
 
 def batch_loss(
-    tail: Tail, batch: Sequence[Prepared], rows: Sequence[Tensor], recipe: Recipe, guards: Sequence[Guard] = ()
+    tail: Tail,
+    batch: Sequence[Prepared],
+    rows: Sequence[Tensor],
+    recipe: Recipe,
+    guards: Sequence[Guard] = (),
+    *,
+    of: Share | None = None,
 ) -> BatchLoss:
     """Return the loss of some examples at the chosen ``rows`` of each; only those pass the head.
 
     At a taught token: cross-entropy, until it has the probability ``recipe.enough``. At a kept token:
     KL(base||tuned) + ``recipe.reverse`` * KL(tuned||base) over the whole vocabulary. Where a rule opens a reply also
     KL(base||tuned) over all but the taught token. The guards' refusals are held; what they say goes through the tail
-    with the examples, since few rows by themselves take as long as many.
+    with the examples, since few rows by themselves take as long as many. What is ``of`` a larger step counts for its
+    share of it; None: it is the whole.
     """
+    of = of or Share(len(batch), len(guards))
     states = [*(example.states for example in batch), *(rows for guard in guards for rows in guard.states)]
     tokens = [*(example.tokens for example in batch), *(part for guard in guards for part in guard.endings.inputs)]
     hidden = tail.sequences(states, tokens)
+    shift = guard_loss(tail, guards, hidden[len(batch) :], recipe.guard_bend)
+    held = recipe.guard * shift * (len(guards) / max(1, of.guards))
+    if not batch:
+        return BatchLoss(held, 0.0, 0.0, (0, 0))
     looked = _Looked.at(tail, batch, rows, hidden[: len(batch)])
-    held = recipe.guard * guard_loss(tail, guards, hidden[len(batch) :], recipe.guard_bend)
     teach, rest, keep = _teach(looked, recipe), _rest(looked, recipe), _keep(looked, recipe)
-    return BatchLoss((teach.total + rest.total + keep.total) / len(batch) + held, teach.mean, keep.mean)
+    taught = int(looked.taught.sum())
+    total = (teach.total + rest.total + keep.total) / max(1, of.examples) + held
+    return BatchLoss(total, teach.mean, keep.mean, (taught, len(looked.taught) - taught))
 
 
 @dataclass(frozen=True)
@@ -90,7 +115,7 @@ class _Looked:
             batch,
             numbers,
             now=torch.cat([rows[some] for rows, some in zip(replies, there, strict=True)]),
-            expected=torch.cat([example.expected[some] for example, some in zip(batch, there, strict=True)]),
+            expected=torch.cat([e.expected[some] for e, some in zip(batch, there, strict=True)]).to(hidden[0].dtype),
             taught=torch.cat([example.taught[some] for example, some in zip(batch, numbers, strict=True)]),
             owner=torch.repeat_interleave(torch.arange(len(batch)), torch.tensor([len(some) for some in numbers])),
         )

@@ -174,15 +174,19 @@ class Candidate:
         """
         if self.adapter.is_head:
             return self._distance_to_head(folder)
-        merged = merged_tail(self.base, self._cut, peft_updates(folder, Tensors(self.base.folder)))
-        if merged is None:
-            return None
         texts = [*self.held.kept[:_COMPARED], *self.held.neutral[:_COMPARED]]
         states = [text.states for text in texts]
         with torch.inference_mode():
-            theirs = _said(merged, states)
+            theirs = self._files_say(folder, states)
+            if theirs is None:
+                return None
             ours = _said(self._in_fp32(), states)
             return float((theirs.exp() * (theirs - ours)).sum(dim=-1).mean())
+
+    def _files_say(self, folder: Path, states: Sequence[Tensor]) -> Tensor | None:
+        """Return what an adapter's files say, as :func:`_said`; the weights they are merged into are gone again."""
+        merged = merged_tail(self.base, self._cut, peft_updates(folder, Tensors(self.base.folder)))
+        return None if merged is None else _said(merged, states)
 
     def _distance_to_head(self, folder: Path) -> float | None:
         """Return KL(files||now) of a head adapter, its files taken as LoRA on the head, as they are exported."""
@@ -352,7 +356,7 @@ class Candidate:
                 some = text.surprise < (self.recipe.taught_above if unsurprising else math.inf)
                 mask = some.to(self.tail.device)
                 kept.append(hidden[len(text.states) - len(text.targets) :][mask])
-                expected.append(text.expected[mask])
+                expected.append(text.expected[mask].to(hidden.dtype))
                 targets.append(text.targets[some].to(self.tail.device))
             distances, rises = [], []
             stacked = (torch.split(torch.cat(rows), HEAD_ROWS) for rows in (kept, expected, targets))

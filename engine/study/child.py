@@ -25,7 +25,7 @@ def main(job_file: str) -> int:
 
     def work(tell: Tell) -> Any:
         from ..base.device import find_device, telling_when_full
-        from ..heap import give_back, return_large_blocks
+        from ..heap import give_back, keep_few_kernels, return_large_blocks
         from ..host.plugins import PluginHost
         from ..paths import Home
         from ..threads import use_all_cores
@@ -41,8 +41,9 @@ def main(job_file: str) -> int:
                 give_back()
                 given_back = time.monotonic()
 
-        use_all_cores()
+        keep_few_kernels()
         return_large_blocks()
+        use_all_cores()
         job = StudyJob.model_validate_json(Path(job_file).read_bytes())
         find_device(job.device)  # it was there when the study was asked for
         with telling_when_full(job.device):

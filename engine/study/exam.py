@@ -178,11 +178,11 @@ async def prepare_exam(whole: CutBase, cache: StatesCache, name: str, forks: Seq
     packing = pack([len(tokens) for tokens in endings.inputs], endings.inputs)
     kept = cache.read(name, data, endings.inputs)
     if kept is not None and kept.keys() == {"rows", "base"}:
-        states = _there(packing.whole(kept["rows"].float()), whole.tail)
+        states = _there(packing.whole(kept["rows"]), whole.tail)
         return Exam(endings, states, list(torch.split(kept["base"], endings.ways)))
     found = await whole.provider.states(endings.inputs, whole.cut)
     rows = in_16_bits(packing.rows([states.rows.cpu() for states in found]))
-    states = _there(packing.whole(rows.float()), whole.tail)
+    states = _there(packing.whole(rows), whole.tail)
     with torch.inference_mode():
         base = endings.log_probs(whole.tail, states)
     cache.write(name, data, endings.inputs, {"rows": rows, "base": torch.cat(base)})

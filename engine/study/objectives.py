@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..base.halves import Tail
-from .batch import BatchLoss, batch_loss, batches, choose_rows
+from ..base.lean.packing import in_order
+from .batch import BatchLoss, Share, batch_loss, batches, choose_rows
 from .guards import Guard
 from .pairs import Pair, Side
 from .recipe import Recipe
@@ -18,15 +19,35 @@ from .targets import Prepared
 from .task import TrainingTask
 from .training import Pass
 
+_PART = 512
+"""Tokens that go through the tail at once: what is kept for their gradients is half of what a study holds."""
+
 
 @dataclass(frozen=True)
 class Drawn:
-    """What one step looks at: examples, the chosen rows of each, requests that are held, and pairs."""
+    """What one step looks at: examples, the chosen rows of each, requests that are held, and pairs.
+
+    ``of``: the step that this is a part of; None: it is the whole.
+    """
 
     examples: Sequence[Prepared]
     rows: Sequence[Tensor]
     guards: Sequence[Guard] = ()
     pairs: Sequence[Pair] = ()
+    of: Share | None = None
+
+    def parts(self) -> Iterator[Drawn]:
+        """Give parts, of about ``_PART`` tokens each, whose losses add up to that of the whole, which has no pairs.
+
+        What begins alike stays together, so that it is computed once.
+        """
+        share = Share(len(self.examples), len(self.guards))
+        order = in_order(len(self.examples), [example.tokens for example in self.examples])
+        for part in _filled(order, [len(example.tokens) for example in self.examples]):
+            yield Drawn([self.examples[n] for n in part], [self.rows[n] for n in part], of=share)
+        lengths = [sum(map(len, guard.endings.inputs)) for guard in self.guards]
+        for part in _filled(range(len(lengths)), lengths):
+            yield Drawn([], [], [self.guards[n] for n in part], of=share)
 
 
 def teaching(task: TrainingTask) -> Pass[Drawn]:
@@ -38,13 +59,14 @@ def teaching(task: TrainingTask) -> Pass[Drawn]:
         draws=lambda generator: _draws(task, generator),
         loss=lambda drawn: teaching_loss(task, drawn),
         seed=recipe.seed,
+        parts=Drawn.parts,
         averaged=recipe.averaged,
     )
 
 
 def teaching_loss(task: TrainingTask, drawn: Drawn) -> BatchLoss:
     """Return what :func:`teaching` minimises, which every pass after it has beside its own: all else stays held."""
-    return batch_loss(task.tail, drawn.examples, drawn.rows, task.recipe, drawn.guards)
+    return batch_loss(task.tail, drawn.examples, drawn.rows, task.recipe, drawn.guards, of=drawn.of)
 
 
 def settling(task: TrainingTask) -> Pass[Drawn]:
@@ -61,6 +83,7 @@ def settling(task: TrainingTask) -> Pass[Drawn]:
         draws=lambda generator: _draws(settled, generator),
         loss=lambda drawn: teaching_loss(settled, drawn),
         seed=recipe.seed + 2,
+        parts=Drawn.parts,
     )
 
 
@@ -165,3 +188,15 @@ def _draws(task: TrainingTask, generator: torch.Generator) -> Iterator[Drawn]:
 def _endless(count: int, generator: torch.Generator) -> Iterator[int]:
     while True:
         yield from torch.randperm(count, generator=generator).tolist()
+
+
+def _filled(order: Iterable[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Give numbers in their order, as many at once as have ``_PART`` tokens together; one alone may have more."""
+    part: list[int] = []
+    for number in order:
+        if part and sum(lengths[n] for n in part) + lengths[number] > _PART:
+            yield part
+            part = []
+        part.append(number)
+    if part:
+        yield part

@@ -18,6 +18,7 @@ from ..base.provider import Provider
 from .examples import Example
 from .exchanges import Exchanges
 from .part import Part
+from .states_cache import in_16_bits
 
 HEAD_ROWS = 128
 """Rows that pass the head at once: few are slow a row, many take memory (25 MB of logits for 49,000 words)."""
@@ -33,9 +34,9 @@ class Prepared:
     Attributes:
         part: What it is for.
         tokens: The ``T`` input tokens.
-        states: ``(T, d)``, what the tail is fed.
+        states: ``(T, d)``, what the tail is fed; in 16 bits.
         targets: ``(n,)`` int64, the tokens to be predicted.
-        expected: ``(n, d)``, the plain base's rows after the final norm at these positions.
+        expected: ``(n, d)``, the plain base's rows after the final norm at these positions, as the head takes them.
         surprise: ``(n,)`` fp32, the plain base's negative log-probability of each target, nats.
         taught: ``(n,)`` bool, see :func:`_taught`; the other targets are kept.
         leads: ``(n,)`` bool, the first token of each run of taught ones.
@@ -75,11 +76,12 @@ async def prepare_examples(
     tokens = [example.tokens[:-1] for example in examples]
     states = await provider.states(tokens, cut)
     with torch.no_grad():
-        fed = [given.rows.to(tail.device) for given in states]
+        fed = [in_16_bits(given.rows).to(tail.device) for given in states]  # what is learned and measured starts there
         hidden = tail.sequences(fed, tokens)
         expected = [rows[example.start - 1 :] for example, rows in zip(examples, hidden, strict=True)]
         targets = [torch.tensor(example.tokens[example.start :]) for example in examples]
         surprises, unlikely = _judged(tail, expected, targets)
+        taken = tail.head(expected[0][:1]).dtype
     taught = [
         _taught(example, surprise, other, taught_above)
         for example, surprise, other in zip(examples, surprises, unlikely, strict=True)
@@ -91,7 +93,7 @@ async def prepare_examples(
             tokens=example.tokens[:-1],
             states=rows,
             targets=wanted,
-            expected=wanted_rows,
+            expected=wanted_rows.to(taken, copy=True),  # a part of rows that need not stay
             surprise=surprise,
             taught=mask,
             leads=_leads(mask),

@@ -8,7 +8,7 @@ pass comes to is the mean of its last steps (Polyak and Juditsky, 1992; for netw
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -46,6 +46,7 @@ class Pass(Generic[D]):
         draws: What each step looks at, drawn with the generator, without an end.
         loss: Of what was drawn, as the tail speaks now.
         seed: Of the generator.
+        parts: Of what was drawn, whose losses add up to that of the whole; less is held in memory at once.
         averaged: Share of the steps, the last ones, whose mean is what comes of the pass.
         held: Texts that nothing was trained on; the pass ends where they move too far. Empty: it is not looked.
         most_held_kl: Nats a token; how far they may move, or as far as they had when the pass began.
@@ -57,6 +58,7 @@ class Pass(Generic[D]):
     draws: Callable[[torch.Generator], Iterator[D]]
     loss: Callable[[D], BatchLoss]
     seed: int
+    parts: Callable[[D], Iterable[D]] = lambda drawn: [drawn]
     averaged: float = 0.0
     held: Sequence[Prepared] = ()
     most_held_kl: float = math.inf
@@ -88,7 +90,7 @@ def held_kl(tail: Tail, held: Sequence[Prepared]) -> float:
     # Not under ``no_grad``: there a tail keeps what it has fused of its updates, and would not see them move.
     hidden = tail.sequences([text.states for text in held], [text.tokens for text in held])
     rows = torch.cat([rows[-len(text.targets) :] for rows, text in zip(hidden, held, strict=True)])
-    expected = torch.cat([text.expected for text in held])
+    expected = torch.cat([text.expected for text in held]).to(rows.dtype)
     return kept_loss(tail, rows, expected, torch.ones(len(rows), device=tail.device), reverse=0.0).mean
 
 
@@ -124,16 +126,13 @@ class _Training:
                 continue  # made before; only the dice are thrown again
             for group in optimizer.param_groups:
                 group["lr"] = one.rate * min(1.0, (step + 1) / _RISE) * (1 - step / one.steps)
-            loss = one.loss(drawn)
-            if not math.isfinite(loss.total.item()):
-                raise StudyError("The training lost its footing (the loss is not a number); study again.")
             optimizer.zero_grad(set_to_none=True)
-            loss.total.backward()  # type: ignore[no-untyped-call]
+            means = descended(map(one.loss, one.parts(drawn)))
             torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
             optimizer.step()
             if step >= first:
                 self._average(step + 1 - first)
-            self._curve.append(_smoothed(self._curve[-1] if self._curve else None, loss))
+            self._curve.append(_smoothed(self._curve[-1] if self._curve else None, *means))
             self._tell(self._curve[-1], self._steps)
             if (step + 1) % one.look_every and step + 1 < one.steps:
                 continue
@@ -200,11 +199,40 @@ class _Training:
         return place, done, moments
 
 
-def _smoothed(before: CurvePoint | None, loss: BatchLoss) -> CurvePoint:
+def descended(losses: Iterable[BatchLoss]) -> tuple[float, float]:
+    """Add the gradients of the parts of a step, each before the next is computed; return the means of the whole.
+
+    Raises:
+        StudyError: If a loss is no number.
+    """
+    taught, kept = _Mean(), _Mean()
+    for loss in losses:
+        if not math.isfinite(loss.total.item()):
+            raise StudyError("The training lost its footing (the loss is not a number); study again.")
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        taught.add(loss.taught, loss.rows[0])
+        kept.add(loss.kept, loss.rows[1])
+    return taught.value, kept.value
+
+
+@dataclass
+class _Mean:
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, mean: float, count: int) -> None:
+        self.total, self.count = self.total + mean * count, self.count + count
+
+    @property
+    def value(self) -> float:
+        return self.total / max(1, self.count)
+
+
+def _smoothed(before: CurvePoint | None, taught: float, kept: float) -> CurvePoint:
     if before is None:
-        return CurvePoint(step=1, loss=loss.taught, kl=loss.kept)
+        return CurvePoint(step=1, loss=taught, kl=kept)
     return CurvePoint(
         step=before.step + 1,
-        loss=_SMOOTH * before.loss + (1 - _SMOOTH) * loss.taught,
-        kl=_SMOOTH * before.kl + (1 - _SMOOTH) * loss.kept,
+        loss=_SMOOTH * before.loss + (1 - _SMOOTH) * taught,
+        kl=_SMOOTH * before.kl + (1 - _SMOOTH) * kept,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...engine.base.numbers import Numbers
+from ...engine.heap import keep_few_kernels
 from ...engine.threads import share_cores
 from ...schemas.errors import UsageError
 from ..safe_text import one_line
@@ -109,6 +110,7 @@ def _serve(
     if engine == "vllm" and rest["device"]:
         raise UsageError("vLLM finds its devices itself; leave --device out, or tell it with --engine-arg.")
     share_cores()  # whoever asks may compute on this machine, too
+    keep_few_kernels()
     with the_serve_extra("Serving"):
         from ...engine.wire.server.journal import Journal
         from ...engine.wire.server.run import Options, serve

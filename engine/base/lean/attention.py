@@ -141,7 +141,7 @@ class PackedAttention:
         packing = self._packing
         query, pair = prepared(self._shape, self._turn, layer, qkv, qkv.dtype)
         found = []
-        own = zip(torch.split(query, packing.own), torch.split(pair, packing.own), strict=True)
+        own = zip(packing.split(query), packing.split(pair), strict=True)
         for number, (queries, seen) in zip(packing.order, own, strict=True):
             start = packing.starts[number]
             if start:
@@ -150,7 +150,7 @@ class PackedAttention:
             if self._keep is not None:
                 self._keep(layer.number, number, keys, values)
             found.append(attend(queries.transpose(0, 1), keys, values, start, layer.window))
-        return torch.cat(found)
+        return torch.cat([*found, qkv.new_zeros(packing.filler, found[0].shape[1])])
 
 
 class Keep(Protocol):

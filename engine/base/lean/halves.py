@@ -170,7 +170,12 @@ class LeanTail:
         return rows if self._lora is None or self._lora.scale == 0.0 else rows + self._lora(rows)
 
 
-_TOKENS = 4096  # of a packed pass that is not differentiated: enough to fill the cores, little memory
+_TOKENS, _TOKENS_WIDE = 1024, 4096
+"""Of a pass that is not differentiated, on a CPU and elsewhere: enough to fill the cores, little memory."""
+
+
+_ROWS = 64
+"""On a CPU the kernels of half numbers are made for one number of rows each, in 0.3 to 1 ms; so there are few."""
 
 
 def _as_it_is(rows: Tensor) -> Tensor:
@@ -185,19 +190,20 @@ def _sequences(
 ) -> list[Tensor]:
     """Run whole sequences; all at once where gradients are wanted, else in groups. ``finish`` is done to each row."""
     found: dict[int, Tensor] = {}
-    for group in _groups(in_order(len(batch), tokens), [len(rows) for rows in batch]):
+    most = _TOKENS if blocks.device.type == "cpu" else _TOKENS_WIDE
+    for group in _groups(in_order(len(batch), tokens), [len(rows) for rows in batch], most):
         alike = None if tokens is None else [tokens[number] for number in group]
         rows, packing = _packed(blocks, [batch[number] for number in group], alike)
         found.update(zip(group, packing.whole(finish(rows)), strict=True))
     return [found[number] for number in range(len(batch))]
 
 
-def _groups(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+def _groups(order: Sequence[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
     group: list[int] = []
     tokens = 0
     for number in order:
         tokens += lengths[number]
-        if group and tokens > _TOKENS and not torch.is_grad_enabled():
+        if group and tokens > most and not torch.is_grad_enabled():
             yield group
             group, tokens = [], lengths[number]
         group.append(number)
@@ -208,7 +214,8 @@ def _groups(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]
 def _packed(
     blocks: Blocks, batch: Sequence[Tensor], tokens: Tokens | None, keep: Keep | None = None
 ) -> tuple[Tensor, Packing]:
-    packing = pack([len(rows) for rows in batch], tokens, blocks.device)
+    multiple = _ROWS if blocks.dtype != torch.float32 and blocks.device.type == "cpu" else 1
+    packing = pack([len(rows) for rows in batch], tokens, blocks.device, multiple)
     return blocks(packing.rows(batch), PackedAttention(blocks.shape, blocks.rotary, packing, keep)), packing
 
 

@@ -178,6 +178,10 @@ class Head:
             numbers = Numbers.INT8 if fits8(weight) else Numbers.BF16
         return Head(matrix(weight, bias, numbers), weight, bias)
 
+    def over(self, weight: Tensor, bias: Tensor | None) -> Head:
+        """Return the same matrix beside another copy of its own weight."""
+        return Head(self._coarse, weight, bias)
+
     def tensors(self) -> dict[str, Tensor]:
         """Return what the matrix is kept in, for :func:`restored`."""
         return self._coarse.tensors()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -105,6 +105,10 @@ class LeanUpper:
             head = Head.of(head_weight(tensors), tensors.get(HEAD_BIAS), numbers)
             return LeanUpper(layers, blocks, Norm(norm, blocks.shape.eps), head)
 
+    def over(self, tensors: Mapping[str, Tensor]) -> LeanUpper:
+        """Return it with what is read a few rows at a time from these tensors, of which no page was read yet."""
+        return replace(self, head=self.head.over(head_weight(tensors), tensors.get(HEAD_BIAS)))
+
 
 @dataclass(frozen=True)
 class LeanModel:
@@ -136,6 +140,11 @@ class LeanModel:
             blocks = _read_blocks(config, tensors, numbers, table.device)
             head = Head.of(tensors.get(HEAD, table), tensors.get(HEAD_BIAS), numbers)
             return LeanModel(blocks, table, Norm(tensors[NORM], blocks.shape.eps), head)
+
+    def over(self, tensors: Mapping[str, Tensor]) -> LeanModel:
+        """Return it with what is read a few rows at a time from these tensors, of which no page was read yet."""
+        head = self.head.over(head_weight(tensors), tensors.get(HEAD_BIAS))
+        return replace(self, table=tensors[EMBEDDINGS], head=head)
 
     @property
     def layers(self) -> int:

@@ -23,12 +23,14 @@ class Packing:
         starts: By sequence: how many of its first positions are rows of others.
         lengths: By sequence: all its positions.
         paths: By sequence: the row of each of its positions, ``(T,)`` int64.
+        filler: Rows at the end that are nobody's.
     """
 
     order: list[int]
     starts: list[int]
     lengths: list[int]
     paths: list[Tensor]
+    filler: int = 0
 
     @property
     def own(self) -> list[int]:
@@ -38,26 +40,35 @@ class Packing:
     @property
     def positions(self) -> Tensor:
         """Position of each row in its sequence, ``(N,)`` int64, on the CPU."""
-        return torch.cat([torch.arange(self.starts[number], self.lengths[number]) for number in self.order])
+        own = [torch.arange(self.starts[number], self.lengths[number]) for number in self.order]
+        return torch.cat([*own, torch.zeros(self.filler, dtype=torch.int64)])
 
     def rows(self, batch: Sequence[Tensor]) -> Tensor:
         """Return the rows ``(N, ...)`` of whole sequences ``(T, ...)``."""
-        return torch.cat([batch[number][self.starts[number] :] for number in self.order])
+        own = [batch[number][self.starts[number] :] for number in self.order]
+        return torch.cat([*own, own[0].new_zeros(self.filler, *own[0].shape[1:])])
+
+    def split(self, rows: Tensor) -> Sequence[Tensor]:
+        """Return the own rows of each sequence, in order."""
+        return torch.split(rows, [*self.own, self.filler])[: len(self.order)]
 
     def whole(self, rows: Tensor) -> list[Tensor]:
         """Return whole sequences ``(T, ...)`` from the rows ``(N, ...)`` of a pass. Differentiable."""
         if not any(self.starts):
-            parts = dict(zip(self.order, torch.split(rows, self.own), strict=True))
+            parts = dict(zip(self.order, self.split(rows), strict=True))
             return [parts[number] for number in range(len(self.order))]
         return [rows.index_select(0, path) for path in self.paths]
 
 
 def pack(
-    lengths: Sequence[int], tokens: Sequence[Sequence[int]] | None = None, device: torch.device | None = None
+    lengths: Sequence[int],
+    tokens: Sequence[Sequence[int]] | None = None,
+    device: torch.device | None = None,
+    multiple: int = 1,
 ) -> Packing:
     """Lay out sequences; with their ``tokens``, those that begin alike share the rows of that beginning.
 
-    ``device``: where the rows are, and so the paths; None: on the CPU.
+    ``device``: where the rows are, and so the paths; None: on the CPU. Rows are filled up to a ``multiple``.
     """
     order = in_order(len(lengths), tokens)
     starts, paths = [0] * len(order), [torch.empty(0, dtype=torch.int64)] * len(order)
@@ -73,7 +84,7 @@ def pack(
         before = number
     if device is not None and any(starts):  # nobody else asks for them
         paths = [path.to(device) for path in paths]
-    return Packing(order, starts, list(lengths), paths)
+    return Packing(order, starts, list(lengths), paths, -count % multiple)
 
 
 def in_order(count: int, tokens: Sequence[Sequence[int]] | None) -> list[int]:

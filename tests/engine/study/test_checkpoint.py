@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from nightschool.engine.child import Pace, run_child
-from nightschool.engine.study import checkpoint, objectives
+from nightschool.engine.study import checkpoint, training
 from nightschool.engine.study.study import study
 from nightschool.schemas.records import StudyState
 from nightschool.tests.engine.study.small import LENIENT
@@ -39,8 +39,8 @@ def kept_job(job, tmp_path):
 def steps_made(monkeypatch):
     """The number of optimizer steps that were really computed."""
     made = []
-    original = objectives.batch_loss
-    monkeypatch.setattr(objectives, "batch_loss", lambda *args: (made.append(1), original(*args))[1])
+    original = training.descended
+    monkeypatch.setattr(training, "descended", lambda losses: (made.append(1), original(losses))[1])
     return made
 
 

@@ -16,7 +16,7 @@ from nightschool.engine.study.job import StudyJob
 from nightschool.engine.study.objectives import settling, teaching
 from nightschool.engine.study.prompts import bank, normal
 from nightschool.engine.study.states_cache import StatesCache
-from nightschool.engine.study.training import run_passes
+from nightschool.engine.study.training import descended, run_passes
 from nightschool.tests.engine.study.test_objectives import RECIPE, make_task
 
 SHARE = 0.1
@@ -121,3 +121,32 @@ def test_a_pass_at_the_end_brings_back_what_teaching_moved(tiny_base, whole):
     assert moved(teaching, settling) < 0.5 * moved(teaching)
     nobody = dataclasses.replace(task, guards=[])
     assert settling(nobody).steps == 0
+
+
+def test_the_parts_of_a_step_add_up_to_it(whole, tiny_base, monkeypatch):
+    """Gradients and figures are those of the whole, however little goes through the tail at once."""
+    task = dataclasses.replace(make_task(tiny_base, RECIPE), guards=held(whole))
+    layers = attach(task.tail, new_adapter(task.tail, 4, PLACE_NAMES, 0))
+    factors = [factor for layer in layers.values() for factor in (layer.down, layer.up)]
+    for factor in factors:
+        factor.data.normal_(std=0.3, generator=torch.Generator().manual_seed(2))
+        factor.requires_grad_(True)
+    one = settling(dataclasses.replace(task, recipe=dataclasses.replace(RECIPE, settle_guards=2)))
+    drawn = next(one.draws(torch.Generator().manual_seed(0)))
+    figures, gradients, counts = [], [], []
+    for most in (10_000, 40):
+        monkeypatch.setattr("nightschool.engine.study.objectives._PART", most)
+        counts.append(len(list(one.parts(drawn))))
+        figures.append(descended(map(one.loss, one.parts(drawn))))
+        gradients.append([factor.grad.clone() for factor in factors])
+        for factor in factors:
+            factor.grad = None
+    assert counts[0] == 2 and counts[1] > 3
+    assert figures[0] == pytest.approx(figures[1], rel=1e-4)
+    whole_step = one.loss(drawn)
+    whole_step.total.backward()
+    gradients.append([factor.grad for factor in factors])
+    for place in range(len(factors)):
+        torch.testing.assert_close(gradients[0][place], gradients[1][place], rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(gradients[0][place], gradients[2][place], rtol=1e-3, atol=1e-6)
+    attach(task.tail, None)

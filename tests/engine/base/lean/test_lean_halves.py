@@ -116,6 +116,19 @@ def test_what_sequences_begin_with_alike_is_computed_once_for_all(monkeypatch, m
         torch.testing.assert_close(torch.cat([tail.head(rows), after[None]]), whole, **CLOSE)
 
 
+def test_a_pass_filled_up_says_the_same(monkeypatch, model, ids):
+    """In half numbers, on a CPU, a kernel is made for each number of rows."""
+    trunk, tail = halves(model, 2, Numbers.BF16)
+    if trunk.device.type != "cpu":
+        pytest.skip("rows are filled up on a CPU alone")
+    batch = [ids[:5], ids[:12], ids[3:9]]
+    found = tail.sequences(trunk.sequences(batch), batch)
+    monkeypatch.setattr("nightschool.engine.base.lean.halves._ROWS", 1)
+    plain = tail.sequences(trunk.sequences(batch), batch)
+    for rows, same in zip(found, plain, strict=True):
+        torch.testing.assert_close(rows, same, atol=0.05, rtol=0.02)
+
+
 def test_a_shared_beginning_learns_from_all_that_share_it(model, ids):
     trunk, tail = halves(model, 2)
     batch = [ids, [*ids[:10], 1, 2], [*ids[:18], 5]]

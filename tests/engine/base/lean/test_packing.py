@@ -33,6 +33,16 @@ def test_a_beginning_that_several_have_is_there_once():
     assert sum(pack([len(tokens) for tokens in BATCH]).own) == sum(map(len, BATCH))
 
 
+def test_rows_that_fill_up_a_pass_are_nobodys():
+    packing = pack([len(tokens) for tokens in BATCH], BATCH, multiple=64)
+    rows = packing.rows(rows_of(BATCH))
+    assert len(rows) == len(packing.positions) == 64 > sum(packing.own)
+    assert sum(map(len, packing.split(rows))) == sum(packing.own)
+    for some in (packing, pack([len(tokens) for tokens in BATCH], multiple=64)):
+        for got, expected in zip(some.whole(some.rows(rows_of(BATCH))), rows_of(BATCH), strict=True):
+            assert torch.equal(got, expected)
+
+
 def test_a_few_tokens_alike_are_not_worth_looking_for():
     batch = [[1, 2, 3, 4, 5], [1, 2, 3, 6, 7]]
     assert pack([5, 5], batch).starts == [0, 0]
