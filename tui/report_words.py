@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from ..schemas.records import StudyReport
+from ..schemas.records import Blame, StudyReport
 from .safe_text import one_line
 
 
 def proofs(report: StudyReport) -> list[str]:
     """Return what a report says of its line search, its prompts, its router and its numbers, a sentence each."""
     prompts, router = report.prompts, report.router
-    said = [
+    said = [_blamed(blame) for blame in report.blamed]
+    said += [
         f"Too strong at {attempt.scale:.0%}: {one_line(' '.join(gate.text for gate in attempt.failed), 300)}"
         for attempt in report.tried
     ]
@@ -32,3 +33,11 @@ def proofs(report: StudyReport) -> list[str]:
         numbers = ", ".join(f"{name} {value}" for name, value in report.numbers.items())
         said.append(f"With numbers of your own: {one_line(numbers, 400)}.")
     return said
+
+
+def _blamed(blame: Blame) -> str:
+    failed = one_line(" ".join(gate.text for gate in blame.failed), 300)
+    if not blame.rules:
+        return f"Trained again, more softly, for it was turned away: {failed}"
+    rules = ", ".join(f"“{one_line(rule, 120)}”" for rule in blame.rules)
+    return f"Trained again without {rules}: {failed}"

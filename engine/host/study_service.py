@@ -323,11 +323,17 @@ class StudyService:
             return self._accept(study, job, result)
         with records.transaction():
             if result.state is StudyState.REJECTED and job.taught is None:
-                for lesson in job.lessons:
-                    if records.lesson(lesson.id).state is LessonState.APPROVED:
-                        records.update_lesson(lesson.id, state=LessonState.REJECTED, reason=result.reason)
+                self._turn_away(job.lessons, result)
             state = StudyState.FAILED if result.state is StudyState.ACCEPTED else result.state
             return records.finish_study(study.id, state, report=report, reason=result.reason)
+
+    def _turn_away(self, lessons: Sequence[Lesson], result: StudyResult) -> None:
+        """Note why lessons were not learned; those that were taken back meanwhile stay as they are."""
+        records = self._rooms.records
+        for lesson in lessons:
+            if records.lesson(lesson.id).state is LessonState.APPROVED:
+                reason = result.left_out.get(lesson.id, result.reason)
+                records.update_lesson(lesson.id, state=LessonState.REJECTED, reason=reason)
 
     def _accept(self, study: Study, job: StudyJob, result: StudyResult) -> Study:
         """Make the candidate the slot's version first, then note it: what is on the disk counts after a crash."""
@@ -336,7 +342,7 @@ class StudyService:
         if report is not None and job.taught is not None and not self._answers_here(job):
             report = report.model_copy(update={"base": job.taught.name})
         if job.merge is None:
-            known = [lesson.id for lesson in (*job.known, *job.lessons)]
+            known = [lesson.id for lesson in (*job.known, *job.lessons) if lesson.id not in result.left_out]
         else:
             known = blending.taken_over(rooms, job, result)
         origin = job.merge.origin if job.merge is not None else None
@@ -361,6 +367,7 @@ class StudyService:
             return records.finish_study(study.id, StudyState.FAILED, report=result.report, reason=str(error))
         with records.transaction():
             settle_lessons(rooms, job.slot)
+            self._turn_away([lesson for lesson in job.lessons if lesson.id in result.left_out], result)
             for lesson in job.forgotten:
                 self._dismiss(lesson, version)
             ended = records.finish_study(

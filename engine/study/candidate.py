@@ -279,6 +279,7 @@ class Candidate:
                     rule=lesson.rule,
                     before=_share([before for before, _ in samples]),
                     after=_share([sample.followed for _, sample in samples]),
+                    asked=len(samples),
                     samples=sorted((sample for _, sample in samples), key=lambda sample: sample.followed)[:_SHOWN],
                 )
             )
@@ -298,6 +299,7 @@ class Candidate:
                 rule=lesson.rule,
                 before=_share([plan.shows(lesson, before) for before in befores]),
                 after=_share([sample.followed for sample in samples]),
+                asked=len(samples),
                 samples=sorted(samples, key=lambda sample: not sample.followed)[:_SHOWN],
             )
             found.append(outcome)

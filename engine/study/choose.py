@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from .examples import rewrite
-from .plan import Plan
+from .plan import Plan, held_shares, in_turns, shares
 from .prompts import Prompt
 from .recipe import Recipe
 from .replies import Replies
@@ -30,11 +30,14 @@ def choose_prompts(plan: Plan, recipe: Recipe, replies: Replies, tell: Tell) -> 
         replies.compute([prompt.text for prompt in prompts], tell)
 
     # Nearly every study needs these; together they take less time than one kind after the other.
-    ask([*plan.inside[: recipe.spread], *plan.held_inside[: recipe.held_out]], _within(tell, 0.0, 0.6))
+    fresh = [lesson.id in plan.new for lesson in plan.lessons]
+    checked = held_shares(fresh, recipe)
+    checks = max(recipe.held_out, min(sum(checked), recipe.held_most + recipe.held_each * sum(fresh)))
+    ask([*plan.inside[: recipe.spread], *plan.held_inside[:checks]], _within(tell, 0.0, 0.6))
     search = _Search(plan, recipe, replies, ask)
     spread = recipe.spread_all if search.change_all(plan.inside[: recipe.spread]) else recipe.spread
-    inside = search.choose(plan.inside, spread, _within(tell, 0.6, 0.9))
-    held = search.choose(plan.held_inside, recipe.held_out, _within(tell, 0.9, 1.0))
+    inside = search.choose(plan.inside, spread, shares(fresh, spread), _within(tell, 0.6, 0.9))
+    held = search.choose(plan.held_inside, checks, checked, _within(tell, 0.9, 1.0))
     breaking = [prompt for prompt in held if any(search.breaking([prompt]))]
     if len(breaking) >= recipe.least_telling:
         held = breaking
@@ -48,18 +51,23 @@ class _Search:
     replies: Replies
     ask: Callable[[Sequence[Prompt], Tell], None]
 
-    def choose(self, pool: Sequence[Prompt], count: int, tell: Tell) -> list[Prompt]:
-        """Return ``count`` prompts of a pool, in its order: for each lesson first those whose plain reply breaks it."""
-        share = -(-count // max(1, len(self.plan.lessons)))
+    def choose(self, pool: Sequence[Prompt], count: int, counts: Sequence[int], tell: Tell) -> list[Prompt]:
+        """Return ``count`` prompts of a pool: for each lesson first its share of those whose plain reply breaks it.
+
+        Lessons take turns, so that any beginning of what is returned is about all of them.
+        """
         free = sum(self.replies.ships(prompt.text) for prompt in pool)
         most = min(len(pool), max(free, self.recipe.searched * count))
         stop = 0
         while stop < most:
             start, stop = stop, min(most, stop + count)
             self.ask(pool[start:stop], _within(tell, start / most, stop / most))
-            if all(len(found) >= self.recipe.telling * share for found in self.breaking(pool[:stop])):
+            broken = zip(self.breaking(pool[:stop]), counts, strict=True)
+            if all(found is None or len(found) >= self.recipe.telling * share for found, share in broken):
                 break
-        chosen = {prompt.text: prompt for found in self.breaking(pool[:stop]) for prompt in found[:share]}
+        broken = zip(self.breaking(pool[:stop]), counts, strict=True)
+        turns = in_turns(*(found[:share] for found, share in broken if found))
+        chosen = {prompt.text: prompt for prompt in turns[:count]}
         for prompt in pool[:stop]:
             if len(chosen) >= count:
                 break
@@ -77,14 +85,15 @@ class _Search:
             changed += (ruled - said).total()
         return changed > _MOST_WORDS * words
 
-    def breaking(self, prompts: Sequence[Prompt]) -> list[list[Prompt]]:
-        """Return for each lesson that still asks something the prompts whose plain reply breaks it."""
+    def breaking(self, prompts: Sequence[Prompt]) -> list[list[Prompt] | None]:
+        """Return for each lesson the prompts whose plain reply breaks it; None where it asks nothing at any."""
         plan = self.plan
         asked = [[prompt for prompt in prompts if plan.asks(lesson, prompt)] for lesson in plan.lessons]
         return [
             [prompt for prompt in some if not plan.followed(lesson, prompt, self.replies.reply(prompt.text).text)]
-            for lesson, some in zip(plan.lessons, asked, strict=True)
             if some
+            else None
+            for lesson, some in zip(plan.lessons, asked, strict=True)
         ]
 
 

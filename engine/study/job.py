@@ -117,14 +117,16 @@ class Progress(Record):
 class StudyResult(Record):
     """How a study ended. ``candidate`` is the folder of a PEFT adapter, for an accepted one only.
 
-    A merge also says how it was made, and which of the parents' lessons (by number) it kept. ``failure`` is the class
-    of the error that it failed with, or ``Died`` where its process ended without a word.
+    ``left_out``: why lessons of the job are not among what was learned, by id. A merge also says how it was made, and
+    which of the parents' lessons (by number) it kept. ``failure`` is the class of the error that it failed with, or
+    ``Died`` where its process ended without a word.
     """
 
     state: StudyState
     candidate: Path | None = None
     report: StudyReport | None = None
     reason: str = ""
+    left_out: dict[int, str] = Field(default_factory=dict)
     merge: MergeFacts | None = None
     kept: list[int] = Field(default_factory=list)
     failure: str = ""

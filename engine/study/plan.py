@@ -100,19 +100,46 @@ def make_plan(
     asked = [fact for lesson in lessons if (fact := fact_of(lesson)) is not None]
     train_in, train_out = sides(lessons, [*_training(asked), *divided.train])
     held_in, held_out = sides(lessons, [*_checking(asked), *divided.held_out])
+    fresh = [lesson in learn for lesson in lessons]
     return Plan(
         rewriters,
         lessons,
         [lesson.id for lesson in learn],
-        inside=_in_turns(lessons, train_in, recipe.spread),
+        inside=_in_turns(lessons, train_in, shares(fresh, recipe.spread)),
         outside=train_out[: recipe.contrast],
-        held_inside=_in_turns(lessons, held_in, recipe.held_out),
+        held_inside=_in_turns(lessons, held_in, held_shares(fresh, recipe)),
         held_outside=held_out[: recipe.held_out // 2],
         held_opposite=held_in[-recipe.held_opposite :],
         unlearnable=unlearnable,
         forgotten=list(forgotten),
-        held_forgotten=_in_turns(forgotten, sides(forgotten, divided.held_out)[0], recipe.held_out)[: recipe.held_out],
+        held_forgotten=_in_turns(
+            forgotten, sides(forgotten, divided.held_out)[0], shares([True] * len(forgotten), recipe.held_out)
+        )[: recipe.held_out],
     )
+
+
+def shares(fresh: Sequence[bool], count: int) -> list[int]:
+    """Return of how many of ``count`` prompts each lesson has its turn; ``fresh``: whether it is to be learned now.
+
+    Half of them are for what is to be learned, however much is known: a few more prompts keep what is there.
+    """
+    new = sum(fresh)
+    each = -(-count // max(1, len(fresh)))
+    if not 0 < new < len(fresh):
+        return [each] * len(fresh)
+    mine = max(each, -(-count // (2 * new)))
+    theirs = max(1, -(-(count - mine * new) // (len(fresh) - new)))
+    return [mine if one else theirs for one in fresh]
+
+
+def held_shares(fresh: Sequence[bool], recipe: Recipe) -> list[int]:
+    """Return on how many held-out prompts each lesson is looked at: enough to tell, for what is to be learned."""
+    each = -(-recipe.held_out // max(1, len(fresh)))
+    known = max(1, min(_HELD_KNOWN, recipe.held_most // max(1, len(fresh) - sum(fresh))))
+    return [max(each, recipe.held_each) if one else max(each, known) for one in fresh]
+
+
+_HELD_KNOWN = 2
 
 
 def applies(lesson: Lesson, prompt: Prompt) -> bool:
@@ -162,17 +189,18 @@ def sides(lessons: Sequence[Lesson], prompts: Sequence[Prompt]) -> tuple[list[Pr
     return inside, [prompt for prompt in prompts if prompt not in chosen]
 
 
-def _in_turns(lessons: Sequence[Lesson], prompts: Sequence[Prompt], count: int) -> list[Prompt]:
-    """Order prompts so that any first ``count`` give each lesson its share: half like those it was taught on."""
-    share = -(-count // max(1, len(lessons)))
+def _in_turns(lessons: Sequence[Lesson], prompts: Sequence[Prompt], counts: Sequence[int]) -> list[Prompt]:
+    """Order prompts so that the first ones give each lesson its share: half like those it was taught on."""
     orders = []
-    for lesson in lessons:
+    for lesson, share in zip(lessons, counts, strict=True):
         fitting = [prompt for prompt in prompts if applies(lesson, prompt)]
         near = nearest_first(fitting, [evidence.prompt for evidence in lesson.evidence])[: share // 2]
-        orders.append(_interleaved(near, [prompt for prompt in fitting if prompt not in near]))
-    turns = (prompt for row in itertools.zip_longest(*orders) for prompt in row if prompt is not None)
-    return list(dict.fromkeys((*turns, *prompts)))
+        orders.append(in_turns(near, [prompt for prompt in fitting if prompt not in near]))
+    first = in_turns(*(order[:share] for order, share in zip(orders, counts, strict=True)))
+    rest = in_turns(*(order[share:] for order, share in zip(orders, counts, strict=True)))
+    return list(dict.fromkeys((*first, *rest, *prompts)))
 
 
-def _interleaved(one: Sequence[Prompt], other: Sequence[Prompt]) -> list[Prompt]:
-    return [prompt for pair in itertools.zip_longest(one, other) for prompt in pair if prompt is not None]
+def in_turns(*orders: Sequence[Prompt]) -> list[Prompt]:
+    """Return the first of each, then the second of each, and so on."""
+    return [prompt for row in itertools.zip_longest(*orders) for prompt in row if prompt is not None]

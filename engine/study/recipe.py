@@ -20,6 +20,8 @@ class Recipe:
         contrast: Requests of the opposite, and as many prompts out of scope where there are any.
         anchors: Windows of neutral prose.
         held_out: Prompts that lessons are checked on.
+        held_each: Of these, of each lesson that is to be learned, at least.
+        held_most: Of these, of all lessons that are known, at most, where that is more.
         held_opposite: Requests of the opposite that they are checked on.
         telling: Share of prompts whose plain reply should break a rule; more are looked for until then.
         searched: How many times as many prompts are looked at for that.
@@ -62,14 +64,18 @@ class Recipe:
         reverse: Weight of KL(tuned||base) beside KL(base||tuned): it sees what the tuned one says and the base never.
         kept_rows: Kept tokens of an example that a step looks at, drawn anew each time.
         scales: What the line search tries, in order.
+        blamed: How often a candidate that was turned away is trained again without the lessons it failed for.
+        softer: Then once more with the rates times this, and what holds divided by it; 1: not.
         least_stick: Share of held-out prompts on which a new lesson must be followed.
-        least_gain: By how much that must exceed the share before, unless it is all of them.
+        least_gain: By how much that must exceed the share before, unless it is ``enough_stick``: who followed a rule
+            anyway on most of a dozen prompts cannot show that it was learned.
         most_kept_kl, most_neutral_kl, most_neutral_rise: Budgets in nats per token.
         most_kept_spill: Added to the first of them, times the share of tokens that the rules change: a rule on nearly
             every token moves what lies between them too, one on the first word must not.
         most_opposite_loss: By how much fewer requests of the opposite may be obeyed than by the base.
         most_leak: By how much more often prompts out of scope may follow a rule than with the base.
-        most_forgotten: By how much an older lesson may be followed less than before.
+        most_forgotten: By how much an older lesson may be followed less than before, or one reply less if that is more.
+        most_forgotten_all: The same of all older lessons together.
         most_remembered: By how much more often than by the base a lesson that was to be forgotten may be followed.
         probed: Share of the probe data that is asked, and of the requests that are held while teaching; always the same
             items; all of it takes some seconds.
@@ -115,6 +121,8 @@ class Recipe:
     contrast: int = 56
     anchors: int = 32
     held_out: int = 12
+    held_each: int = 6
+    held_most: int = 24
     held_opposite: int = 8
     telling: float = 0.5
     searched: int = 2
@@ -159,8 +167,11 @@ class Recipe:
     reverse: float = 0.5
     kept_rows: int = 16
     scales: tuple[float, ...] = (1.0, 0.92, 0.85, 0.78, 0.7, 0.6)
+    blamed: int = 2
+    softer: float = 0.6
     least_stick: float = 0.3
     least_gain: float = 0.3
+    enough_stick: float = 0.8
     most_kept_kl: float = 0.08
     most_kept_spill: float = 0.5
     most_neutral_kl: float = 0.02
@@ -168,6 +179,7 @@ class Recipe:
     most_opposite_loss: float = 0.5
     most_leak: float = 0.2
     most_forgotten: float = 0.2
+    most_forgotten_all: float = 0.1
     most_remembered: float = 0.1
     probed: float = 1.0
     most_capability_rise: float = 0.02

@@ -1,6 +1,8 @@
 """One study, from lessons to a candidate that earned its place or was turned away with a reason (DESIGN 4.1).
 
 lessons -> plan -> base replies -> examples -> states -> trainer -> candidate -> line search over the gates -> report
+
+Where no scale passes, all is done again without the lessons that were to blame, and at last more softly.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from pathlib import Path
 from ...schemas.errors import PluginError
 from ...schemas.records import Attempt, GateResult, Standing, StudyReport, StudyState
 from ..host.plugins import PluginHost
-from ..slots.adapter import Adapter
+from ..slots.adapter import Adapter, attach
+from .blame import Turn, next_turn
 from .candidate import Candidate
 from .checkpoint import Checkpoints
 from .compare import compare, standing_of, words_of
@@ -54,17 +57,25 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     router: Router | None = plugins.named("nightschool_routers", job.router) if job.router else None
     tell(Progress(stage="Waking the base", fraction=0.0))
     with open_cut(job, plugins) as whole:
-        course = await open_course(whole, job, plan, recipe, tell)
         checkpoints = Checkpoints(job, whole.base.card)
-        learned = await learn(course, trainer, checkpoints, tell)
-        checking = Stage(tell, "Checking what was learned", TRAINED, 1.0)
-        report = await _examined(job, course, learned, gates, router=router, tell=checking.at)
-    report = report.model_copy(update={"trainer": trainer.name, "seconds": time.monotonic() - began})
+        turn: Turn | None = Turn(plan, recipe)
+        while turn is not None:
+            last = turn
+            course = await open_course(whole, job, turn.plan, turn.recipe, turn.telling(tell))
+            learned = await learn(course, trainer, checkpoints, turn.telling(tell))
+            checking = Stage(turn.telling(tell), "Checking what was learned", TRAINED, 1.0)
+            report = await _examined(job, course, learned, gates, router=router, tell=checking.at)
+            attach(whole.tail, None)
+            turn = next_turn(turn, job, report, rewriters, course)
+    seconds = time.monotonic() - began
+    report = report.model_copy(update={"trainer": trainer.name, "seconds": seconds, "blamed": last.blamed})
     checkpoints.drop()
+    ended = StudyResult(state=StudyState.REJECTED, report=report, reason=report.reason, left_out=last.left_out)
     if not report.accepted:
-        return StudyResult(state=StudyState.REJECTED, report=report, reason=report.reason)
-    reason = " ".join([report.reason, *plan.unlearnable.values()]).strip()
-    return StudyResult(state=StudyState.ACCEPTED, candidate=job.folder / CANDIDATE, report=report, reason=reason)
+        return ended
+    reason = " ".join([report.reason, *last.left_out.values()]).strip()
+    found: dict[str, object] = {"state": StudyState.ACCEPTED, "candidate": job.folder / CANDIDATE, "reason": reason}
+    return ended.model_copy(update=found)
 
 
 async def _examined(

@@ -91,10 +91,11 @@ def _joined(blob: Span, raw_size: int) -> Iterator[bytes]:
     tops = zstd.unpack(blob.part(begin, blob.size - begin), count)
     yield (header.data - 8).to_bytes(8, "little") + blob.whole(4, header.data - 8)
     for top in tops:
-        numbers = np.empty((len(top), header.width), np.uint8)
-        for place, plane in enumerate(low):
-            numbers[:, place] = np.frombuffer(plane.read(len(top)), np.uint8)
-        numbers[:, -1] = np.frombuffer(top, np.uint8)
+        # Shifts of whole numbers take a third of the time that writing every second byte does.
+        numbers = np.frombuffer(top, np.uint8).astype(f"<u{header.width}")
+        for plane in reversed(low):
+            numbers <<= 8
+            numbers |= np.frombuffer(plane.read(len(top)), np.uint8)
         yield numbers.tobytes()
 
 

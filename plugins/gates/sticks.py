@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Gate
-from ...schemas.records import GateResult
+from ...schemas.records import GateResult, LessonOutcome
 
 if TYPE_CHECKING:
     from ...engine.study.candidate import Candidate
@@ -26,27 +26,39 @@ class Sticks:
     shrinking_helps = False
 
     def judge(self, candidate: Candidate) -> Sequence[GateResult]:
-        """Return one result for each lesson."""
+        """Return one result for each lesson, and one for all older ones together."""
         recipe, new = candidate.recipe, set(candidate.held.plan.new)
+        outcomes = candidate.outcomes()
         results = []
-        for outcome in candidate.outcomes():
+        for outcome in outcomes:
             if outcome.lesson in new:
-                limit = max(recipe.least_stick, min(1.0, outcome.before + recipe.least_gain))
+                limit = max(recipe.least_stick, min(recipe.enough_stick, outcome.before + recipe.least_gain))
                 name, what = self.name, "Followed"
             else:
-                limit = outcome.before - recipe.most_forgotten
+                # Of a few replies one may always be lost; all older lessons together are held to less.
+                limit = outcome.before - max(recipe.most_forgotten, _ONE / max(1, outcome.asked))
                 name, what = "remembers", "Still followed"
             text = f"{what} on {outcome.after:.0%} of unseen prompts, {outcome.before:.0%} before: {outcome.rule}"
-            results.append(
-                GateResult(
-                    name=name,
-                    passed=outcome.after >= limit,
-                    value=outcome.after,
-                    limit=limit,
-                    text=text,
-                )
-            )
+            results.append(_result(name, outcome.after, limit, text, outcome.lesson))
+        older = [outcome for outcome in outcomes if outcome.lesson not in new]
+        if older:
+            before, after = (_mean(older, [getattr(one, when) for one in older]) for when in ("before", "after"))
+            text = f"{len(older)} older lessons are followed on {after:.0%} of unseen prompts, {before:.0%} before."
+            results.append(_result("remembers", after, before - recipe.most_forgotten_all, text))
         return results
+
+
+_ONE = 1.5  # replies: more than one, less than two
+
+
+def _result(name: str, value: float, limit: float, text: str, lesson: int | None = None) -> GateResult:
+    return GateResult(name=name, passed=value >= limit, value=value, limit=limit, text=text, lesson=lesson)
+
+
+def _mean(outcomes: Sequence[LessonOutcome], shares: Sequence[float]) -> float:
+    """Return the share over all prompts that lessons were looked at."""
+    counts = [max(1, outcome.asked) for outcome in outcomes]
+    return sum(share * count for share, count in zip(shares, counts, strict=True)) / sum(counts)
 
 
 class InScope:

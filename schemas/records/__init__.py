@@ -47,6 +47,7 @@ from .slots import VersionDiff as VersionDiff
 from .slots import VersionKind as VersionKind
 from .slots import VersionPreview as VersionPreview
 from .studies import Attempt as Attempt
+from .studies import Blame as Blame
 from .studies import Comparison as Comparison
 from .studies import CurvePoint as CurvePoint
 from .studies import GateResult as GateResult

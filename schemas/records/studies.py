@@ -27,12 +27,24 @@ class GateResult(Record):
     value: float
     limit: float
     text: str
+    lesson: int | None = Field(default=None, description="The lesson that it measures; None: all together.")
 
 
 class Attempt(Record):
     """A scale of the adapter that the line search tried in vain, and what the first gate to fail said there."""
 
     scale: float
+    failed: list[GateResult]
+
+
+class Blame(Record):
+    """A training that was turned away at every scale, and the lessons that the next one went without.
+
+    No lessons: the next one had all of them, and moved less.
+    """
+
+    lessons: list[int]
+    rules: list[str]
     failed: list[GateResult]
 
 
@@ -52,6 +64,7 @@ class LessonOutcome(Record):
     rule: str
     before: float
     after: float
+    asked: int = Field(default=0, description="Prompts that the shares are of; 0: not noted.")
     samples: list[Sample] = Field(default_factory=list)
 
 
@@ -124,6 +137,7 @@ class StudyReport(Record):
     comparison: Comparison | None = Field(default=None, description="Of a rebuild with what it was to replace.")
     scale: float = Field(default=1.0, description="Factor the line search left on the adapter; 1 is as trained.")
     tried: list[Attempt] = Field(default_factory=list, description="The larger scales that gates turned away.")
+    blamed: list[Blame] = Field(default_factory=list, description="The trainings before it, which were turned away.")
     seconds: float = 0.0
     adapter_bytes: int = 0
     trainer: str = ""

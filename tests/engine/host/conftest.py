@@ -218,6 +218,7 @@ class ScriptedStudy:
     def __init__(self):
         self.state = StudyState.ACCEPTED
         self.reason = "Every gate passed."
+        self.left_out = {}
         self.jobs = []
         self.hold = asyncio.Event()
         self.hold.set()
@@ -234,7 +235,9 @@ class ScriptedStudy:
             candidate.mkdir(parents=True)
             (candidate / "adapter_model.safetensors").write_bytes(b"weights %d" % job.study)
             (candidate / "adapter_config.json").write_text(json.dumps({}))
-        return StudyResult(state=self.state, candidate=candidate, report=report, reason=self.reason)
+        return StudyResult(
+            state=self.state, candidate=candidate, report=report, reason=self.reason, left_out=self.left_out
+        )
 
 
 @pytest.fixture

@@ -73,6 +73,20 @@ async def test_an_accepted_study_makes_a_version_that_answers(desk, runner):
     assert desk.chat.asked[-1].adapter == desk.rooms.store.adapter_folder("science")
 
 
+async def test_a_lesson_that_a_study_left_out_is_not_known_to_its_version(desk, runner):
+    lesson = await teach(desk)
+    other = await teach(desk, OTHER)
+    runner.left_out = {other.id: "It was not followed."}
+    ended = await study(desk)
+    assert (ended.state, ended.version) == (StudyState.ACCEPTED, 1)
+    assert await state(desk, lesson) == (LessonState.LEARNED, 1)
+    assert await state(desk, other) == (LessonState.REJECTED, None)
+    (found,) = [row for row in await desk.ask(ask.ListLessons(slot="science")) if row.id == other.id]
+    assert found.reason == "It was not followed."
+    (version, *_) = await desk.ask(ask.ListVersions(slot="science"))
+    assert version.lessons == [lesson.id]
+
+
 async def test_the_next_study_keeps_what_the_slot_knows(desk, runner):
     first = await teach(desk)
     await study(desk)

@@ -236,7 +236,7 @@ def test_one_that_is_nearer_to_the_base_and_follows_as_much_counts(grown, plugin
     comparison = result.report.comparison
     assert comparison.rebuilt.neutral_kl < comparison.continued.neutral_kl and comparison.rebuilt_is_better
     assert result.state is StudyState.ACCEPTED and "all 2 lessons" in result.reason
-    assert [gate.name for gate in result.report.gates].count("remembers") == 2
+    assert [gate.name for gate in result.report.gates].count("remembers") == 3
 
 
 def test_what_is_there_stays_where_the_one_trained_anew_is_not_better(grown, plugins):
