@@ -130,7 +130,7 @@ class Chat:
         self._cut = cut
         self._tail: Tail = open_tail(base, cut) if normed is None else open_head(base, normed=normed)
         self._voices = Voices(self._tail)
-        self._habits: OrderedDict[str, Habits] = OrderedDict()
+        self._habits: OrderedDict[tuple[str, str], Habits] = OrderedDict()
         self._readings: OrderedDict[int, Reading] = OrderedDict()
         name = f"{base.card.fingerprint} {base.numbers} {cut}"
         self._routers = routers
@@ -270,9 +270,13 @@ class Chat:
         return Reply(detokenizer.text, finish, count, self.traffic, *sizes)
 
     def _habits_of(self, voice: str) -> Habits:
-        """Return what a voice often says; of those that have not spoken for longest it is forgotten."""
-        found = self._habits.setdefault(voice, Habits())
-        self._habits.move_to_end(voice)
+        """Return what a voice says through this provider, which is told nothing that was said through another.
+
+        Of those that have not spoken for longest it is forgotten.
+        """
+        key = (self._through.name, voice)
+        found = self._habits.setdefault(key, Habits())
+        self._habits.move_to_end(key)
         while len(self._habits) > _VOICES:
             self._habits.popitem(last=False)
         return found

@@ -125,9 +125,9 @@ class Hooks:
 
         Returns:
             Items with ``train(task, tell) -> Adapter``. ``task.examples`` have states ``(tokens, width)`` at the cut,
-            target tokens, what the plain base expects (its rows there, and nats of each target) and a weight; ``tell(point,
-            steps)`` is called after each optimizer step. Without a word for 300 s, or with memory running out, the
-            study's process is ended, the trainer turned off, and ``tail_lora`` learns the lessons in its place.
+            target tokens, what the plain base expects (its rows there, nats of each target) and a weight;
+            ``tell(point, steps)`` is called after each optimizer step. Without a word for 300 s, or with memory running
+            out, the study's process is ended, the trainer turned off, and ``tail_lora`` learns the lessons instead.
 
         Raises:
             StudyError: If nothing usable came out, with the reason; the study fails with it, the slot stays as it is.
