@@ -89,7 +89,7 @@ class SideBySide:
                 for speaker in speaking:
                     speaker.finish = Finish.CANCELLED
             else:
-                heads = self._tails[0][0].head(torch.cat([speaker.row for speaker in speaking]))
+                heads = self._tails[0][0].ranked(torch.cat([speaker.row for speaker in speaking]))
                 for speaker, logits in zip(speaking, heads, strict=True):
                     piece = speaker.take(logits, ends, limit)
                     if piece:

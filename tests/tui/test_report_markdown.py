@@ -2,7 +2,16 @@
 
 from markdown_it import MarkdownIt
 
-from nightschool.schemas.records import GateResult, LessonOutcome, Sample, Study, StudyReport, StudyState
+from nightschool.schemas.records import (
+    Attempt,
+    Blame,
+    GateResult,
+    LessonOutcome,
+    Sample,
+    Study,
+    StudyReport,
+    StudyState,
+)
 from nightschool.tui.report_markdown import report_markdown
 
 HOSTILE = "# Big | <script>x</script>\n\n- `code` *bold* [link](http://x) \x1b[31mred"
@@ -43,3 +52,21 @@ def test_what_people_and_models_said_is_never_read_as_markdown():
 def test_a_night_without_studies_says_why():
     text = report_markdown([], ["No lesson waited in any slot."])
     assert "Nothing was studied." in text and "No lesson waited" in text
+
+
+def test_what_was_tried_before_is_told_in_order():
+    gate = GateResult(name="kept_kl", passed=False, value=0.2, limit=0.1, text="The rest moved too far.")
+    missed = gate.model_copy(update={"name": "sticks", "text": "Followed on 0%: End with “Over.”", "lesson": 2})
+    report = StudyReport(
+        accepted=False,
+        reason="It moves too much.",
+        blamed=[
+            Blame(lessons=[2], rules=["End with “Over.”"], failed=[missed]),
+            Blame(lessons=[], rules=[], failed=[gate]),
+        ],
+        tried=[Attempt(scale=0.9, failed=[gate])],
+    )
+    text = report_markdown([study(report=report)])
+    said = ["Trained again without “End with “Over.””: Followed on 0%", "more softly", "Too strong at 90%: The rest"]
+    places = [text.find(words) for words in said]
+    assert -1 not in places and places == sorted(places)
