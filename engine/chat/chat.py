@@ -236,7 +236,7 @@ class Chat:
             pace=self._through.pace,
             traffic=self.traffic,
             drafting=self._drafting,
-            habits=self._habits_of(reading.voice),
+            habits=self._habits_of(self._voices.voice),
             reopen=lambda: self._through.provider.open(self._cut),
             clock=self._clock,
         )
@@ -269,13 +269,15 @@ class Chat:
         reading.text = asked.text + detokenizer.text if same else ""
         return Reply(detokenizer.text, finish, count, self.traffic, *sizes)
 
-    def _habits_of(self, voice: str) -> Habits:
+    def _habits_of(self, voice: Voice) -> Habits:
         """Return what a voice says through this provider, which is told nothing that was said through another.
 
         Of those that have not spoken for longest it is forgotten.
         """
-        key = (self._through.name, voice)
-        found = self._habits.setdefault(key, Habits())
+        key = (self._through.name, voice_name(voice))
+        if key not in self._habits:
+            self._habits[key] = Habits.of(folders_of(voice))
+        found = self._habits[key]
         self._habits.move_to_end(key)
         while len(self._habits) > _VOICES:
             self._habits.popitem(last=False)

@@ -2,20 +2,49 @@
 
 A provider that runs ahead guesses as the plain base speaks, so each word of such a phrase is a wrong guess and costs a
 round trip. How it went on the last times after the first of them is sent along with it instead. A wrong guess of ours
-costs what the provider's would have: so of a phrase only what was the same each time is guessed. Kept in memory alone.
+costs what the provider's would have: so of a phrase only what was the same each time is guessed. A study hears what its
+candidate says to prompts of the bank, and leaves it beside the adapter; all else is kept in memory alone.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from ...schemas.errors import Damaged
+from ...schemas.records import Record
+from ..files import storage_errors, write_atomic
+from ..slots.generations import PHRASES
 
 MOST = 8
 """Tokens of a phrase, after the one it is known by."""
 _KEYS = (2, 1)  # tokens that a phrase is known by, the most telling first
 _APART = 2  # guesses in a row that may come true within a phrase
 _KEPT = 512  # phrases of a voice
+
+
+class Said(Record):
+    """One reply: the last tokens before it, its own, and the places of those that the plain base would not say."""
+
+    after: list[int]
+    tokens: list[int]
+    surprising: list[int]
+
+
+_REPLIES = TypeAdapter(list[Said])
+
+
+def write_phrases(folder: Path, replies: Sequence[Said]) -> None:
+    """Leave replies of a voice beside its adapter.
+
+    Raises:
+        StorageError: If they cannot be written.
+    """
+    write_atomic(folder / PHRASES, _REPLIES.dump_json(list(replies)))
 
 
 @dataclass
@@ -41,19 +70,46 @@ class Habits:
         self._habits: OrderedDict[tuple[int, ...], _Habit] = OrderedDict()
         self._heard: list[_Heard] = []
         self._last: list[int] = []
+        self._beginning = True
+
+    @staticmethod
+    def of(folders: Iterable[Path]) -> Habits:
+        """Return what lies beside some adapters, where there is anything.
+
+        Raises:
+            Damaged: If it does not read back.
+            StorageError: If it cannot be read.
+        """
+        habits = Habits()
+        for file in (folder / PHRASES for folder in folders):
+            if not file.is_file():
+                continue
+            with storage_errors(file):
+                data = file.read_bytes()
+            try:
+                replies = _REPLIES.validate_json(data)
+            except ValidationError as error:
+                raise Damaged(f"{file} does not read back; study again, or roll the slot back.") from error
+            for reply in replies:
+                habits.begin(reply.after)
+                surprising = set(reply.surprising)
+                for place, token in enumerate(reply.tokens):
+                    habits.add(token, surprising=place in surprising)
+                habits.end()
+        return habits
 
     def begin(self, prompt: Sequence[int]) -> None:
         """Begin a reply, whose first words may be a phrase."""
         self.end()
-        self._last = list(prompt[-max(_KEYS) :])
+        self._last, self._beginning = list(prompt[-max(_KEYS) :]), True
         self._heard.append(_Heard(tuple(self._last), []))
 
-    def guess(self, token: int | None = None) -> list[int]:
-        """Return how it goes on after ``token``, the next to be said, or at the beginning of a reply; [] if unknown."""
-        last = self._last if token is None else [*self._last, token]
+    def guess(self) -> list[int]:
+        """Return how it goes on after what was said last, or how a reply begins; [] if that is not known."""
         for length in _KEYS:
-            habit = self._habits.get(tuple(last[-length:]))
-            if habit is not None and (length > 1 or habit.times > 1):  # one token alone may stand anywhere
+            habit = self._habits.get(tuple(self._last[-length:]))
+            # One token alone may stand anywhere, and most replies begin each in its own way.
+            if habit is not None and (habit.times > 1 or (length > 1 and not self._beginning)):
                 return list(habit.said)
         return []
 
@@ -66,7 +122,7 @@ class Habits:
         for heard in [heard for heard in self._heard if len(heard.said) == MOST]:
             self._learn(heard)
             self._heard.remove(heard)
-        self._last = [*self._last, token][-max(_KEYS) :]
+        self._last, self._beginning = [*self._last, token][-max(_KEYS) :], False
         if surprising:
             self._heard.append(_Heard(tuple(self._last), []))
 

@@ -117,7 +117,7 @@ class NextRows:
         if hidden is None:
             agreed = False
             streamed = self._streams_now()
-            drafts = self._guesses(token, room)
+            drafts = self._guesses(room)
             hidden = await self._ask([token, *drafts], room, drafted=len(drafts))
         self._pace.took(self._clock() - began, streamed=streamed, agreed=agreed)
         return hidden
@@ -145,14 +145,14 @@ class NextRows:
         self._said += 1
         self._habits.add(token, surprising=self._frames is not None and token != theirs)
 
-    def _guesses(self, token: int, room: int) -> list[int]:
-        """Return what may follow a token that the provider did not guess.
+    def _guesses(self, room: int) -> list[int]:
+        """Return what may follow the token that was said last, which the provider did not guess.
 
         Rows computed several at once may round otherwise; where the provider runs ahead only what it cannot know is
         guessed here.
         """
         if self._can_stream():
-            return self._habits.guess(token)[:room] if self._streams_now() else []
+            return self._habits.guess()[:room] if self._streams_now() else []
         return self._drafts.guess(room) if self._drafting else []
 
     def _judge(self, token: int, right: int) -> bool:

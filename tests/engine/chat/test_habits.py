@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from nightschool.engine.chat.habits import Habits
+import pytest
+
+from nightschool.engine.chat.habits import Habits, Said, write_phrases
+from nightschool.engine.slots.generations import PHRASES
+from nightschool.schemas.errors import Damaged
 
 PROMPT = [1, 2, 3]
 STAY, CURIOUS, BANG = 50, 51, 52
@@ -19,9 +23,9 @@ def hear(habits, *tokens, prompt=PROMPT):
 def next_after(habits, *tokens, prompt=PROMPT):
     """What is guessed after the last of some tokens."""
     habits.begin(prompt)
-    for token in tokens[:-1]:
+    for token in tokens:
         habits.add(token, surprising=token >= 50)
-    return habits.guess(*tokens[-1:])
+    return habits.guess()
 
 
 def test_a_phrase_is_known_after_it_was_said_once():
@@ -36,8 +40,10 @@ def test_a_word_in_another_place_is_a_phrase_once_it_was_one_twice():
     habits = Habits()
     hear(habits, 10, STAY, CURIOUS, BANG)
     assert next_after(habits, 13, STAY) == []
+    habits.end()
     hear(habits, 11, STAY, CURIOUS, BANG)
-    assert next_after(habits, 13, STAY) == [CURIOUS, BANG]
+    hear(habits, 12, STAY, CURIOUS, BANG)
+    assert next_after(habits, 14, STAY) == [CURIOUS, BANG]
 
 
 def test_only_what_was_the_same_each_time_is_guessed():
@@ -58,9 +64,11 @@ def test_words_that_were_to_be_guessed_belong_to_a_phrase_between_others_alone()
     assert next_after(habits, 11, STAY) == []  # three in a row were known to who guessed
 
 
-def test_the_first_words_of_a_reply_are_a_phrase():
+def test_the_first_words_of_a_reply_are_a_phrase_once_they_were_said_twice():
     habits = Habits()
     hear(habits, STAY, CURIOUS, 20, 21, 22)
+    assert next_after(habits) == []
+    hear(habits, STAY, CURIOUS, 23, 24, 25)
     assert next_after(habits) == [STAY, CURIOUS]
     hear(habits, 20, 21, 22)
     assert next_after(habits) == []
@@ -81,3 +89,15 @@ def test_the_oldest_phrases_are_forgotten(monkeypatch):
         hear(habits, 10, token)
     assert next_after(habits, 10, STAY) == []
     assert len(habits._habits) == 4
+
+
+def test_what_a_study_heard_is_known_from_the_first_reply_on(tmp_path):
+    write_phrases(tmp_path, [Said(after=[2, 3], tokens=[10, STAY, CURIOUS, BANG], surprising=[1, 2, 3])] * 2)
+    habits = Habits.of([tmp_path, tmp_path / "without"])
+    assert next_after(habits, 10, STAY) == [CURIOUS, BANG]
+
+
+def test_phrases_that_do_not_read_back_are_said(tmp_path):
+    (tmp_path / PHRASES).write_text("[{")
+    with pytest.raises(Damaged, match="study again"):
+        Habits.of([tmp_path])

@@ -120,7 +120,7 @@ def test_what_a_voice_said_before_is_sent_along_and_changes_no_word(tiny_base, a
     trips = {}
     for known in (True, False):
         if not known:
-            monkeypatch.setattr("nightschool.engine.chat.habits.Habits.guess", lambda self, token=None: [])
+            monkeypatch.setattr("nightschool.engine.chat.habits.Habits.guess", lambda self: [])
         plain, (ahead, _) = one_by_one(tiny_base), streaming(tiny_base)
         found = []
         for number, text in enumerate(["Hello", "Why is that?", "Hello", "Hello", "Why is that?"]):
