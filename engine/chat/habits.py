@@ -2,8 +2,9 @@
 
 A provider that runs ahead guesses as the plain base speaks, so each word of such a phrase is a wrong guess and costs a
 round trip. How it went on the last times after the first of them is sent along with it instead. A wrong guess of ours
-costs what the provider's would have: so of a phrase only what was the same each time is guessed. A study hears what its
-candidate says to prompts of the bank, and leaves it beside the adapter; all else is kept in memory alone.
+costs what the provider's would have: so of a phrase only what was the same each time, twice at least, is guessed. A
+study hears what its candidate says to prompts of the bank, and leaves it beside the adapter; all else is kept in memory
+alone.
 """
 
 from __future__ import annotations
@@ -70,7 +71,6 @@ class Habits:
         self._habits: OrderedDict[tuple[int, ...], _Habit] = OrderedDict()
         self._heard: list[_Heard] = []
         self._last: list[int] = []
-        self._beginning = True
 
     @staticmethod
     def of(folders: Iterable[Path]) -> Habits:
@@ -101,15 +101,14 @@ class Habits:
     def begin(self, prompt: Sequence[int]) -> None:
         """Begin a reply, whose first words may be a phrase."""
         self.end()
-        self._last, self._beginning = list(prompt[-max(_KEYS) :]), True
+        self._last = list(prompt[-max(_KEYS) :])
         self._heard.append(_Heard(tuple(self._last), []))
 
     def guess(self) -> list[int]:
         """Return how it goes on after what was said last, or how a reply begins; [] if that is not known."""
         for length in _KEYS:
             habit = self._habits.get(tuple(self._last[-length:]))
-            # One token alone may stand anywhere, and most replies begin each in its own way.
-            if habit is not None and (habit.times > 1 or (length > 1 and not self._beginning)):
+            if habit is not None and habit.times > 1:  # what was said once may be anything
                 return list(habit.said)
         return []
 
@@ -122,7 +121,7 @@ class Habits:
         for heard in [heard for heard in self._heard if len(heard.said) == MOST]:
             self._learn(heard)
             self._heard.remove(heard)
-        self._last, self._beginning = [*self._last, token][-max(_KEYS) :], False
+        self._last = [*self._last, token][-max(_KEYS) :]
         if surprising:
             self._heard.append(_Heard(tuple(self._last), []))
 
