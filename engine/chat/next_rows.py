@@ -10,14 +10,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ...schemas.errors import BadFrame, RemoteError
 from ...schemas.messages import Sampling
 from ..base.provider import Distant, Frame, Guess, Session, Streaming, end_stream
 from .drafts import Drafts
-from .habits import Habits
 from .pace import Pace
 from .reading import Reading, let_go
 from .traffic import Traffic
@@ -51,7 +49,6 @@ class NextRows:
         pace: Pace,
         traffic: Traffic,
         drafting: bool,
-        habits: Habits,
         reopen: Callable[[], Session],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -63,7 +60,6 @@ class NextRows:
             pace: Says how far the provider shall run ahead; learns from it.
             traffic: Where it is counted.
             drafting: Whether guesses of our own pay where the trunk is near.
-            habits: Of the voice, which are guessed where the provider guesses otherwise.
             reopen: Gives another session, in place of one that is lost.
             clock: Seconds.
         """
@@ -75,9 +71,6 @@ class NextRows:
         self._drafting = (self._distant or drafting) if pace.drafts is None else pace.drafts
         self._streams = pace.streams and isinstance(session, Streaming)
         self._drafts = Drafts(reading.tokens, _FAR) if self._distant else Drafts(reading.tokens)
-        self._habits = habits
-        self._ours = 0  # how many of ``guessed``, the first ones, are guesses of our own
-        self._said = 0  # how many of them were said
         self._silent = 0
         self._frames: AsyncIterator[Frame] | None = None
         self._expected: int | None = None  # what the provider guesses to follow all that is read
@@ -93,11 +86,9 @@ class NextRows:
         """
         for token in tokens:
             self._drafts.add(token)
-        self._habits.begin(self._reading.tokens + tokens)
         if states is not None:
             return self._reading.take(tokens, states)[-1:]
-        drafts = self._habits.guess()[:room] if self._streams_now() else []
-        return await self._ask([*tokens, *drafts], room, drafted=len(drafts))
+        return await self._ask(tokens, room, drafted=0)
 
     async def after(self, token: int, right: int, room: int) -> Tensor:
         """Take a chosen token and return its row and those of the tokens guessed to follow it, ``(1 + guessed, d)``.
@@ -117,17 +108,14 @@ class NextRows:
         if hidden is None:
             agreed = False
             streamed = self._streams_now()
-            drafts = self._guesses(room)
+            # Rows computed several at once may round otherwise; who can stream needs no guesses of ours.
+            drafts = self._drafts.guess(room) if self._drafting and not self._can_stream() else []
             hidden = await self._ask([token, *drafts], room, drafted=len(drafts))
         self._pace.took(self._clock() - began, streamed=streamed, agreed=agreed)
         return hidden
 
     async def close(self) -> None:
-        """End the reply, and a stream that runs."""
-        self._habits.end()
-        await self._end_stream()
-
-    async def _end_stream(self) -> None:
+        """End a stream that runs."""
         frames, self._frames = self._frames, None
         self._expected = None
         if frames is not None:
@@ -138,41 +126,24 @@ class NextRows:
     def said(self, token: int) -> None:
         """Note a token that was chosen, for guesses of our own."""
         self._drafts.add(token)
-        if self._said < len(self.guessed):
-            theirs = self.guessed[self._said] if self._said >= self._ours else None
-        else:
-            theirs = self._expected
-        self._said += 1
-        self._habits.add(token, surprising=self._frames is not None and token != theirs)
-
-    def _guesses(self, room: int) -> list[int]:
-        """Return what may follow the token that was said last, which the provider did not guess.
-
-        Rows computed several at once may round otherwise; where the provider runs ahead only what it cannot know is
-        guessed here.
-        """
-        if self._can_stream():
-            return self._habits.guess()[:room] if self._streams_now() else []
-        return self._drafts.guess(room) if self._drafting else []
 
     def _judge(self, token: int, right: int) -> bool:
         """Compare what was guessed with what was chosen; return whether the provider's next frame follows."""
         surplus = len(self.guessed) - right
         streamed = self._frames is not None
         if streamed:
+            judged = right + (surplus > 0 or self._expected is not None)
             agreed = surplus == 0 and token == self._expected
-            theirs = right - self._ours  # of their guesses, those that came true; below 0: none followed what was said
-            judged = max(0, theirs + (surplus > 0 or self._expected is not None))
             for number in range(judged):
-                self._pace.judge(number < theirs or agreed)
+                self._pace.judge(number < right or agreed)
             self._traffic.guessed += judged
-            self._traffic.agreed += max(0, theirs) + agreed
+            self._traffic.agreed += right + agreed
         else:
             self._drafts.judge(right, len(self.guessed))
             agreed = False
         self._traffic.wasted += surplus
         self._reading.cut_back(len(self._reading.tokens) - surplus)
-        self.guessed, self._ours, self._said = [], 0, 0
+        self.guessed = []
         return agreed
 
     def _can_stream(self) -> bool:
@@ -195,44 +166,39 @@ class NextRows:
 
     async def _ask(self, tokens: list[int], room: int, drafted: int) -> Tensor:
         """Pay a round trip for ``tokens``, of which the last ones are guesses of our own; return as ``after`` does."""
-        await self._end_stream()
+        await self.close()
         self._traffic.round_trips += 1
         self._traffic.drafted += drafted
         if self._streams_now():
             before = len(self._reading.tokens)
             try:
-                return await self._begin_stream(tokens, room, drafted)
+                return await self._begin_stream(tokens, room)
             except RemoteError:
                 self._traffic.failures += 1
                 self._traffic.round_trips += 1
-                await self._end_stream()
+                await self.close()
                 self._reading.cut_back(before)  # a part may have come
         hidden = await self._extend(tokens, 1 + drafted)
-        self._guessed(tokens[len(tokens) - drafted :], ours=drafted)
+        self.guessed = tokens[len(tokens) - drafted :]
+        self._reading.several |= drafted > 0
         return hidden[-1 - drafted :]
 
-    def _guessed(self, tokens: list[int], ours: int) -> None:
-        """Note what is guessed to follow, the first ``ours`` of it by us."""
-        self.guessed, self._ours, self._said = tokens, ours, 0
-        self._reading.several |= bool(tokens)
-
-    async def _begin_stream(self, tokens: list[int], room: int, drafted: int) -> Tensor:
+    async def _begin_stream(self, tokens: list[int], room: int) -> Tensor:
         session, wanted = self._reading.session, self._wanted
         assert isinstance(session, Streaming)
-        guess = Guess(wanted.sampling, wanted.seed, self._pace.ahead(room - drafted))
+        guess = Guess(wanted.sampling, wanted.seed, self._pace.ahead(room))
         self._frames = session.stream(len(self._reading.tokens), tokens, guess)
-        missing, rows = tokens, []
+        missing = tokens
         while True:
             frame = await anext(self._frames, None)
             if frame is None:
                 raise BadFrame("The provider ended a stream before it had sent what was asked for; ask again.")
-            rows.append(self._taken(frame, missing))
+            hidden = self._taken(frame, missing)
             missing = missing[len(frame.tokens) :]
             if not missing:
                 silent = frame.guess is None and not self.guessed and guess.ahead > 0
                 self._silent = self._silent + 1 if silent else 0
-                self._guessed(tokens[len(tokens) - drafted :] + self.guessed, ours=drafted)
-                return torch.cat(rows)[-1 - len(self.guessed) :]
+                return hidden[-1 - len(self.guessed) :]
 
     def _taken(self, frame: Frame, given: list[int]) -> Tensor:
         """Read a frame that must begin with the given tokens, or be a part of them; return its rows after the tail."""
@@ -245,7 +211,8 @@ class NextRows:
             or len(frame.rows) != len(tokens)
         ):
             raise BadFrame(f"The provider sent states for {frame.position} that were not to come; do not use it.")
-        self._guessed(tokens[len(given) :], ours=0)
+        self.guessed = tokens[len(given) :]
+        self._reading.several |= bool(self.guessed)
         self._expected = frame.guess
         return self._reading.take(tokens, frame.rows)
 
