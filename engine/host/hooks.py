@@ -171,7 +171,8 @@ class Hooks:
 
         Returns:
             Items with ``shrinking_helps`` and ``judge(candidate) -> Sequence[GateResult]``; ``candidate`` measures
-            anything at the scale it is at (``engine/study/candidate.py``), KL in nats a token, rates as 0 to 1.
+            anything at the scale it is at (``engine/study/candidate.py``), KL in nats a token, rates as 0 to 1. A
+            result that names its ``lesson`` has the study go on without that one where it fails.
 
         Raises:
             Nothing: a gate that fails, takes more than 300 s or ends the study's process is left out, and the report

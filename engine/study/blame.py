@@ -71,7 +71,7 @@ def next_turn(
         blamed = _blame(report, guilty)
         rest = [lesson for lesson in job.lessons if lesson.id in turn.plan.new and lesson not in guilty]
         plan = make_plan(rewriters, job.known, rest, turn.recipe, job.forgotten)
-        plan.unlearnable.update(turn.plan.unlearnable)
+        plan = replace(plan, unlearnable=turn.plan.unlearnable)
         return replace(turn, plan=plan, blamed=[*turn.blamed, blamed], dropped=turn.dropped | _reasons(blamed))
     if softer or turn.recipe.softer == 1.0 or _too_little(report):
         return None

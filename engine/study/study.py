@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...schemas.errors import PluginError
@@ -21,7 +22,7 @@ from .checkpoint import Checkpoints
 from .compare import compare, standing_of, words_of
 from .contracts import Gate, Rewriter, Router, Trainer
 from .course import TRAINED, Course, Learned, learn, open_course
-from .cut_base import open_cut
+from .cut_base import CutBase, open_cut
 from .job import Progress, StudyJob, StudyResult
 from .plan import Plan, make_plan
 from .proof import prove_plan
@@ -36,6 +37,25 @@ CANDIDATE = "candidate"
 """The folder of what a study made, in the study's own."""
 
 
+@dataclass(frozen=True)
+class _Tools:
+    """What plugins supply to a study."""
+
+    rewriters: list[Rewriter]
+    gates: list[Gate]
+    trainer: Trainer
+    router: Router | None
+
+    @staticmethod
+    def of(job: StudyJob, plugins: PluginHost) -> _Tools:
+        return _Tools(
+            plugins.collect("nightschool_rewriters"),
+            find_gates(plugins),
+            plugins.named("nightschool_trainers", job.trainer),
+            plugins.named("nightschool_routers", job.router) if job.router else None,
+        )
+
+
 async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe | None = None) -> StudyResult:
     """Run a study in this process.
 
@@ -47,35 +67,43 @@ async def study(job: StudyJob, plugins: PluginHost, tell: Tell, recipe: Recipe |
     """
     recipe = recipe or recipe_with(job.numbers_of_own)
     began = time.monotonic()
-    rewriters: list[Rewriter] = plugins.collect("nightschool_rewriters")
-    gates = find_gates(plugins)
-    plan = make_plan(rewriters, job.known, job.lessons, recipe, job.forgotten)
+    tools = _Tools.of(job, plugins)
+    plan = make_plan(tools.rewriters, job.known, job.lessons, recipe, job.forgotten)
     if reason := _why_not(job, plan):
         return StudyResult(state=StudyState.REJECTED, reason=reason)
-
-    trainer: Trainer = plugins.named("nightschool_trainers", job.trainer)
-    router: Router | None = plugins.named("nightschool_routers", job.router) if job.router else None
     tell(Progress(stage="Waking the base", fraction=0.0))
     with open_cut(job, plugins) as whole:
         checkpoints = Checkpoints(job, whole.base.card)
-        turn: Turn | None = Turn(plan, recipe)
-        while turn is not None:
-            last = turn
-            course = await open_course(whole, job, turn.plan, turn.recipe, turn.telling(tell))
-            learned = await learn(course, trainer, checkpoints, turn.telling(tell))
-            checking = Stage(turn.telling(tell), "Checking what was learned", TRAINED, 1.0)
-            report = await _examined(job, course, learned, gates, router=router, tell=checking.at)
-            attach(whole.tail, None)
-            turn = next_turn(turn, job, report, rewriters, course)
-    seconds = time.monotonic() - began
-    report = report.model_copy(update={"trainer": trainer.name, "seconds": seconds, "blamed": last.blamed})
+        following: Turn | None = Turn(plan, recipe)
+        while following is not None:
+            turn = following
+            report, following = await _taken(turn, job, tools, whole, checkpoints=checkpoints, tell=tell)
+    report = report.model_copy(update={"seconds": time.monotonic() - began, "blamed": turn.blamed})
     checkpoints.drop()
-    ended = StudyResult(state=StudyState.REJECTED, report=report, reason=report.reason, left_out=last.left_out)
     if not report.accepted:
-        return ended
-    reason = " ".join([report.reason, *last.left_out.values()]).strip()
-    found: dict[str, object] = {"state": StudyState.ACCEPTED, "candidate": job.folder / CANDIDATE, "reason": reason}
-    return ended.model_copy(update=found)
+        return StudyResult(state=StudyState.REJECTED, report=report, reason=report.reason, left_out=turn.left_out)
+    return StudyResult(
+        state=StudyState.ACCEPTED,
+        candidate=job.folder / CANDIDATE,
+        report=report,
+        reason=" ".join([report.reason, *turn.left_out.values()]).strip(),
+        left_out=turn.left_out,
+    )
+
+
+async def _taken(
+    turn: Turn, job: StudyJob, tools: _Tools, whole: CutBase, *, checkpoints: Checkpoints, tell: Tell
+) -> tuple[StudyReport, Turn | None]:
+    """Train once and ask the gates; return what they say, and what is to be tried after it, if anything."""
+    tell = turn.telling(tell)
+    course = await open_course(whole, job, turn.plan, turn.recipe, tell)
+    learned = await learn(course, tools.trainer, checkpoints, tell)
+    checking = Stage(tell, "Checking what was learned", TRAINED, 1.0)
+    report = await _examined(job, course, learned, tools.gates, router=tools.router, tell=checking.at)
+    attach(whole.tail, None)
+    return report.model_copy(update={"trainer": tools.trainer.name}), next_turn(
+        turn, job, report, tools.rewriters, course
+    )
 
 
 async def _examined(

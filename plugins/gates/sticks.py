@@ -42,7 +42,8 @@ class Sticks:
             results.append(_result(name, outcome.after, limit, text, outcome.lesson))
         older = [outcome for outcome in outcomes if outcome.lesson not in new]
         if older:
-            before, after = (_mean(older, [getattr(one, when) for one in older]) for when in ("before", "after"))
+            before = _mean(older, [outcome.before for outcome in older])
+            after = _mean(older, [outcome.after for outcome in older])
             text = f"{len(older)} older lessons are followed on {after:.0%} of unseen prompts, {before:.0%} before."
             results.append(_result("remembers", after, before - recipe.most_forgotten_all, text))
         return results

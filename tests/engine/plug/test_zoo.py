@@ -124,3 +124,29 @@ def test_one_that_changed_is_asked_about_again(shelf):
     assert not list(shelf.folder.glob("*.ran"))
     assert run(["plugins", "trust", name, "--yes"]) == 0
     assert list(shelf.folder.glob("*.ran"))
+
+
+READING = [
+    "doctor", "slots", "slots check", "slots gc", "lessons", "lessons compare", "memory list", "report", "quality",
+    "versions list", "conversations list", "conversations search word", "conversations export", "models list",
+    "providers list", "market list", "market outdated", "market search", "trust list", "trust incidents",
+    "trust revoked", "publisher show", "nightly status", "plugins list", "plugins sync --dry-run",
+    "serve keys list", "api keys list",
+]  # fmt: skip
+
+
+def test_every_command_that_reads_ends_as_without_any_of_them(shelf, capsys):
+    def codes():
+        found = {}
+        for command in READING:
+            found[command] = run(["--model", "none", *command.split()])
+            said = capsys.readouterr()
+            assert "Traceback" not in said.out + said.err, command
+        return found
+
+    without = codes()
+    assert list(without.values()).count(0) > 20  # the others have nothing to tell in an empty profile
+    for animal in ANIMALS:
+        if not animal.ends:
+            shelf.add(animal.name, animal.code, requires=animal.requires)
+    assert codes() == without

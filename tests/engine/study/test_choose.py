@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.study.choose import choose_prompts
 from nightschool.engine.study.generate import Text
-from nightschool.engine.study.plan import make_plan
+from nightschool.engine.study.plan import held_shares, make_plan, shares
 from nightschool.engine.study.prompts import bank
 from nightschool.engine.study.recipe import Recipe
+from nightschool.engine.study.revise import _looked_at
 from nightschool.schemas.records import Evidence, Lesson, LessonState, Step
 
 
@@ -94,3 +97,55 @@ def test_each_of_two_lessons_gets_its_share():
     rare = {prompt.text for prompt in bank()[::3]}
     inside = chosen(Known(rare), OPENING, WORD).inside
     assert sum(prompt.text in rare for prompt in inside) >= Recipe().telling * Recipe().spread / 2
+
+
+def others(count):
+    """Rules that every plain reply breaks, all different."""
+    return [Step(rewriter="closing", args={"text": f" Number {number}."}) for number in range(count)]
+
+
+def with_known(known, new):
+    """A plan of lessons that are known, and of those to be learned now, each with a condition of its own."""
+    topics = ["travel", "cooking", "health", "sport", "money", "science", "history", "nature"]
+    lessons = [
+        Lesson(
+            id=number, slot="science", state=LessonState.APPROVED, rule="r", steps=[step], when=f"I ask about {topic}"
+        )
+        for number, (step, topic) in enumerate(zip(others(known + new), topics, strict=False), 1)
+    ]
+    rewriters = PluginHost.load().collect("nightschool_rewriters")
+    return make_plan(rewriters, lessons[:known], lessons[known:], dataclasses.replace(Recipe(), least_prompts=1))
+
+
+def test_what_is_new_has_half_of_the_prompts_however_much_is_known():
+    assert shares([True] * 4, 112) == [28] * 4
+    assert shares([False] * 28 + [True] * 4, 112) == [2] * 28 + [14] * 4
+    assert shares([False, True], 112) == [56, 56]
+    assert shares([False] * 200 + [True], 112) == [1] * 200 + [56]
+    assert shares([], 112) == []
+
+
+def test_each_new_lesson_is_checked_on_enough_prompts_to_tell():
+    recipe = Recipe()
+    assert held_shares([True], recipe) == [recipe.held_out]
+    assert held_shares([True] * 4, recipe) == [6] * 4
+    assert held_shares([False] * 8 + [True] * 4, recipe) == [2] * 8 + [6] * 4
+    assert held_shares([False] * 40 + [True], recipe) == [1] * 40 + [6]
+
+
+def test_any_beginning_of_what_is_taught_is_about_every_lesson():
+    plan = chosen_of(with_known(2, 2))
+    first = plan.inside[:8]
+    assert all(any(plan.asks(lesson, prompt) for prompt in first) for lesson in plan.lessons)
+
+
+def test_the_second_round_looks_at_every_new_lesson_however_many_are_known():
+    plan = chosen_of(with_known(5, 2))
+    looked = _looked_at(plan, 6)
+    new = [lesson for lesson in plan.lessons if lesson.id in plan.new]
+    assert len(looked) == 6
+    assert all(sum(plan.asks(lesson, prompt) for prompt in looked) >= 2 for lesson in new)
+
+
+def chosen_of(plan):
+    return choose_prompts(plan, Recipe(), Known(set(), shipped=True), lambda share: None)
