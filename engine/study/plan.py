@@ -105,14 +105,14 @@ def make_plan(
         rewriters,
         lessons,
         [lesson.id for lesson in learn],
-        inside=_in_turns(lessons, train_in, shares(fresh, recipe.spread)),
+        inside=_by_share(lessons, train_in, shares(fresh, recipe.spread)),
         outside=train_out[: recipe.contrast],
-        held_inside=_in_turns(lessons, held_in, held_shares(fresh, recipe)),
+        held_inside=_by_share(lessons, held_in, held_shares(fresh, recipe)),
         held_outside=held_out[: recipe.held_out // 2],
         held_opposite=held_in[-recipe.held_opposite :],
         unlearnable=unlearnable,
         forgotten=list(forgotten),
-        held_forgotten=_in_turns(
+        held_forgotten=_by_share(
             forgotten, sides(forgotten, divided.held_out)[0], shares([True] * len(forgotten), recipe.held_out)
         )[: recipe.held_out],
     )
@@ -189,7 +189,7 @@ def sides(lessons: Sequence[Lesson], prompts: Sequence[Prompt]) -> tuple[list[Pr
     return inside, [prompt for prompt in prompts if prompt not in chosen]
 
 
-def _in_turns(lessons: Sequence[Lesson], prompts: Sequence[Prompt], counts: Sequence[int]) -> list[Prompt]:
+def _by_share(lessons: Sequence[Lesson], prompts: Sequence[Prompt], counts: Sequence[int]) -> list[Prompt]:
     """Order prompts so that the first ones give each lesson its share: half like those it was taught on."""
     orders = []
     for lesson, share in zip(lessons, counts, strict=True):
