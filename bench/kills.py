@@ -4,7 +4,8 @@
     python bench/kills.py --kills 5 --longest 20
 
 A first study gives the slot a generation; its greedy reply is what must be said ever after. Then a second lesson is
-studied again and again, and engine and study are killed together at a random moment, until it is let run to its end.
+studied again and again, and engine and study are killed together at a random moment. A study goes on from where it was
+killed, and so ends at some time: then the slot is rolled back and the next lesson is said. The last one is let run.
 """
 
 from __future__ import annotations
@@ -24,11 +25,20 @@ from nightschool.engine.host.client import EngineClient
 from nightschool.engine.paths import Home
 from nightschool.schemas.errors import EngineError
 from nightschool.schemas.events import Event, StudyEvent
-from nightschool.schemas.messages import CreateConversation, ListVersions, Sampling, SendMessage, StartStudy
-from nightschool.schemas.records import Study
+from nightschool.schemas.messages import (
+    CreateConversation,
+    ListLessons,
+    ListVersions,
+    Rollback,
+    Sampling,
+    SendMessage,
+    StartStudy,
+)
+from nightschool.schemas.records import LessonState, Study
 
 SLOT = "professional"
-RULES = ("From now on, start every reply with “Captain,”.", "From now on, end every reply with “Over.”.")
+FIRST = "From now on, start every reply with “Captain,”."
+ENDS = ("Over.", "That is all.", "Stay curious!", "Back to work.", "More tomorrow.", "Ask again soon.", "So be it.")
 QUESTION = "Why is the sky blue?"
 GREEDY = Sampling(temperature=0.0, max_tokens=24)
 
@@ -39,14 +49,15 @@ async def main() -> int:
     chance = random.Random(options.seed)
     with fresh_home() as home:
         expected = await _first_generation(home, options.model)
-        intact = 0
+        intact, current = 0, 1
         for number in range(options.kills):
             moment = chance.uniform(0.5, options.longest)
             steps = await _killed(home, options.model, moment)
-            same = await _reply(home, options.model) == expected
-            intact += same
-            row = {"kill": number + 1, "after_s": round(moment, 1), "steps": steps[-1:], "intact": same}
-            tell({"name": "kill", **row}, options.json)
+            reply, now = await _after_a_kill(home, options.model, current)
+            intact += reply == expected
+            row = {"kill": number + 1, "after_s": round(moment, 1), "steps": steps[-1:], "ended": now != current}
+            tell({"name": "kill", **row, "intact": reply == expected}, options.json)
+            current = now
         study, first_step = await _to_the_end(home, options.model)
         tell({"name": "kills_intact", "value": intact / options.kills, "kills": options.kills}, options.json)
         state = {"state": study.state.value, "steps_found": first_step}
@@ -58,10 +69,10 @@ async def _first_generation(home: Home, model: str) -> str:
     engine = EngineClient(home, model)
     await engine.start()
     try:
-        await _say(engine, RULES[0])
+        await _say(engine, FIRST)
         await engine.call(StartStudy(slot=SLOT))
         reply = await _say(engine, QUESTION)
-        await _say(engine, RULES[1])
+        await _say(engine, _rule(0))
         return reply
     finally:
         await engine.close()
@@ -111,15 +122,26 @@ def _note(event: Event, steps: list[int]) -> None:
         steps.append(event.step)
 
 
-async def _reply(home: Home, model: str) -> str:
+async def _after_a_kill(home: Home, model: str, current: int) -> tuple[str, int]:
+    """What the first generation says now, and its number: another one if the study had ended and was rolled back."""
     engine = EngineClient(home, model)
     await engine.start()
     try:
         versions = await engine.call(ListVersions(slot=SLOT))
-        assert versions[0].current and versions[0].number == 1, "another generation answers"
-        return await _say(engine, QUESTION)
+        assert versions[0].current, "the newest generation does not answer"
+        if versions[0].number != current:
+            current = (await engine.call(Rollback(slot=SLOT, to=1))).number
+        reply = await _say(engine, QUESTION)
+        lessons = await engine.call(ListLessons(slot=SLOT))
+        if not any(lesson.state is LessonState.APPROVED for lesson in lessons):
+            await _say(engine, _rule(len(lessons) - 1))
+        return reply, current
     finally:
         await engine.close()
+
+
+def _rule(number: int) -> str:
+    return f"From now on, end every reply with “{ENDS[number % len(ENDS)]}”."
 
 
 async def _say(engine: EngineClient, text: str) -> str:

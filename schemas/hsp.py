@@ -231,6 +231,7 @@ class Stream(Asked):
     ahead: int = Field(ge=1, le=256)
     most: int = Field(ge=1, le=1 << 20, description="Tokens after which the stream ends.")
     ends: list[Count] = Field(default=[], max_length=64, description="Tokens after which nothing is guessed.")
+    guessed: int = Field(default=0, ge=0, le=64, description="Of the tokens the last ones: guesses of the client.")
     noise: Noise
 
 

@@ -29,6 +29,7 @@ from ..slots.blend import Voice, folders_of, voice_name, without
 from ..slots.voices import Voices
 from .detokenize import Detokenizer
 from .drawing import Drawing
+from .habits import Habits
 from .nearest import NOBODYS, common, nearest
 from .next_rows import NextRows, Wanted
 from .pace import Pace
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Chat", "Reply", "Through", "Turn"]
 
 _KEPT = 4  # conversations whose caches stay in memory
+_VOICES = 16  # whose habits are known
 _NEAR = {Numbers.FP32: 1e-3}
 """Leads of a choice that rows computed several at once may decide otherwise than those computed one by one."""
 _NEAR_IN_16_BITS = 0.1
@@ -128,6 +130,7 @@ class Chat:
         self._cut = cut
         self._tail: Tail = open_tail(base, cut) if normed is None else open_head(base, normed=normed)
         self._voices = Voices(self._tail)
+        self._habits: OrderedDict[tuple[str, str], Habits] = OrderedDict()
         self._readings: OrderedDict[int, Reading] = OrderedDict()
         name = f"{base.card.fingerprint} {base.numbers} {cut}"
         self._routers = routers
@@ -233,6 +236,7 @@ class Chat:
             pace=self._through.pace,
             traffic=self.traffic,
             drafting=self._drafting,
+            habits=self._habits_of(self._voices.voice),
             reopen=lambda: self._through.provider.open(self._cut),
             clock=self._clock,
         )
@@ -264,6 +268,20 @@ class Chat:
         same = encode(self._base, detokenizer.text) == reading.tokens[len(reading.tokens) - count :]
         reading.text = asked.text + detokenizer.text if same else ""
         return Reply(detokenizer.text, finish, count, self.traffic, *sizes)
+
+    def _habits_of(self, voice: Voice) -> Habits:
+        """Return what a voice says through this provider, which is told nothing that was said through another.
+
+        Of those that have not spoken for longest it is forgotten.
+        """
+        key = (self._through.name, voice_name(voice))
+        if key not in self._habits:
+            self._habits[key] = Habits.of(folders_of(voice))
+        found = self._habits[key]
+        self._habits.move_to_end(key)
+        while len(self._habits) > _VOICES:
+            self._habits.popitem(last=False)
+        return found
 
     def _tokens(self, reading: Reading, text: str) -> list[int]:
         """Return the tokens of ``text``, with those that were read already as they were read."""

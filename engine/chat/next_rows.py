@@ -16,6 +16,7 @@ from ...schemas.errors import BadFrame, RemoteError
 from ...schemas.messages import Sampling
 from ..base.provider import Distant, Frame, Guess, Session, Streaming, end_stream
 from .drafts import Drafts
+from .habits import Habits
 from .pace import Pace
 from .reading import Reading, let_go
 from .traffic import Traffic
@@ -49,6 +50,7 @@ class NextRows:
         pace: Pace,
         traffic: Traffic,
         drafting: bool,
+        habits: Habits,
         reopen: Callable[[], Session],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -60,6 +62,7 @@ class NextRows:
             pace: Says how far the provider shall run ahead; learns from it.
             traffic: Where it is counted.
             drafting: Whether guesses of our own pay where the trunk is near.
+            habits: Of the voice, which are guessed where the provider guesses otherwise.
             reopen: Gives another session, in place of one that is lost.
             clock: Seconds.
         """
@@ -71,6 +74,9 @@ class NextRows:
         self._drafting = (self._distant or drafting) if pace.drafts is None else pace.drafts
         self._streams = pace.streams and isinstance(session, Streaming)
         self._drafts = Drafts(reading.tokens, _FAR) if self._distant else Drafts(reading.tokens)
+        self._habits = habits
+        self._ours = 0  # of the stream's guesses that are not judged yet, the first ones: sent along by us
+        self._said = 0  # tokens that were said since guesses were judged
         self._silent = 0
         self._frames: AsyncIterator[Frame] | None = None
         self._expected: int | None = None  # what the provider guesses to follow all that is read
@@ -86,9 +92,10 @@ class NextRows:
         """
         for token in tokens:
             self._drafts.add(token)
+        self._habits.begin(self._reading.tokens + tokens)
         if states is not None:
             return self._reading.take(tokens, states)[-1:]
-        return await self._ask(tokens, room, drafted=0)
+        return await self._ask(tokens, room, self._habits.guess()[:room] if self._streams_now() else [])
 
     async def after(self, token: int, right: int, room: int) -> Tensor:
         """Take a chosen token and return its row and those of the tokens guessed to follow it, ``(1 + guessed, d)``.
@@ -108,14 +115,16 @@ class NextRows:
         if hidden is None:
             agreed = False
             streamed = self._streams_now()
-            # Rows computed several at once may round otherwise; who can stream needs no guesses of ours.
-            drafts = self._drafts.guess(room) if self._drafting and not self._can_stream() else []
-            hidden = await self._ask([token, *drafts], room, drafted=len(drafts))
+            hidden = await self._ask([token], room, self._guesses(room))
         self._pace.took(self._clock() - began, streamed=streamed, agreed=agreed)
         return hidden
 
     async def close(self) -> None:
-        """End a stream that runs."""
+        """End the reply, and a stream that runs."""
+        self._habits.end()
+        await self._end_stream()
+
+    async def _end_stream(self) -> None:
         frames, self._frames = self._frames, None
         self._expected = None
         if frames is not None:
@@ -126,24 +135,39 @@ class NextRows:
     def said(self, token: int) -> None:
         """Note a token that was chosen, for guesses of our own."""
         self._drafts.add(token)
+        theirs = self.guessed[self._said] if self._said < len(self.guessed) else self._expected
+        ours = self._said < self._ours
+        self._said += 1
+        self._habits.add(token, surprising=self._frames is not None and (ours or token != theirs))
+
+    def _guesses(self, room: int) -> list[int]:
+        """Return what may follow the token that was said last, which the provider did not guess.
+
+        Where the provider runs ahead only what it cannot know is guessed here.
+        """
+        if self._can_stream():
+            return self._habits.guess()[:room] if self._streams_now() else []
+        return self._drafts.guess(room) if self._drafting else []
 
     def _judge(self, token: int, right: int) -> bool:
         """Compare what was guessed with what was chosen; return whether the provider's next frame follows."""
         surplus = len(self.guessed) - right
         streamed = self._frames is not None
         if streamed:
-            judged = right + (surplus > 0 or self._expected is not None)
             agreed = surplus == 0 and token == self._expected
-            for number in range(judged):
-                self._pace.judge(number < right or agreed)
-            self._traffic.guessed += judged
-            self._traffic.agreed += right + agreed
+            judged = [True] * right + [agreed] * (surplus > 0 or self._expected is not None)
+            theirs = judged[self._ours :]
+            self._ours = max(0, self._ours - len(judged))
+            for came_true in theirs:
+                self._pace.judge(came_true)
+            self._traffic.guessed += len(theirs)
+            self._traffic.agreed += sum(theirs)
         else:
             self._drafts.judge(right, len(self.guessed))
             agreed = False
         self._traffic.wasted += surplus
         self._reading.cut_back(len(self._reading.tokens) - surplus)
-        self.guessed = []
+        self.guessed, self._said = [], 0
         return agreed
 
     def _can_stream(self) -> bool:
@@ -164,30 +188,36 @@ class NextRows:
             self._traffic.failures += 1
             return None
 
-    async def _ask(self, tokens: list[int], room: int, drafted: int) -> Tensor:
-        """Pay a round trip for ``tokens``, of which the last ones are guesses of our own; return as ``after`` does."""
-        await self.close()
+    async def _ask(self, tokens: list[int], room: int, drafts: list[int]) -> Tensor:
+        """Pay a round trip for ``tokens`` and guesses of our own; return as ``after`` does."""
+        await self._end_stream()
         self._traffic.round_trips += 1
-        self._traffic.drafted += drafted
+        self._traffic.drafted += len(drafts)
         if self._streams_now():
             before = len(self._reading.tokens)
             try:
-                return await self._begin_stream(tokens, room)
+                return await self._begin_stream(tokens, room, drafts)
             except RemoteError:
                 self._traffic.failures += 1
                 self._traffic.round_trips += 1
-                await self.close()
+                await self._end_stream()
                 self._reading.cut_back(before)  # a part may have come
-        hidden = await self._extend(tokens, 1 + drafted)
-        self.guessed = tokens[len(tokens) - drafted :]
-        self._reading.several |= drafted > 0
-        return hidden[-1 - drafted :]
+                drafts = []
+        hidden = await self._extend([*tokens, *drafts], 1 + len(drafts))
+        self._hold(drafts)
+        return hidden[-1 - len(drafts) :]
 
-    async def _begin_stream(self, tokens: list[int], room: int) -> Tensor:
+    def _hold(self, guessed: list[int]) -> None:
+        """Note guesses whose rows are there."""
+        self.guessed, self._said = guessed, 0
+        self._reading.several |= bool(guessed)
+
+    async def _begin_stream(self, tokens: list[int], room: int, drafts: list[int]) -> Tensor:
         session, wanted = self._reading.session, self._wanted
         assert isinstance(session, Streaming)
-        guess = Guess(wanted.sampling, wanted.seed, self._pace.ahead(room))
+        guess = Guess(wanted.sampling, wanted.seed, self._pace.ahead(room - len(drafts)), tuple(drafts))
         self._frames = session.stream(len(self._reading.tokens), tokens, guess)
+        self._ours = len(drafts)
         missing = tokens
         while True:
             frame = await anext(self._frames, None)
@@ -211,8 +241,7 @@ class NextRows:
             or len(frame.rows) != len(tokens)
         ):
             raise BadFrame(f"The provider sent states for {frame.position} that were not to come; do not use it.")
-        self.guessed = tokens[len(given) :]
-        self._reading.several |= bool(self.guessed)
+        self._hold(tokens[len(given) :])
         self._expected = frame.guess
         return self._reading.take(tokens, frame.rows)
 

@@ -1,7 +1,8 @@
 """How far a provider shall run ahead, and whether it shall at all: learned from what came true and what took how long.
 
 A run that ends at its bound costs a round trip for nothing; one that goes on past a wrong guess costs the provider work
-for nothing. So the bound is where hardly any run would come to: as many guesses as come true with a chance of 1 in 20.
+for nothing, but only until it hears of it. So the bound, which matters where it never hears, is where hardly any run
+would come to: as many guesses as come true with a chance of 1 in 250.
 Where a round trip takes no longer than a step it may be quicker to ask for each token; that is tried now and then, and
 what took less a token is gone on with.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-_RARE = 0.05  # chance with which a run may reach its bound
+_RARE = 0.004  # chance with which a run may reach its bound
 _LEAST, _MOST = 2, 64  # guesses of one run
 _FIRST_RATE, _WEIGHT = 0.85, 8.0  # what is believed of the agreement before anything is known, and as how many guesses
 _FORGET = 0.98  # weight of a guess, each guess later

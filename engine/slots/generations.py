@@ -23,10 +23,12 @@ CONFIG = "adapter_config.json"
 HEAD_KIND = "NIGHTSCHOOL_HEAD"
 """What the configuration of a head adapter says in place of LORA, so that PEFT refuses it by name."""
 ROUTER = "router.safetensors"
+PHRASES = "phrases.json"
 FACTS = "version.json"
 REMOVED = "removed"
 """Beside the facts of a generation whose other files were removed."""
-_NAMES = (WEIGHTS, CONFIG, ROUTER, FACTS)
+_OPTIONAL = (ROUTER, PHRASES)
+_NAMES = (WEIGHTS, CONFIG, *_OPTIONAL, FACTS)
 _PART = ".new-"
 _NUMBER = re.compile(r"[0-9]{6,9}")
 _CHUNK = 1 << 20
@@ -68,7 +70,7 @@ def write(folder: Path, version: Version, adapter: Path | None, *, link: bool) -
     with new_folder(folder, folder_name(version.number)) as part:
         files = {}
         if adapter is not None:
-            names = (WEIGHTS, CONFIG, *([ROUTER] if (adapter / ROUTER).is_file() else []))
+            names = (WEIGHTS, CONFIG, *(name for name in _OPTIONAL if (adapter / name).is_file()))
             files = {name: _take(adapter / name, part / name, link=link) for name in names}
             weights = files[WEIGHTS]
             version = version.model_copy(update={"adapter_sha256": weights.sha256, "adapter_bytes": weights.bytes})

@@ -29,6 +29,11 @@ class Voices:
         self._kept: OrderedDict[tuple[Path, object], Updates] = OrderedDict()
         self.read = 0  # adapters read from disk, for benchmarks and tests
 
+    @property
+    def voice(self) -> Voice:
+        """The one that speaks now."""
+        return self._voice
+
     def speak_with(self, voice: Voice) -> None:
         """Change the voice.
 

@@ -19,6 +19,7 @@ from ..base.card import check_probe
 from ..base.halves import Tail
 from ..base.provider import Provider, Session, States
 from ..chat.drawing import Drawing
+from ..chat.habits import Habits
 from ..chat.next_rows import NextRows, Wanted
 from ..chat.pace import Pace
 from ..chat.reading import Reading, let_go
@@ -114,6 +115,7 @@ class FarWriter:
             pace=self._pace,
             traffic=traffic,
             drafting=False,
+            habits=Habits(),
             reopen=lambda: self._provider.open(self._cut),
         )
         tokens: list[int] = []

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ...schemas.errors import PluginError
 from ...schemas.records import Attempt, GateResult, Standing, StudyReport, StudyState
+from ..chat.habits import write_phrases
 from ..host.plugins import PluginHost
 from ..slots.adapter import Adapter, attach
 from .blame import Turn, next_turn
@@ -24,6 +25,7 @@ from .contracts import Gate, Rewriter, Router, Trainer
 from .course import TRAINED, Course, Learned, learn, open_course
 from .cut_base import CutBase, open_cut
 from .job import Progress, StudyJob, StudyResult
+from .phrases import hear
 from .plan import Plan, make_plan
 from .proof import prove_plan
 from .recipe import Recipe, changed_numbers, recipe_with
@@ -130,6 +132,10 @@ async def _examined(
         "prompts": prove_plan(plan),
         "adapter_bytes": write_candidate(candidate, folder),
     }
+    if report.accepted:
+        replies = {prompt.text: candidate.replies([prompt.text])[0] for prompt in plan.held_inside}
+        attach(whole.tail, None)
+        write_phrases(folder, await hear(whole, replies))
     if report.accepted and router is not None:
         routing, found["router"] = await fit_router(whole, plan, router, recipe)
         if routing is not None:

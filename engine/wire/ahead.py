@@ -60,14 +60,16 @@ class RunsAhead:
         return states
 
     async def stream(self, position: int, tokens: list[int], guess: Guess) -> AsyncIterator[Frame]:
-        """Send the states of ``tokens``, then those of as many guesses as are wanted."""
+        """Send the states of ``tokens``, then those of the caller's guesses, then of as many as are wanted."""
         from ..chat.sampler import Sampler
 
         sampler = Sampler(guess.sampling.model_copy(update={"seed": guess.seed}))
-        for left in range(guess.ahead, -1, -1):
+        ours = list(guess.ours)
+        for left in range(len(ours) + guess.ahead, -1, -1):
             rows = (await self.extend(position, tokens)).rows
-            wanted = left > 0 and self.length < self._context
-            token = sampler.choose(self._logits(), self._tokens) if wanted else None
+            token = None
+            if left > 0 and self.length < self._context:
+                token = ours.pop(0) if ours else sampler.choose(self._logits(), self._tokens)
             yield Frame(position, tuple(tokens), rows, token)
             if token is None or token in self._ends:
                 return

@@ -210,7 +210,7 @@ class Client:
             RemoteError: As of :meth:`describe`; the rows taken before are right.
         """
         named, new = stream.model_copy(update={"session": session}), [after.tokens[position:]]
-        rows = Expected([stream.first], [len(after) + stream.ahead], asked, least=len(after))
+        rows = Expected([stream.first], [len(after) + stream.ahead], asked, least=len(after) - stream.guessed)
         async with self._framed(routes.STREAM.format(session=session), named, new, position) as answer:
             await self._frames(
                 answer, rows, lambda frame: take(decode_rows(frame), next(reversed(decode_guesses(frame)), None))

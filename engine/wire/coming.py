@@ -45,7 +45,7 @@ class Coming:
         Args:
             line: To whom.
             name: Of the session.
-            after: Its history with the tokens that are given, which stand from ``position`` on.
+            after: Its history with the tokens that are given and those guessed here, which stand from ``position`` on.
             position: Of the first of these.
             number: Of the step.
             guess: What is guessed with.
@@ -70,6 +70,7 @@ class Coming:
             ahead=guess.ahead,
             most=guess.ahead,
             ends=list(line.card.end_of_turn)[:64],
+            guessed=len(guess.ours),
             noise=noise,
         )
         asked = Asked(line.card.width, line.writing, lambda sequence, rows: None)

@@ -98,7 +98,7 @@ class RemoteSession:
         return States(position, torch.cat(taken.rows) if taken.rows else torch.empty(0, self._line.card.width))
 
     async def stream(self, position: int, tokens: list[int], guess: Guess) -> AsyncIterator[Frame]:
-        """Give the states of ``tokens`` and of what the server guesses to follow, as far as it does.
+        """Give the states of ``tokens`` and of what is guessed to follow, by the caller and then by the server.
 
         What has come at once is given at once. A server that does not stream, and one that has to be told the history
         again, gives the states of ``tokens`` alone.
@@ -110,9 +110,9 @@ class RemoteSession:
             states = await self.extend(position, tokens)
             yield Frame(position, tuple(tokens), states.rows, None)
             return
-        check_tokens(tokens, position, self._line.card)
+        check_tokens([*tokens, *guess.ours], position, self._line.card)
         after = self._prefix.copy(position)
-        after.extend(tokens)
+        after.extend([*tokens, *guess.ours])
         self._has, self._unanswered = position, None
         self._number += 1
         assert self._lease is not None
@@ -136,8 +136,8 @@ class RemoteSession:
             return False
         if self._lease is None and not position:
             self._lease, self._has, self._number = await self._begin(), 0, 0
-        lease = self._lease
-        return lease is not None and lease.streams and self._has >= position and len(tokens) <= lease.step_tokens
+        lease, count = self._lease, len(tokens) + len(guess.ours)
+        return lease is not None and lease.streams and self._has >= position and count <= lease.step_tokens
 
     def resume(self, tokens: list[int]) -> None:
         """Hold these tokens, in place of nothing; the server hears of them with what comes next."""

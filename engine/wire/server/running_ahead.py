@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ....schemas.hsp import Noise, Stream
+from ....schemas.hsp import Code, Noise, Stream
 from ....schemas.messages import Sampling
 from ...base.cache import crop
+from .refused import Refused
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,6 +102,18 @@ def sampling_of(noise: Noise) -> Sampling:
         repetition_penalty=min(noise.repetition, 10.0),
         seed=noise.seed,
     )
+
+
+def parted(asked: Stream, tokens: list[int]) -> tuple[list[int], list[int]]:
+    """Return the tokens of a stream that the client is sure of, and those that it guesses to follow.
+
+    Raises:
+        Refused: If it is sure of none.
+    """
+    sure = len(tokens) - asked.guessed
+    if sure < 1:
+        raise Refused(Code.BAD_REQUEST, "A stream begins with at least one token that is not guessed.")
+    return tokens[:sure], tokens[sure:]
 
 
 def guesses_of(asked: Stream, length: int, context: int) -> int:

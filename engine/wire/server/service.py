@@ -26,7 +26,7 @@ from .checks import Checks
 from .keys import Key
 from .metrics import Gauge, Metrics
 from .refused import Refused, shutting_down
-from .running_ahead import Guesser, RunningAhead, guesses_of
+from .running_ahead import Guesser, RunningAhead, guesses_of, parted
 from .scheduler import Beginning, Scheduler, Work
 from .sending import frames_of, frames_of_stream
 from .served import Served, describe
@@ -159,15 +159,14 @@ class Service:
         if self._guesser is None:
             raise Refused(Code.NOT_OFFERED, "This server does not stream; make steps.")
         session = await self._found(key, name, asked.step)
-        if not tokens:
-            raise Refused(Code.BAD_REQUEST, "A stream begins with at least one token.")
+        sure, theirs = parted(asked, tokens)
         step = Step(step=asked.step, hash=asked.hash, first=asked.first)
         self._checks.step(key, session, step, position, tokens)
         self._reserve_ahead(session, key, position + len(tokens))
         session.asked = Asked(asked.step, position, len(tokens), asked.hash)
-        session.work = self._begin(session, position, tokens)
+        session.work = self._begin(session, position, sure)
         self._checks.meter_of(key).spend(len(tokens))
-        return self._run_ahead(key, session, session.work, asked)
+        return self._run_ahead(key, session, session.work, asked, theirs)
 
     async def capture(self, key: Key, asked: Capture, sequences: Sequence[list[int]]) -> AsyncIterator[bytes]:
         """Compute whole sequences, and return their frames as they come.
@@ -257,19 +256,28 @@ class Service:
             session = self.sessions.find(key, name)
         return session
 
-    async def _run_ahead(self, key: Key, session: Session, work: Work, asked: Stream) -> AsyncIterator[bytes]:
-        """Give the frames of a stream: the rows of its tokens, each guess with the row before it."""
+    async def _run_ahead(
+        self, key: Key, session: Session, work: Work, asked: Stream, theirs: list[int]
+    ) -> AsyncIterator[bytes]:
+        """Give the frames of a stream: the rows of its tokens, each guess with the row before it.
+
+        ``theirs`` are guesses of the client: they come first, and are read one at a time as the server's own are, so
+        that they are rounded as those of a client are who asks for each token.
+        """
         ahead = session.ahead = RunningAhead()
         first, rows = asked.first, 0
         try:
             await self._done(session, work)
             length = len(session.history)
-            for left in range(guesses_of(asked, length, self.served.card.context), -1, -1):
-                token = await self._guess(session, asked) if left and not ahead.stopped else None
+            own = guesses_of(asked, length + len(theirs), self.served.card.context)
+            for left in range(len(theirs) + own, -1, -1):
+                token = None
+                if left and not ahead.stopped:
+                    token = theirs.pop(0) if theirs else await self._guess(session, asked)
                 for frame in await frames_of_stream(session, first, token):
                     self.metrics.sent.add(len(frame), "stream")
                     yield frame
-                rows, first = rows + length - first, length
+                rows, first = rows + max(0, length - first), max(first, length)
                 if token is None or token in asked.ends or ahead.stopped:
                     break
                 self._reserve_ahead(session, key, length + 1)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from nightschool.engine.slots.adapter import Adapter
+from nightschool.engine.slots.generations import PHRASES
 from nightschool.engine.study.compare import _better
 from nightschool.engine.study.plan import make_plan
 from nightschool.engine.study.prompts import Prompt, bank
@@ -31,6 +32,8 @@ def test_a_candidate_that_passes_is_a_peft_adapter_with_a_report(job, plugins):
     assert result.report.steps == 3 + 2  # a random model follows nothing: there is always a second round
     assert [point.step for point in result.report.curve] == [1, 2, 3, 4, 5]
     assert {gate.name for gate in result.report.gates} >= {"sticks", "kept_kl", "neutral_kl", "opposite", "files"}
+    heard = json.loads((result.candidate / PHRASES).read_text())
+    assert heard and all(len(reply["after"]) == 2 and reply["tokens"] for reply in heard)
     fractions = [progress.fraction for progress in told]
     assert all(later >= earlier - 1e-9 for earlier, later in itertools.pairwise(fractions))
     assert any(progress.step == 3 and progress.loss is not None for progress in told)

@@ -21,7 +21,7 @@ from ..checks import Checks
 from ..keys import Key
 from ..metrics import Gauge, Metrics
 from ..refused import Refused, shutting_down
-from ..running_ahead import RunningAhead, guesses_of
+from ..running_ahead import RunningAhead, guesses_of, parted
 from ..sending import frames_of
 from ..served import Served, describe
 from ..sessions import Asked, Session, Sessions
@@ -161,11 +161,10 @@ class VllmService:
         if not self._streams:
             raise Refused(Code.NOT_OFFERED, "This server does not stream; make steps.")
         session = await self._found(key, name, asked.step)
-        if not tokens:
-            raise Refused(Code.BAD_REQUEST, "A stream begins with at least one token.")
+        _, theirs = parted(asked, tokens)
         step = Step(step=asked.step, hash=asked.hash, first=asked.first)
         self._accept(key, session, step, position, tokens)
-        return self._begin(key, session, "stream", lambda work: self._run_ahead(work, asked, tokens))
+        return self._begin(key, session, "stream", lambda work: self._run_ahead(work, asked, tokens, theirs))
 
     async def capture(self, key: Key, asked: Capture, sequences: Sequence[list[int]]) -> AsyncIterator[bytes]:
         """Compute whole sequences, and return their frames as they come.
@@ -231,10 +230,14 @@ class VllmService:
         self.metrics.tokens.add(len(tokens), "step")
         self.metrics.step_seconds.observe(time.perf_counter() - began)
 
-    async def _run_ahead(self, work: _Work, asked: Stream, tokens: list[int]) -> None:
-        """Put the rows of a stream's tokens, then bursts of what vLLM says, each row with what follows it."""
+    async def _run_ahead(self, work: _Work, asked: Stream, tokens: list[int], theirs: list[int]) -> None:
+        """Put the rows of a stream's tokens, then bursts of what vLLM says, each row with what follows it.
+
+        ``theirs``, the last of the tokens, are guesses of the client: vLLM reads them at once with the others.
+        """
         history, first, fresh, length = work.session.history, asked.first, tokens, FIRST_BURST
         end = len(history) + len(tokens)
+        known = theirs[max(0, first - (end - len(theirs) - 1)) :]  # what follows the rows that are wanted
         if first >= end:  # no row is wanted that a guess could stand with
             history.extend(tokens)
             return
@@ -244,17 +247,18 @@ class VllmService:
             burst = await self._burst(work, fresh, first, more, asked.ends)
             history.extend([*fresh, *burst.said[:-1]])
             guesses = burst.said[:left]
-            given = len(burst.rows) - len(burst.said)  # rows before the last one of tokens that were given
+            following = [*known, *guesses]
+            given = len(burst.rows) - len(burst.said) - len(known)  # rows that nothing is guessed to follow
             await self._put(work, burst.rows[:given], first)
             for place, row in enumerate(burst.rows[given:]):
-                guessed = guesses[place : place + 1] or None
+                guessed = following[place : place + 1] or None
                 for frame in encode_rows(row[None], first + given + place, work.session.writing, guessed=guessed):
                     work.put(frame)
             self._checks.meter_of(work.key).spend(len(burst.said) - 1)
             left -= len(guesses)
             if len(guesses) < len(burst.said) or guesses[-1] in asked.ends or work.ahead.stopped:
                 return
-            first, fresh, length = len(history), [guesses[-1]], min(2 * length, LONGEST_BURST)
+            first, fresh, known, length = len(history), [guesses[-1]], [], min(2 * length, LONGEST_BURST)
 
     async def _burst(
         self, work: _Work, tokens: list[int], first: int, more: int = 0, ends: Sequence[int] = ()

@@ -24,13 +24,20 @@ def body(session, position, new, **fields):
     return encode_request(asked, [new], position=position)
 
 
+def with_guesses(said, frames):
+    """What stands after some frames, of which each guess follows its row."""
+    for frame in frames:
+        for token in decode_guesses(frame):
+            said = [*said[: frame.header.position + 1], token]
+    return said
+
+
 def stream(session, position, new, **fields):
     """Return the frames of a stream, without its END, and note what the session holds."""
     path = routes.STREAM.format(session=session.name)
     *frames, end = session.client.frames(path, body(session, position, new, **fields))
-    guesses = [token for frame in frames for token in decode_guesses(frame)]
     said = decode_record(end, StepEnd)
-    session.said = (session.said[:position] + new + guesses)[: said.have]
+    session.said = with_guesses(session.said[:position] + new, frames)[: said.have]
     assert said.hash == prefix_hash(session.said)
     return frames
 
@@ -103,6 +110,39 @@ def test_another_stream_ends_the_one_before(server, session):
     assert found[-1].header.type is Type.END
     assert decode_record(found[-1], StepEnd).have == 20 + 2 + 2
     assert len(rest) < 256 * 32 * 4  # it ended before it had guessed all
+
+
+def test_guesses_of_the_client_come_first_and_are_read_one_at_a_time(server, session, monkeypatch):
+    passes, begin = [], service.Service._begin
+    monkeypatch.setattr(
+        service.Service, "_begin", lambda self, held, at, new: (passes.append(len(new)), begin(self, held, at, new))[1]
+    )
+    sure, ours = tokens(9), tokens(3, seed=5)
+    frames = stream(session, 0, sure + ours, guessed=3, ahead=2)
+    guesses = [token for frame in frames for token in decode_guesses(frame)]
+    with torch.no_grad():
+        whole = server.base.model.generate(
+            torch.tensor([sure + ours]), max_new_tokens=2, do_sample=False, eos_token_id=999
+        )
+    assert guesses == ours + whole[0, -2:].tolist()
+    assert passes == [9, 1, 1, 1, 1, 1]
+    rows = torch.cat([decode_rows(frame) for frame in frames])
+    (again,) = server.client().capture([sure + guesses])
+    assert torch.allclose(rows, again, atol=1e-4)
+
+
+def test_rows_of_guesses_can_be_left_out(session):
+    (*_, last) = stream(session, 0, tokens(9) + tokens(3, seed=5), guessed=3, ahead=1, first=11)
+    rows = stream(session, 0, tokens(9) + tokens(3, seed=5), guessed=3, ahead=1, first=11)
+    assert sum(len(decode_rows(frame)) for frame in rows) == 2
+    assert last.header.position == 12
+
+
+@pytest.mark.parametrize("guessed", [2, 3])
+def test_a_stream_of_guesses_alone_is_refused(session, guessed):
+    with pytest.raises(Refusal) as caught:
+        stream(session, 0, tokens(2), guessed=guessed)
+    assert caught.value.problem.code is Code.BAD_REQUEST
 
 
 def test_an_older_number_changes_nothing(session):

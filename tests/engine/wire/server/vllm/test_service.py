@@ -42,7 +42,7 @@ from nightschool.schemas.errors import PromptTooLong
 from nightschool.schemas.hsp import Compute, StepEnd
 from nightschool.schemas.messages import Sampling
 from nightschool.schemas.records import Role
-from nightschool.tests.engine.wire.server.test_streams import body
+from nightschool.tests.engine.wire.server.test_streams import body, with_guesses
 from nightschool.tests.engine.wire.server.vllm.fake import FakeVllm
 from nightschool.tests.serving import CUT, Refusal, tokens
 from nightschool.tests.serving import Client as Plain
@@ -135,7 +135,7 @@ def stream(session, position, new, **fields):
     )
     guesses = [token for frame in frames for token in decode_guesses(frame)]
     said = decode_record(end, StepEnd)
-    session.said = (session.said[:position] + new + guesses)[: said.have]
+    session.said = with_guesses(session.said[:position] + new, frames)[: said.have]
     assert said.hash == prefix_hash(session.said)
     return frames, guesses
 
@@ -154,6 +154,21 @@ def test_guesses_are_what_the_plain_base_says_and_each_row_is_followed_by_its_ow
     assert [bool(decode_guesses(frame)) for frame in frames][-(ahead + 1) :] == [True] * ahead + [False]
     assert session.said == new + guesses
     session.step(len(session.said), [1])
+
+
+@pytest.mark.parametrize("first", [0, 8, 9, 11])
+def test_guesses_of_the_client_follow_the_rows_before_them(server, first):
+    session, sure, ours = server.client().open(), tokens(9), tokens(3, seed=5)
+    frames, guesses = stream(session, 0, sure + ours, guessed=3, ahead=4, first=first)
+    with torch.no_grad():
+        whole = server.base.model.generate(
+            torch.tensor([sure + ours]), max_new_tokens=4, do_sample=False, eos_token_id=999
+        )
+    said = whole[0].tolist()
+    assert guesses == said[max(9, first + 1) :]
+    rows = torch.cat([decode_rows(frame) for frame in frames])
+    (again,) = server.client().capture([said])
+    torch.testing.assert_close(rows, again[first:], atol=1e-4, rtol=1e-4)
 
 
 def test_bursts_grow(server):
