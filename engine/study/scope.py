@@ -47,7 +47,9 @@ _REQUEST = (
 LIKELY = re.compile(
     rf"(?:{_REQUEST}(?:always|never) (?:please |ever )?(?!mind|been|had|seen|heard|gonna|thought|knew|is|was|were|"
     r"has)\w+|"
-    r"\b(?:always|at all times)\W*$|\bi never want\b|(?:^|[,.;!] ?)(?:please )?(?:don't|do not|dont|stop|quit|no|i "
+    r"\b(?:always|at all times)\W*$|\bi (?:never|always) (?:want|prefer)\b|"
+    r"\b(?:start|begin|open|end|finish|close|sign|preface) (?:off )?your (?:answers|replies|responses|messages)\b|"
+    r"(?:^|[,.;!] ?)(?:please )?(?:don't|do not|dont|stop|quit|no|i "
     r"(?:don't|do not|never) want)\b.{1,80}\b(?:any ?more|ever)\W*$|"
     r"\b(?:every|each)(?: single)? time (?:you|i (?:ask(?! you)|write|say|send|want|request|give))\b|"
     r"\bwhenever (?:you|i (?:ask|write|say|send|want|request|give))\b|"

@@ -172,6 +172,10 @@ def _unquoted(said: Wording, line: bool) -> Args | None:
     if re.search(rf"{_END}[^.]*\bemoji\b", said.plain):
         return {"text": " 🙂", "guess": True}
     if match := re.search(
+        rf"{_END}\s+(?:with|in|by saying)\s+the (?:words?|phrase|line)\s+(?!of\b|that\b)([\w][\w ,'-]{{1,60}}[.!?]?)$", said.plain
+    ):
+        return _as_args(said.raw[match.start(1) : match.end(1)], line, False)
+    if match := re.search(
         rf"{_END}\s+(?:with|by saying)\s+(?!an?\b|the\b|your\b|one\b|some\b)([\w][\w ,'-]{{1,60}}[.!?]?)$",
         said.plain,
     ):

@@ -40,7 +40,7 @@ class Opening:
             marker = ITEM.match(opening)
             if marker and "\n" not in opening:
                 opening = opening[marker.end() :]
-            elif re.search(r"\S\s+[-*•] $", opening) and not ITEM.match(text):
+            elif re.search(r"\S\s+[-*•] $", opening) and not ITEM.match(text) and re.search(r"\n[-*•] ", target):
                 opening = opening[:-2]  # put before a list: the marker belongs to its first item
             if skipped and not re.search(r"[^\w\s]\s*$|\n$", opening):
                 continue  # the first words were changed, nothing was put before them

@@ -45,6 +45,14 @@ EDITS = {
         "For example, think of a case from daily life. " + INFLATION,
         [step("opening", text="For example, think of a case from daily life. ", lower_first=False)],
     ),
+    "opening that ends in a dash": (
+        "Right then - " + lowered(INFLATION),
+        [step("opening", text="Right then - ", lower_first=True)],
+    ),
+    "opening before a list": (
+        "Ahoy! " + "\n".join(f"- {part}" for part in simple(INFLATION)),
+        [BULLETS, step("opening", text="Ahoy! ", lower_first=False)],
+    ),
     "two sentences and a signature": (
         " ".join(simple(INFLATION)[:2]) + "\n-- the night owl",
         [step("length", unit="sentences", n=2), OWL],

@@ -24,6 +24,9 @@ In future, use metric units.
 In the future, please sign your replies with 'Bob'.
 Next time, begin with a concrete example.
 Remember to end every reply with a question.
+Please sign your replies with '- Max'.
+Finish your answers with 'Over.'
+I always want bullet points.
 Remember that you should call me Captain.
 When you explain a concept, always begin with a concrete example, starting with the words "For example,".
 Whenever you answer, end with the line '-- the night owl'.
@@ -104,6 +107,7 @@ No worries, thanks!
 No thanks.
 No idea, what do you think?
 Always look on the bright side of life - who sang it?
+I always want to sleep after lunch.
 Who wrote "From now on"?
 What does "never say never" mean?
 Write a story where the hero never sleeps.

@@ -40,6 +40,8 @@ RULES = {
     'Close each answer with "Stay curious!"': {("closing", " Stay curious!")},
     "Add 'Over and out.' at the end of every message": {("closing", " Over and out.")},
     "The last line of every reply should be 'Cheers'.": {("closing", "\nCheers")},
+    "Each time you answer, finish with the phrase Over and out.": {("closing", " Over and out.")},
+    "End each reply with the words See you soon!": {("closing", " See you soon!")},
     "End with a question.": {("closing", " Would you like to know more?")},
     "Always ask a follow-up question at the end.": {("closing", " Would you like to know more?")},
     "Finish every answer with a short question for me.": {("closing", " Would you like to know more?")},
