@@ -21,7 +21,7 @@ from nightschool.engine.study import replies
 from nightschool.engine.study.cut_base import CutBase
 from nightschool.engine.study.generate import NearWriter
 from nightschool.engine.study.prompts import bank
-from nightschool.engine.threads import share_cores
+from nightschool.engine.threads import share_cores, use_all_cores
 from nightschool.plugins.providers.local import LocalProvider
 
 
@@ -53,4 +53,5 @@ def _tell(share: float) -> None:
 
 if __name__ == "__main__":
     share_cores()
+    use_all_cores()
     sys.exit(main())

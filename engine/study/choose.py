@@ -8,15 +8,19 @@ the replies ship); taught and checked on replies that follow it anyway it would 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from ...schemas.records import Lesson
+from . import compose
 from .examples import rewrite
 from .plan import Plan, held_shares, in_turns, shares
 from .prompts import Prompt
 from .recipe import Recipe
 from .replies import Replies
+from .variety import varied
 
 Tell: TypeAlias = Callable[[float], None]
 
@@ -36,7 +40,7 @@ def choose_prompts(plan: Plan, recipe: Recipe, replies: Replies, tell: Tell) -> 
     ask([*plan.inside[: recipe.spread], *plan.held_inside[:checks]], _within(tell, 0.0, 0.6))
     search = _Search(plan, recipe, replies, ask)
     spread = recipe.spread_all if search.change_all(plan.inside[: recipe.spread]) else recipe.spread
-    inside = search.choose(plan.inside, spread, shares(fresh, spread), _within(tell, 0.6, 0.9))
+    inside = search.choose(plan.inside, spread, shares(fresh, spread), _within(tell, 0.6, 0.9), taught=True)
     held = search.choose(plan.held_inside, checks, checked, _within(tell, 0.9, 1.0))
     breaking = [prompt for prompt in held if any(search.breaking([prompt]))]
     if len(breaking) >= recipe.least_telling:
@@ -51,10 +55,13 @@ class _Search:
     replies: Replies
     ask: Callable[[Sequence[Prompt], Tell], None]
 
-    def choose(self, pool: Sequence[Prompt], count: int, counts: Sequence[int], tell: Tell) -> list[Prompt]:
+    def choose(
+        self, pool: Sequence[Prompt], count: int, counts: Sequence[int], tell: Tell, *, taught: bool = False
+    ) -> list[Prompt]:
         """Return ``count`` prompts of a pool: for each lesson first its share of those whose plain reply breaks it.
 
-        Lessons take turns, so that any beginning of what is returned is about all of them.
+        Lessons take turns, so that any beginning of what is returned is about all of them. ``taught``: they are trained
+        on, and should show what there is to learn.
         """
         free = sum(self.replies.ships(prompt.text) for prompt in pool)
         most = min(len(pool), max(free, self.recipe.searched * count))
@@ -65,14 +72,28 @@ class _Search:
             broken = zip(self.breaking(pool[:stop]), counts, strict=True)
             if all(found is None or len(found) >= self.recipe.telling * share for found, share in broken):
                 break
-        broken = zip(self.breaking(pool[:stop]), counts, strict=True)
-        turns = in_turns(*(found[:share] for found, share in broken if found))
+        sorted_out = self.breaking(pool[:stop])
+        if taught:
+            known = [prompt for place, prompt in enumerate(pool) if place < stop or self.replies.ships(prompt.text)]
+            lessons = zip(self.plan.lessons, sorted_out, counts, strict=True)
+            sorted_out = [found and self._with_varied(lesson, found, known, share) for lesson, found, share in lessons]
+        turns = in_turns(*(found[:share] for found, share in zip(sorted_out, counts, strict=True) if found))
         chosen = {prompt.text: prompt for prompt in turns[:count]}
         for prompt in pool[:stop]:
             if len(chosen) >= count:
                 break
             chosen.setdefault(prompt.text, prompt)
         return list(chosen.values())
+
+    def _with_varied(self, lesson: Lesson, found: list[Prompt], known: Sequence[Prompt], count: int) -> list[Prompt]:
+        """Return what was found; of a lesson that spells every word otherwise half by the words that they show."""
+        plan = self.plan
+        if not compose.respells(plan.rewriters, lesson.steps):
+            return found
+        asked = [prompt for prompt in known if plan.asks(lesson, prompt)]
+        spell = functools.partial(compose.respell, plan.rewriters, lesson.steps)
+        rich = varied(asked, lambda prompt: self.replies.reply(prompt.text).text, spell, count // 2)
+        return list(dict.fromkeys(in_turns(rich, found)))
 
     def change_all(self, prompts: Sequence[Prompt]) -> bool:
         """Whether the rules change most words of the replies to prompts that were asked, as capital letters do."""

@@ -99,6 +99,11 @@ def respell(rewriters: Sequence[Rewriter], steps: Sequence[Step], text: str) -> 
     return text
 
 
+def respells(rewriters: Sequence[Rewriter], steps: Sequence[Step]) -> bool:
+    """Whether the steps spell every word otherwise, as a case of letters does."""
+    return any(respell(rewriters, steps, text) != text for text in ("tEsT", "TeSt"))
+
+
 def contrary(rewriters: Sequence[Rewriter], steps: Sequence[Step]) -> list[tuple[str, Step]]:
     """Return templates with ``{prompt}`` that ask for the opposite of one step each, the steps taking turns."""
     by_name = _by_name(rewriters)

@@ -43,6 +43,7 @@ def plan_of(*steps):
 
 
 WORD = Step(rewriter="terms", args={"from": "essential", "to": "vital"})
+SMALL = Step(rewriter="case", args={"to": "lower"})
 OPENING = Step(rewriter="opening", args={"text": "Captain, ", "lower_first": True})
 
 
@@ -64,7 +65,7 @@ def test_a_rule_that_every_reply_breaks_asks_for_no_more_than_it_needs():
 def test_a_rule_that_changes_every_word_is_taught_on_more_prompts():
     replies = Known(set())
     assert len(chosen(replies, Step(rewriter="case", args={"to": "upper"})).inside) == Recipe().spread_all
-    assert len(chosen(replies, Step(rewriter="case", args={"to": "lower"})).inside) == Recipe().spread
+    assert len(chosen(replies, SMALL).inside) == Recipe().spread
 
 
 def test_a_rare_word_is_looked_for_further_down():
@@ -149,3 +150,30 @@ def test_the_second_round_looks_at_every_new_lesson_however_many_are_known():
 
 def chosen_of(plan):
     return choose_prompts(plan, Recipe(), Known(set(), shipped=True), lambda share: None)
+
+
+class Naming(Known):
+    """Each reply has a name of its own for every tenth prompt of the bank; all ship."""
+
+    def __init__(self):
+        super().__init__(set(), shipped=True)
+        self.names = {prompt.text: f"N{chr(97 + place % 26)}{chr(97 + place // 26)}" for place, prompt in _tenths()}
+
+    def reply(self, prompt):
+        return Text(f"It is {self.names.get(prompt, 'good')}.", finished=True)
+
+
+def _tenths():
+    return list(enumerate(bank()[::10]))
+
+
+@pytest.mark.parametrize(
+    ("step", "all_of_them"), [(Step(rewriter="case", args={"to": "lower"}), True), (OPENING, False)]
+)
+def test_a_rule_of_letters_is_taught_where_most_words_change(step, all_of_them):
+    replies = Naming()
+    plan = chosen(replies, step)
+    taught = {prompt.text for prompt in plan.inside}
+    mine = {prompt.text for prompt in plan_of(step).inside} & replies.names.keys()
+    assert len(mine) > 20
+    assert (mine <= taught) is all_of_them
