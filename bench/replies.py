@@ -1,6 +1,7 @@
 """Write what the default model says to each prompt of the bank: the file that ships, so that no study need ask again.
 
     python bench/replies.py
+    python bench/replies.py --missing      only to prompts that have none yet
 
 It goes into the data folder of the studies and is committed. Run it when the bank or the default model has changed; a
 test says when the file and the model no longer agree.
@@ -31,13 +32,16 @@ def main() -> int:
     cut = default_cut(base.card.layers)
     file = Path(replies.__file__).parent / "data" / "replies" / replies.shipped_file(base.card.fingerprint)
     file.parent.mkdir(exist_ok=True)
+    kept = json.loads(file.read_text(encoding="utf-8")) if "--missing" in sys.argv[1:] and file.is_file() else {}
     file.unlink(missing_ok=True)  # or nothing would be asked
     tail = open_tail(base, cut)
     writer = NearWriter(open_trunk(base, cut), tail, base.card.end_of_turn)
     own = replies.Replies(CutBase(base, LocalProvider(base), writer, tail, cut, ""), None, replies.SHIPPED_LIMIT)
     prompts = [prompt.text for prompt in bank()]
-    own.compute(prompts, _tell)
-    rows = {prompt: [own.reply(prompt).text, own.reply(prompt).finished] for prompt in prompts}
+    asked = [prompt for prompt in prompts if prompt not in kept]
+    own.compute(asked, _tell)
+    rows = kept | {prompt: [own.reply(prompt).text, own.reply(prompt).finished] for prompt in asked}
+    rows = {prompt: rows[prompt] for prompt in prompts}
     lines = (
         f"{json.dumps(prompt, ensure_ascii=False)}: {json.dumps(row, ensure_ascii=False)}"
         for prompt, row in rows.items()
