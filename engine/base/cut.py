@@ -9,6 +9,7 @@ tensors of the whole model, so that a cut costs no memory. The uncut model goes 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -302,8 +303,8 @@ class StockRows:
     caches: list[DynamicCache]
 
     def move(self, source: int, target: int) -> None:
-        """Let one row take the place of another."""
-        self.caches[target] = self.caches[source]
+        """Let one row take the place of another, which stays as it is."""
+        self.caches[target] = copy.deepcopy(self.caches[source])
 
 
 def positions_of(mask: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .checkpoint import FromBlock, copied
 from .device import CPU
 from .lean.halves import LeanTail, LeanTrunk
+from .lean.halves import step_together as lean_step_together
 from .lean.model import FAMILIES as LEAN
 from .lean.model import LeanModel, LeanUpper, Upper
 from .lean.packed import packed_path, read_packed, write_packed
@@ -31,7 +32,7 @@ class ManyRows(Protocol):
     """What many streams of different lengths have seen."""
 
     def move(self, source: int, target: int) -> None:
-        """Let one row take the place of another."""
+        """Let one row take the place of another, which stays as it is."""
         ...
 
 
@@ -173,6 +174,21 @@ def open_tail(base: LoadedBase, cut: int) -> Tail:
     if is_lean(base):
         return LeanTail(_upper(base), cut)
     return _split(base, cut)[1] if base.upper is None else stock_tail(base, cut)
+
+
+def step_together(tails: Sequence[Tail], rows: Sequence[Any], states: Tensor) -> Tensor:
+    """Append a state of ``(n, d)`` to the first stream of each of ``rows``, one of each of ``n`` tails of one base.
+
+    Returns:
+        Rows after the final norm, ``(n, d)``. Lean tails read their frozen weights once for all of them.
+    """
+    import torch
+
+    lean = [tail for tail in tails if isinstance(tail, LeanTail)]
+    if len(lean) == len(tails) > 1:
+        return lean_step_together(lean, rows, states)
+    parts = zip(tails, rows, states.split(1), strict=True)
+    return torch.cat([tail.step(own, state) for tail, own, state in parts])
 
 
 def open_head(base: LoadedBase, *, normed: bool) -> Tail:

@@ -1,7 +1,7 @@
-"""Several voices answer the same prompt at once: it is read once, and the trunk takes a step for all of them together.
+"""Several voices answer the same prompt at once: it is read once, and a step is taken for all of them together.
 
-The trunk is the same whoever speaks, and reading its weights is what a token costs, so that a second answer costs
-little more than its share of the tail.
+The trunk is the same whoever speaks, and so is the tail but for its updates; reading their weights is what a token
+costs, so that a second answer costs little.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...schemas.messages import Sampling
 from ...schemas.records import Finish
-from ..base.halves import Tail, open_tail, open_trunk
+from ..base.halves import Tail, open_tail, open_trunk, step_together
 from ..base.library import LoadedBase
 from ..slots.blend import Voice
 from ..slots.voices import Voices
@@ -107,8 +107,11 @@ class SideBySide:
             if not speaking:
                 return
             tokens = torch.tensor([speaker.said[-1] for speaker in speaking], device=self._trunk.device)
-            for speaker, state in zip(speaking, self._trunk.step(lower, tokens), strict=True):
-                speaker.row = speaker.tail.step(speaker.upper, state[None].to(speaker.tail.device))
+            states = self._trunk.step(lower, tokens).to(self._tails[0][0].device)
+            uppers = [speaker.upper for speaker in speaking]
+            rows = step_together([speaker.tail for speaker in speaking], uppers, states)
+            for speaker, row in zip(speaking, rows.split(1), strict=True):
+                speaker.row = row
 
 
 @dataclass

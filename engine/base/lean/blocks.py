@@ -73,12 +73,14 @@ class Fused:
             return plain
         if inputs.is_cpu and len(inputs) <= _FEW and not torch.is_grad_enabled():
             # There small products cost 3 us each in fp32 and 18 in bf16, which at one token is most of their time.
-            return self._added_to_few(plain.float(), inputs.float())
+            return self.add_updates(plain.float(), inputs.float())
         down, up = self._factors(self.matrix.dtype)
         return plain + linear(linear(inputs.to(self.matrix.dtype), down), up)
 
-    def _added_to_few(self, plain: Tensor, inputs: Tensor) -> Tensor:
-        """Add the updates to ``plain``, ``(N, out)`` fp32, in place."""
+    def add_updates(self, plain: Tensor, inputs: Tensor) -> Tensor:
+        """Add the updates to a few rows ``plain``, ``(N, out)`` fp32, in place, and return them."""
+        if not self._loras:
+            return plain
         scales = self._scales()
         if self._few is None or self._few[0] != scales:
             self._few = (scales, *self._pieces())

@@ -16,6 +16,7 @@ from .model import Lower, Upper
 from .packing import Packing, in_order, pack
 from .rows import Rows, RowsAttention
 from .stream import LeanCache, StreamAttention, StreamsAttention
+from .together import together
 
 Tokens: TypeAlias = Sequence[Sequence[int]]
 
@@ -168,6 +169,20 @@ class LeanTail:
         """Return rows after the final norm, and after the update of the final state."""
         rows = self._normed(rows)
         return rows if self._lora is None or self._lora.scale == 0.0 else rows + self._lora(rows)
+
+
+def step_together(tails: Sequence[LeanTail], rows: Sequence[Rows], states: Tensor) -> Tensor:
+    """Append a state of ``(n, d)`` to the first stream of each of ``rows``, one of each of ``n`` tails of one base.
+
+    Returns:
+        Rows after the final norm, ``(n, d)``, each with the updates of its own tail.
+    """
+    blocks = [tail._blocks for tail in tails]
+    attentions = [RowsAttention(one.shape, one.rotary, own, 1) for one, own in zip(blocks, rows, strict=True)]
+    found = together(blocks, states.float(), attentions)
+    for own in rows:
+        own.lengths[:1] += 1
+    return torch.cat([tail._norm(row) for tail, row in zip(tails, found.split(1), strict=True)])
 
 
 _TOKENS, _TOKENS_WIDE = 1024, 4096

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from nightschool.engine.base.halves import open_tail
+from nightschool.engine.base.library import load
 from nightschool.engine.chat.chat import Chat, Turn
 from nightschool.engine.chat.prompt import prompt_tokens
 from nightschool.engine.chat.side_by_side import SideBySide
@@ -12,6 +13,7 @@ from nightschool.engine.slots.blend import Blend
 from nightschool.plugins.providers.local import LocalProvider
 from nightschool.schemas.messages import Sampling
 from nightschool.schemas.records import Finish, Role
+from nightschool.tests.tiny import save_tiny
 
 CUT = 2
 
@@ -81,3 +83,10 @@ def test_what_was_said_stays_when_it_is_stopped(tiny_base, voices):
         prompt_tokens(tiny_base, "Hello"), voices[:2], Sampling(max_tokens=20), cancelled=lambda: next(looks)
     )
     assert [(reply.finish, reply.tokens) for reply in found] == [(Finish.CANCELLED, 3)] * 2
+
+
+@pytest.mark.parametrize("family", ["deepseek_v2", "deepseek_v3"])
+def test_voices_of_a_family_without_lean_halves_say_what_they_say_alone(tmp_path, family):
+    base = load(save_tiny(tmp_path / "tiny", family))
+    found = SideBySide(base, CUT).answer(prompt_tokens(base, "Hello"), [None, None], Sampling(max_tokens=8))
+    assert found == [alone(base, None, max_tokens=8)] * 2

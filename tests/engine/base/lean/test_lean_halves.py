@@ -13,7 +13,7 @@ from nightschool.engine.base.cut import split
 from nightschool.engine.base.device import CPU, find_device
 from nightschool.engine.base.lean import attention as attention_module
 from nightschool.engine.base.lean import stream
-from nightschool.engine.base.lean.halves import LeanTail, LeanTrunk
+from nightschool.engine.base.lean.halves import LeanTail, LeanTrunk, step_together
 from nightschool.engine.base.lean.model import FAMILIES, LeanModel
 from nightschool.engine.base.numbers import Numbers
 from nightschool.engine.slots.adapter import Adapter, Factors, attach, new_adapter
@@ -208,6 +208,28 @@ def test_rows_of_different_lengths_go_on_a_token_each(model, ids, cut):
         rows.move(2, 0)  # the third goes on in the first one's place, and the second stands still
     got = tail.head(tail.step(upper, trunk.step(lower, torch.tensor([ids[places[2]]], device=model.device))))
     torch.testing.assert_close(got, expected[[places[2]]], **CLOSE)
+
+
+@pytest.mark.parametrize("cut", [1, 4])
+@torch.no_grad()
+def test_tails_with_updates_of_their_own_step_at_once(model, ids, cut):
+    lean = LeanModel.of(model.config, model.state_dict(), Numbers.FP32)
+    trunk, tails = LeanTrunk(lean, cut), [LeanTail(lean, cut) for _ in range(3)]
+    for tail, adapter in zip(tails, (learned(tails[0]), None, learned(tails[0], seed=2)), strict=True):
+        attach(tail, adapter)
+    places = [5, 12, 3]
+    alone, together = ([tail.new_rows(1, 24) for tail in tails] for _ in range(2))
+    for tail, *both, place in zip(tails, alone, together, places, strict=True):
+        states = trunk.sequences([ids[:place]])
+        for rows in both:
+            tail.fill(rows, [0], states)
+    for _ in range(3):
+        states = torch.stack([trunk.sequences([ids[: place + 1]])[0][-1] for place in places])
+        found = step_together(tails, together, states)
+        expected = [tail.step(rows, state[None]) for tail, rows, state in zip(tails, alone, states, strict=True)]
+        torch.testing.assert_close(found, torch.cat(expected), **CLOSE)
+        places = [place + 1 for place in places]
+    assert (found[0] - found[1]).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("cut", [1, 4])
