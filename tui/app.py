@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 RESTARTS = 3
 """Losses within ``RESTART_SECONDS`` after which the engine is not restarted by itself any more."""
 RESTART_SECONDS = 300.0
+COLLECT_SECONDS = 30.0
+"""Between two walks over all objects in search of garbage."""
 
 
 class EngineTold(Message):
@@ -83,6 +85,7 @@ class NightSchool(App[int]):
         self.session = Session(slot_name=slot or "")
         self.settings = settings or Settings(None)
         self._losses: list[float] = []
+        self._thresholds = gc.get_threshold()
         self._asleep = False
         """Whether the engine was given up and started without a base."""
         self._study_ends: set[int] = set()
@@ -114,8 +117,21 @@ class NightSchool(App[int]):
         self.call_after_refresh(self._wake)
 
     def _wake(self) -> None:
-        gc.freeze()  # what start-up made stays: collections while a reply streams need not walk it
+        self._collect_seldom()
         self.run_worker(self._start(), group="engine", exit_on_error=True)
+
+    def _collect_seldom(self) -> None:
+        """Have Python walk all objects now and then only: that takes 15 to 40 ms, in which no key is echoed.
+
+        By itself it does so several times a minute while a reply streams. What start-up made stays and is left out.
+        """
+        gc.freeze()
+        young, middle, _ = self._thresholds
+        gc.set_threshold(young, middle, 1_000_000)
+        self.set_interval(COLLECT_SECONDS, self._collect)
+
+    def _collect(self) -> None:
+        gc.collect()
 
     async def _start(self, *, again: bool = False, model: str | None = None) -> None:
         """Start the engine and fill the screen from it; ``model`` is the base from now on, None: as before."""
@@ -140,6 +156,7 @@ class NightSchool(App[int]):
 
     async def on_unmount(self) -> None:
         """Let the engine finish what it writes."""
+        gc.set_threshold(*self._thresholds)
         await self.link.close()
 
     # -- what the engine tells ----------------------------------------------------------------------------------------
