@@ -187,7 +187,7 @@ def step_together(tails: Sequence[Tail], rows: Sequence[Any], states: Tensor) ->
     lean = [tail for tail in tails if isinstance(tail, LeanTail)]
     if len(lean) == len(tails) > 1:
         return lean_step_together(lean, rows, states)
-    parts = zip(tails, rows, states.split(1), strict=True)
+    parts = zip(tails, rows, torch.split(states, 1), strict=True)
     return torch.cat([tail.step(own, state) for tail, own, state in parts])
 
 

@@ -110,7 +110,7 @@ class SideBySide:
             states = self._trunk.step(lower, tokens).to(self._tails[0][0].device)
             uppers = [speaker.upper for speaker in speaking]
             rows = step_together([speaker.tail for speaker in speaking], uppers, states)
-            for speaker, row in zip(speaking, rows.split(1), strict=True):
+            for speaker, row in zip(speaking, torch.split(rows, 1), strict=True):
                 speaker.row = row
 
 

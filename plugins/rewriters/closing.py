@@ -154,6 +154,10 @@ _QUESTION = (
     r"-]){0,2}questions?"
     r"|\bask(?: me)? (?:a |an )?follow-? ?up questions?"
 )
+_AT_ITS_END = (
+    rf"{_END}\s+(?:with|in|by saying)\s+the (?:words?|phrase|line)\s+(?!of\b|that\b)([\w][\w ,'-]{{1,60}}[.!?]?)$",
+    rf"{_END}\s+(?:with|by saying)\s+(?!an?\b|the\b|your\b|one\b|some\b)([\w][\w ,'-]{{1,60}}[.!?]?)$",
+)
 
 
 def _unquoted(said: Wording, line: bool) -> Args | None:
@@ -171,15 +175,9 @@ def _unquoted(said: Wording, line: bool) -> Args | None:
         return {"text": f" {match[1]}"}
     if re.search(rf"{_END}[^.]*\bemoji\b", said.plain):
         return {"text": " 🙂", "guess": True}
-    if match := re.search(
-        rf"{_END}\s+(?:with|in|by saying)\s+the (?:words?|phrase|line)\s+(?!of\b|that\b)([\w][\w ,'-]{{1,60}}[.!?]?)$", said.plain
-    ):
-        return _as_args(said.raw[match.start(1) : match.end(1)], line, False)
-    if match := re.search(
-        rf"{_END}\s+(?:with|by saying)\s+(?!an?\b|the\b|your\b|one\b|some\b)([\w][\w ,'-]{{1,60}}[.!?]?)$",
-        said.plain,
-    ):
-        return _as_args(said.raw[match.start(1) : match.end(1)], line, False)
+    for pattern in _AT_ITS_END:
+        if match := re.search(pattern, said.plain):
+            return _as_args(said.raw[match.start(1) : match.end(1)], line, False)
     return None
 
 

@@ -182,7 +182,7 @@ def step_together(tails: Sequence[LeanTail], rows: Sequence[Rows], states: Tenso
     found = together(blocks, states.float(), attentions)
     for own in rows:
         own.lengths[:1] += 1
-    return torch.cat([tail._norm(row) for tail, row in zip(tails, found.split(1), strict=True)])
+    return torch.cat([tail._norm(row) for tail, row in zip(tails, torch.split(found, 1), strict=True)])
 
 
 _TOKENS, _TOKENS_WIDE = 1024, 4096

@@ -31,7 +31,7 @@ def together(several: Sequence[Blocks], rows: Tensor, attentions: Sequence[Atten
 def _block(blocks: Sequence[Block], rows: Tensor, attentions: Sequence[Attention]) -> Tensor:
     first = blocks[0]
     qkv = _product([block.qkv for block in blocks], first.before_attention(rows))
-    parts = zip(blocks, attentions, qkv.split(1), strict=True)
+    parts = zip(blocks, attentions, torch.split(qkv, 1), strict=True)
     attended = torch.cat([attention(block.layer, part) for block, attention, part in parts])
     rows = rows + _product([block.o for block in blocks], attended)
     gate, up = _product([block.gate_up for block in blocks], first.before_mlp(rows)).chunk(2, dim=-1)
@@ -41,6 +41,6 @@ def _block(blocks: Sequence[Block], rows: Tensor, attentions: Sequence[Attention
 def _product(several: Sequence[Fused], inputs: Tensor) -> Tensor:
     matrix = several[0].matrix
     plain = matrix(inputs.to(matrix.dtype)).float()
-    for fused, out, given in zip(several, plain.split(1), inputs.float().split(1), strict=True):
+    for fused, out, given in zip(several, torch.split(plain, 1), torch.split(inputs.float(), 1), strict=True):
         fused.add_updates(out, given)
     return plain
