@@ -9,6 +9,7 @@ test says when the file and the model no longer agree.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -28,26 +29,26 @@ from nightschool.plugins.providers.local import LocalProvider
 
 def main() -> int:
     """Write the file and say where it is."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--missing", action="store_true", help="ask only what the file has no reply to yet")
     base = load(prepare("default", find_home(), lambda stage, fraction: None))
     cut = default_cut(base.card.layers)
     file = Path(replies.__file__).parent / "data" / "replies" / replies.shipped_file(base.card.fingerprint)
     file.parent.mkdir(exist_ok=True)
-    kept = json.loads(file.read_text(encoding="utf-8")) if "--missing" in sys.argv[1:] and file.is_file() else {}
-    file.unlink(missing_ok=True)  # or nothing would be asked
+    rows = json.loads(file.read_text(encoding="utf-8")) if options.parse_args().missing and file.is_file() else {}
     tail = open_tail(base, cut)
     writer = NearWriter(open_trunk(base, cut), tail, base.card.end_of_turn)
-    own = replies.Replies(CutBase(base, LocalProvider(base), writer, tail, cut, ""), None, replies.SHIPPED_LIMIT)
+    whole = CutBase(base, LocalProvider(base), writer, tail, cut, "")
     prompts = [prompt.text for prompt in bank()]
-    asked = [prompt for prompt in prompts if prompt not in kept]
-    own.compute(asked, _tell)
-    rows = kept | {prompt: [own.reply(prompt).text, own.reply(prompt).finished] for prompt in asked}
-    rows = {prompt: rows[prompt] for prompt in prompts}
+    asked = [prompt for prompt in prompts if prompt not in rows]
+    said = whole.say(asked, limit=replies.SHIPPED_LIMIT, tell=_tell)
+    rows |= {prompt: [reply.text, reply.finished] for prompt, reply in zip(asked, said, strict=True)}
     lines = (
-        f"{json.dumps(prompt, ensure_ascii=False)}: {json.dumps(row, ensure_ascii=False)}"
-        for prompt, row in rows.items()
+        f"{json.dumps(prompt, ensure_ascii=False)}: {json.dumps(rows[prompt], ensure_ascii=False)}"
+        for prompt in prompts
     )
     write_atomic(file, "{\n" + ",\n".join(lines) + "\n}\n")
-    print(f"\n{len(rows)} replies in {file}")
+    print(f"\n{len(prompts)} replies in {file}")
     return 0
 
 

@@ -86,13 +86,13 @@ class Guess:
         sampling: As the caller draws; whose maximum of tokens and seed do not count here.
         seed: Of the noise that both sides draw with (engine/chat/noise.py).
         ahead: Most tokens of its own that the provider puts behind those it was given.
-        ours: What the caller guesses itself: read first, one at a time, as the provider's own guesses are.
+        sent: What the caller guesses itself; read first, one at a time, as the provider's own guesses are.
     """
 
     sampling: Sampling
     seed: int
     ahead: int
-    ours: tuple[int, ...] = ()
+    sent: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,12 @@ class RunsAhead:
         from ..chat.sampler import Sampler
 
         sampler = Sampler(guess.sampling.model_copy(update={"seed": guess.seed}))
-        ours = list(guess.ours)
-        for left in range(len(ours) + guess.ahead, -1, -1):
+        sent = list(guess.sent)
+        for left in range(len(sent) + guess.ahead, -1, -1):
             rows = (await self.extend(position, tokens)).rows
             token = None
             if left > 0 and self.length < self._context:
-                token = ours.pop(0) if ours else sampler.choose(self._logits(), self._tokens)
+                token = sent.pop(0) if sent else sampler.choose(self._logits(), self._tokens)
             yield Frame(position, tuple(tokens), rows, token)
             if token is None or token in self._ends:
                 return

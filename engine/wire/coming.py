@@ -70,7 +70,7 @@ class Coming:
             ahead=guess.ahead,
             most=guess.ahead,
             ends=list(line.card.end_of_turn)[:64],
-            guessed=len(guess.ours),
+            guessed=len(guess.sent),
             noise=noise,
         )
         asked = Asked(line.card.width, line.writing, lambda sequence, rows: None)

@@ -110,9 +110,9 @@ class RemoteSession:
             states = await self.extend(position, tokens)
             yield Frame(position, tuple(tokens), states.rows, None)
             return
-        check_tokens([*tokens, *guess.ours], position, self._line.card)
+        check_tokens([*tokens, *guess.sent], position, self._line.card)
         after = self._prefix.copy(position)
-        after.extend([*tokens, *guess.ours])
+        after.extend([*tokens, *guess.sent])
         self._has, self._unanswered = position, None
         self._number += 1
         assert self._lease is not None
@@ -136,7 +136,7 @@ class RemoteSession:
             return False
         if self._lease is None and not position:
             self._lease, self._has, self._number = await self._begin(), 0, 0
-        lease, count = self._lease, len(tokens) + len(guess.ours)
+        lease, count = self._lease, len(tokens) + len(guess.sent)
         return lease is not None and lease.streams and self._has >= position and count <= lease.step_tokens
 
     def resume(self, tokens: list[int]) -> None:

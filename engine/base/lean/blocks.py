@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -25,6 +25,9 @@ products more cost as much as that. What several adapters give together is wider
 
 _Piece: TypeAlias = tuple[slice, slice, Tensor]
 """Rows of an output, columns of what goes in, and the factor ``(r, out)`` between them."""
+
+Product: TypeAlias = Callable[[Tensor], Tensor]
+"""From ``(N, in)`` to ``(N, out)``."""
 
 FUSED = {
     "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
@@ -162,10 +165,14 @@ class Block:
 
     def __call__(self, rows: Tensor, attention: Attention) -> Tensor:
         """Return ``(N, d)`` fp32 from ``(N, d)`` fp32."""
-        rows = rows + self.o(attention(self.layer, self.qkv(self.before_attention(rows))))
-        inner = self.gate_up(self.before_mlp(rows))
-        gate, up = inner.chunk(2, dim=-1)
-        return rows + self.down(silu(gate) * up)
+        return self.with_products(self.fused(), rows, attention)
+
+    def with_products(self, products: Sequence[Product], rows: Tensor, attention: Attention) -> Tensor:
+        """Return what the block does where these are its four products, in the order of ``fused``."""
+        qkv, o, gate_up, down = products
+        rows = rows + o(attention(self.layer, qkv(self.before_attention(rows))))
+        gate, up = gate_up(self.before_mlp(rows)).chunk(2, dim=-1)
+        return rows + down(silu(gate) * up)
 
     def fused(self) -> list[Fused]:
         """Return its four products."""

@@ -6,13 +6,13 @@ A token costs the reading of the weights; that of a second voice costs hardly mo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import silu
 
-from .attention import Attention
-from .blocks import Block, Blocks, Fused
+from .attention import Attention, Layer
+from .blocks import Blocks, Fused
 
 
 def together(several: Sequence[Blocks], rows: Tensor, attentions: Sequence[Attention]) -> Tensor:
@@ -23,19 +23,15 @@ def together(several: Sequence[Blocks], rows: Tensor, attentions: Sequence[Atten
         rows: One of each.
         attentions: Each for one row.
     """
+
+    def attend(layer: Layer, qkv: Tensor) -> Tensor:
+        parts = zip(attentions, torch.split(qkv, 1), strict=True)
+        return torch.cat([attention(layer, part) for attention, part in parts])
+
     for blocks in zip(*(one.blocks for one in several), strict=True):
-        rows = _block(blocks, rows, attentions)
+        fused = zip(*(block.fused() for block in blocks), strict=True)
+        rows = blocks[0].with_products([partial(_product, parts) for parts in fused], rows, attend)
     return rows
-
-
-def _block(blocks: Sequence[Block], rows: Tensor, attentions: Sequence[Attention]) -> Tensor:
-    first = blocks[0]
-    qkv = _product([block.qkv for block in blocks], first.before_attention(rows))
-    parts = zip(blocks, attentions, torch.split(qkv, 1), strict=True)
-    attended = torch.cat([attention(block.layer, part) for block, attention, part in parts])
-    rows = rows + _product([block.o for block in blocks], attended)
-    gate, up = _product([block.gate_up for block in blocks], first.before_mlp(rows)).chunk(2, dim=-1)
-    return rows + _product([block.down for block in blocks], silu(gate) * up)
 
 
 def _product(several: Sequence[Fused], inputs: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """The provider elsewhere gives the states of the local one, whatever is lost on the way, and believes nobody."""
 
 import asyncio
-import random
 
 import httpx2
 import pytest
@@ -12,10 +11,9 @@ from nightschool.engine.base.halves import open_tail
 from nightschool.engine.base.library import load
 from nightschool.engine.wire.client import Client, Waiting
 from nightschool.engine.wire.frames import Header, Type, encode
-from nightschool.engine.wire.patience import Patience
 from nightschool.engine.wire.rows import Writing, encode_rows
 from nightschool.plugins.providers.local import LocalProvider
-from nightschool.plugins.providers.remote import RemoteProvider, open_named
+from nightschool.plugins.providers.remote import open_named
 from nightschool.plugins.providers.several import SeveralProviders
 from nightschool.schemas.errors import (
     BadFrame,
@@ -34,7 +32,6 @@ from nightschool.tests.engine.wire.peer import (
     KEY,
     Fault,
     Peer,
-    Wire,
     answered,
     counting,
     cut_after,
@@ -44,59 +41,20 @@ from nightschool.tests.engine.wire.peer import (
     refused,
     restarted,
 )
+from nightschool.tests.plugins.providers.remotes import (
+    ADDRESS,
+    CUT,
+    carrier,
+    local,
+    peer,
+    provider,
+    remote,
+    same,
+    tokens,
+)
 from nightschool.tests.tiny import save_tiny
 
-CUT = 2
-ADDRESS = "https://peer.test/base"
-
-
-@pytest.fixture(params=["http", "socket"], autouse=True)
-def carrier(request, monkeypatch):
-    """What carries the tokens of every test here."""
-    monkeypatch.setattr(Peer, "sockets", request.param == "socket")
-    return request.param
-
-
-async def at_once(seconds):
-    """Do not wait."""
-
-
-def patience(tries=6):
-    return Patience(tries=tries, sleep=at_once, random=random.Random(1))
-
-
-def tokens(length, seed=0):
-    return torch.randint(0, 256, (length,), generator=torch.Generator().manual_seed(seed)).tolist()
-
-
-@pytest.fixture
-def local(tiny_base):
-    return LocalProvider(tiny_base)
-
-
-@pytest.fixture
-def peer(local):
-    return Peer(local)
-
-
-@pytest.fixture
-def remote(tiny_base, peer):
-    return provider(tiny_base, peer)
-
-
-def provider(base, peer, codec="f32", key=KEY, tries=6, zstd=False):
-    client = Client(ADDRESS, key, transport=lambda: peer)
-    return RemoteProvider(base.card, client, Writing(codec, zstd), patience(tries))
-
-
-async def same(session, local, sequence, *cuts):
-    """Extend a session piece by piece and compare with the local provider's states of the whole."""
-    (whole,) = await local.states([sequence], CUT)
-    for start, stop in zip((0, *cuts), (*cuts, len(sequence)), strict=True):
-        states = await session.extend(start, sequence[start:stop])
-        assert states.position == start
-        torch.testing.assert_close(states.rows, whole.rows[start:stop], atol=2e-5, rtol=1e-4)
-    assert session.length == len(sequence)
+__all__ = ["carrier", "local", "peer", "remote"]  # fixtures that live beside the provider
 
 
 async def test_a_session_gives_the_local_states(remote, local, peer):
@@ -459,61 +417,3 @@ async def test_what_was_given_up_half_way_does_not_mislead_later(tiny_base, loca
     assert asked == [("step", 10, 21, 1)]
     (whole,) = await local.states([[*tokens(30), 5]], CUT)
     torch.testing.assert_close(states.rows, whole.rows[30:], atol=2e-5, rtol=1e-4)
-
-
-# -- WebSockets -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "instead",
-    [
-        lambda response, peer: answered(404, "<html>what?</html>"),
-        lambda response, peer: answered(502, "<html>bad gateway</html>"),
-        lambda response, peer: answered(200, "<html>welcome</html>"),
-        lambda response, peer: problem(Code.TOO_MANY, retry_after=1),
-        lambda response, peer: httpx2.Response(101, headers={"sec-websocket-accept": "x"}, stream=response.stream),
-    ],
-    ids=["none there", "a proxy", "a page", "too many", "a false proof"],
-)
-async def test_where_no_websocket_can_be_had_http_carries_it(remote, local, peer, carrier, instead):
-    if carrier == "http":
-        pytest.skip("of WebSockets")
-    peer.faults = [Fault("socket", instead)]
-    await same(remote.open(CUT), local, tokens(50), 1, 2)
-    assert (peer.faults, peer.opened, peer.by_socket) == ([], 1, 0)  # it was asked for once
-
-
-@pytest.mark.parametrize(("wanted", "expected"), [("http", 0), ("socket", 1), ("auto", 1)])
-async def test_the_settings_say_what_carries_it(tiny_base, peer, carrier, wanted, expected):
-    if carrier == "http":
-        pytest.skip("of WebSockets")
-    client = Client(ADDRESS, KEY, transport=lambda: peer, carrier=wanted)
-    await RemoteProvider(tiny_base.card, client, Writing("f32"), patience()).states([[1]], CUT)
-    assert peer.by_socket == expected
-    assert client.carrier == ("a WebSocket" if expected else "HTTP")
-
-
-async def test_without_what_it_needs_http_carries_it_or_the_user_is_told(tiny_base, peer, monkeypatch):
-    monkeypatch.setattr("nightschool.engine.wire.client.has_sockets", lambda: False)
-    await provider(tiny_base, peer).states([[1]], CUT)
-    assert peer.by_socket == 0
-    with pytest.raises(UsageError, match=r"nightschool\[socket\]"):
-        Client(ADDRESS, KEY, carrier="socket")
-
-
-async def test_a_websocket_that_goes_on_after_the_end_is_not_used_again(remote, local, peer, carrier):
-    if carrier == "http":
-        pytest.skip("of WebSockets")
-    peer.faults = [garbled(FORGED["something after the end"])]
-    await same(remote.open(CUT), local, tokens(20), 5, 6)
-    assert (peer.opened, peer.by_socket) == (2, 3)
-
-
-async def test_a_websocket_that_rested_too_long_or_was_closed_is_not_used_again(remote, peer, carrier, monkeypatch):
-    if carrier == "http":
-        pytest.skip("of WebSockets")
-    session = remote.open(CUT)
-    await session.extend(0, [1])
-    monkeypatch.setattr(Wire, "get_extra_info", lambda wire, info: info == "is_readable")
-    await session.extend(1, [2])
-    assert peer.opened == 2
