@@ -8,8 +8,9 @@ import sys
 
 _KERNELS = 64
 
-_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of glibc's malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h
 _LARGE = 8 * 2**20  # bytes; at 1 MB a step took a tenth longer and 0.3 GB less
+_TOP = 256 * 2**20  # bytes that may lie free at the heap's end until ``give_back``
 
 
 def keep_few_kernels() -> None:
@@ -29,9 +30,12 @@ def return_large_blocks() -> bool:
     Left alone it learns, from the first large block that is freed, to take others up to 32 MB from its heap (see
     mallopt(3)). There the tensors of a training step leave holes between the states that stay: a study whose steps
     need 0.4 GB was seen to hold 3 GB. Other C libraries do not do so, and have no such setting.
+
+    Whoever sets it has to say as well what may lie free at the end of the heap. Else it is 128 kB: the last tensor of
+    every product goes back to the system, and comes again as pages to be cleared (a study: 17 million, 35 s of them).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    return mallopt is not None and bool(mallopt(_MMAP_THRESHOLD, _LARGE))
+    return mallopt is not None and bool(mallopt(_MMAP_THRESHOLD, _LARGE) and mallopt(_TRIM_THRESHOLD, _TOP))
 
 
 def give_back() -> bool:

@@ -18,7 +18,7 @@ def ranked(logits: Tensor, rows: Tensor, weight: Tensor, bias: Tensor | None) ->
     """Return ``logits`` ``(..., V)`` in fp32, the likeliest computed again from ``rows`` ``(..., d)``.
 
     Args:
-        logits: What a head of coarse numbers gave.
+        logits: What a head of coarse numbers gave, none of them fp32.
         rows: What went into it, as fine as it is there.
         weight: The head's own ``(V, d)``, as stored.
         bias: The head's own ``(V,)``.
@@ -28,4 +28,4 @@ def ranked(logits: Tensor, rows: Tensor, weight: Tensor, bias: Tensor | None) ->
     exact = torch.bmm(weight[best].float(), fine[:, :, None])[:, :, 0]
     if bias is not None:
         exact += bias[best]
-    return flat.scatter(1, best, exact).view(logits.shape)
+    return flat.scatter_(1, best, exact).view(logits.shape)

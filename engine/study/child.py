@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..host.plugins import PluginProblem
 
 
-_GIVE_BACK_SECONDS = 2.0  # between two times; a step frees as much as it takes
+_GIVE_BACK_SECONDS = 5.0  # between two times; a step frees as much as it takes
 
 
 def main(job_file: str) -> int:

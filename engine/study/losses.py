@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..base.halves import Tail
 
-_PRODUCT = 128  # rows that pass the head at once
+_PRODUCT = 64  # rows that pass the head at once: blocks that the heap keeps (``engine/heap.py``) for 49,000 words
 _SLICE = 16  # rows whose losses are worked out at once on a CPU: 3 MB of logits for 49,000 words
 _WIDE_SLICE = 64  # elsewhere, where a step costs its launch
 

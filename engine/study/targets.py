@@ -20,8 +20,8 @@ from .exchanges import Exchanges
 from .part import Part
 from .states_cache import in_16_bits
 
-HEAD_ROWS = 128
-"""Rows that pass the head at once: few are slow a row, many take memory (25 MB of logits for 49,000 words)."""
+HEAD_ROWS = 64
+"""Rows that pass the head at once: few are slow a row, many take memory (13 MB of logits for 49,000 words)."""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,29 @@ def test_what_is_free_between_blocks_in_use_is_given_back_when_asked_for():
     assert given < 5
 
 
+AGAIN = """
+import ctypes, resource
+from nightschool.engine.heap import return_large_blocks
+
+malloc, free = ctypes.CDLL(None).malloc, ctypes.CDLL(None).free
+malloc.restype, malloc.argtypes, free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+if not return_large_blocks():
+    raise SystemExit(77)  # another C library
+for number in range(50):
+    if number == 1:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    address = malloc(4 * 2**20)
+    ctypes.memset(address, 1, 4 * 2**20)
+    free(address)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
+def test_a_block_at_the_end_of_the_heap_is_taken_again_without_new_pages():
+    assert _run(AGAIN) < 2000  # 50 times 1,024 if each went back
+
+
 SHAPES = """
 from pathlib import Path
 from nightschool.engine.heap import give_back, keep_few_kernels
