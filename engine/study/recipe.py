@@ -118,7 +118,7 @@ class Recipe:
     seed: int = 0
     spread: int = 112
     spread_all: int = 192
-    contrast: int = 56
+    contrast: int = 84
     anchors: int = 32
     held_out: int = 12
     held_each: int = 6
@@ -147,8 +147,8 @@ class Recipe:
     revised: int = 32
     least_wrong: float = 0.1
     again_share: float = 0.4
-    batch_spread: int = 5
-    batch_contrast: int = 8
+    batch_spread: int = 7
+    batch_contrast: int = 7
     batch_anchors: int = 1
     enough: float = 0.85
     within: float = 0.3

@@ -36,17 +36,29 @@ _WANT = (
     "{prompt} Give me {it}.",
     "Use {it} this time. {prompt}",
 )
+_HOW = (
+    "{It}, {prompt}",
+    "{prompt}, {it}.",
+    "Tell me {it}: {prompt}",
+    "{prompt} Answer {it}.",
+    "Please explain {it}: {prompt}",
+    "Write {it} about this: {prompt}",
+    "{prompt} Describe it {it}.",
+)
 
 
-def contraries(*, do: Sequence[str] = (), without: Sequence[str] = (), want: Sequence[str] = ()) -> list[str]:
+def contraries(
+    *, do: Sequence[str] = (), without: Sequence[str] = (), want: Sequence[str] = (), how: Sequence[str] = ()
+) -> list[str]:
     """Return templates with ``{prompt}``, so mixed that any first few of them differ.
 
     Args:
         do: What the reply shall do, as imperatives in lower case: "start directly with the answer".
         without: What it shall not have, without an article: "greeting".
         want: What it shall have: "bullet points", "a long answer".
+        how: What follows a verb: "in detail", "in at least five sentences".
     """
-    kinds = (_mixed(_DO, do), _mixed(_WITHOUT, without), _mixed(_WANT, want))
+    kinds = (_mixed(_DO, do), _mixed(_WITHOUT, without), _mixed(_WANT, want), _mixed(_HOW, how))
     found = dict.fromkeys(text for row in itertools.zip_longest(*kinds) for text in row if text is not None)
     return [_contracted(text) if number % 3 == 2 else text for number, text in enumerate(found)]
 

@@ -160,6 +160,15 @@ class Length:
                 "plenty of detail",
                 "a thorough answer of several paragraphs",
             ],
+            how=[
+                f"in at least {_NAMES.get(sentences, sentences)} sentences",
+                "in detail",
+                f"in no fewer than {words} words",
+                "at length",
+                f"in {_NAMES.get(sentences + 2, sentences + 2)} or more full sentences",
+                "in several paragraphs",
+                "in a long answer",
+            ],
         )
 
 
