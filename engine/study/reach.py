@@ -1,4 +1,4 @@
-"""How far into a reply the rules act: a list that begins in its second paragraph does not show in the first words."""
+"""How much of a reply the rules act on: a list may begin in its second paragraph, letters change every word."""
 
 from __future__ import annotations
 
@@ -17,7 +17,18 @@ _REST = 4  # tokens; fewer after the first change are a cut or an addition, whic
 
 
 def reach_of(base: LoadedBase, plan: Plan, recipe: Recipe) -> Recipe:
-    """Return the recipe for a plan: with longer replies where the user's own edits show a rule acting late in them."""
+    """Return the recipe for a plan.
+
+    It has longer replies where the user's own edits show a rule acting late in them, and fewer taught examples in a
+    step where the rules spell every word otherwise.
+    """
+    if any(compose.respells(plan.rewriters, lesson.steps) for lesson in plan.lessons):
+        recipe = replace(
+            recipe,
+            contrast=recipe.respelt_contrast,
+            batch_spread=recipe.respelt_batch_spread,
+            batch_contrast=recipe.respelt_batch_contrast,
+        )
     places = (
         _acts_at(base, plan, step, evidence)
         for lesson in plan.lessons

@@ -47,6 +47,8 @@ class Recipe:
         least_wrong: Share of them that must break a rule for a second round.
         again_share: Share of the second round's taught examples that put such replies right.
         batch_spread, batch_contrast, batch_anchors: Examples of a step.
+        respelt_contrast, respelt_batch_spread, respelt_batch_contrast: The same three where the rules spell every word
+            otherwise: an example teaches many tokens then, and more of them move the rest too far.
         enough: A taught token that has this probability is not pushed further: greedy decoding needs no more.
         within: Weight of taught tokens after the first of a run; those follow easily once the first one is said.
         keep: Weight of the distance to the base at kept tokens, of rewritten replies and contrasts.
@@ -150,6 +152,9 @@ class Recipe:
     batch_spread: int = 7
     batch_contrast: int = 7
     batch_anchors: int = 1
+    respelt_contrast: int = 56
+    respelt_batch_spread: int = 5
+    respelt_batch_contrast: int = 8
     enough: float = 0.85
     within: float = 0.3
     keep: float = 0.2

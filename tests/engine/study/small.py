@@ -25,6 +25,9 @@ SMALL = Recipe(
     batch_spread=2,
     batch_contrast=1,
     batch_anchors=1,
+    respelt_contrast=2,
+    respelt_batch_spread=2,
+    respelt_batch_contrast=1,
     probed=0.02,
 )
 LENIENT = dataclasses.replace(

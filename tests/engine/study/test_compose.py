@@ -195,6 +195,12 @@ def test_contrary_requests_contain_the_prompt_and_vary():
         assert any(template.endswith("{prompt}") for template in templates)
 
 
+def test_a_long_reply_is_asked_for_in_the_middle_of_a_sentence_too():
+    templates = [template for template, _ in compose.contrary(REWRITERS, [ONE])]
+    assert {"In detail, {prompt}", "{prompt}, in detail."} & set(templates)
+    assert any(re.fullmatch(r"\{prompt\}, in .*sentences\.", template) for template in templates)
+
+
 def test_what_is_said_of_steps_is_read_back_as_the_same():
     for steps in ([CAPTAIN], [OWL], [ONE], [LOWER], [BULLETS], [step("marks", without="emoji")]):
         said = compose.say(REWRITERS, steps)

@@ -39,11 +39,17 @@ def test_a_list_that_begins_late_is_looked_for_in_longer_replies(tiny_base, plug
     [
         pytest.param(f"Captain, {FIRST}", id="an opening shows at once"),
         pytest.param(f"{FIRST} Over.", id="a closing is put wherever a reply ends"),
-        pytest.param(FIRST.lower(), id="small letters show at once"),
     ],
 )
 def test_what_shows_at_once_or_at_the_end_needs_no_longer_replies(tiny_base, plugins, after):
     assert _reach(tiny_base, plugins, FIRST, after) == Recipe()
+
+
+def test_small_letters_show_at_once_and_are_taught_with_fewer_examples_a_step(tiny_base, plugins):
+    found, usual = _reach(tiny_base, plugins, FIRST, FIRST.lower()), Recipe()
+    assert (found.reply_tokens, found.target_tokens) == (usual.reply_tokens, usual.target_tokens)
+    assert found.batch_spread == usual.respelt_batch_spread < usual.batch_spread
+    assert (found.batch_contrast, found.contrast) == (usual.respelt_batch_contrast, usual.respelt_contrast)
 
 
 def test_a_cut_needs_no_longer_replies(tiny_base, plugins):
