@@ -39,7 +39,10 @@ NUMBERS = {
 NUMBER = r"(?:\d{1,4}|" + "|".join(sorted(NUMBERS, key=len, reverse=True)) + r")"
 QUOTE = r"⟨(\d+)⟩"
 REPLY = r"(?:repl(?:y|ies)|answers?|responses?|messages?|outputs?|explanations?|sentences?|texts?)"
-NOT = r"(?:no|not|never|without|avoid|don'?t|do not|stop|quit|skip|drop|leave out|omit|remove|lose|refrain from|ban)"
+NOT = (
+    r"(?:no|not|never|without|avoid|don'?t|do not|stop|quit|skip|drop|leave out|omit|remove|lose|refrain from|ban|"
+    r"enough (?:with|of))"
+)
 
 _QUOTED = re.compile(
     r"“([^”]+)”|\"([^\"]+)\"|‘((?:[^’]|(?<=\w)’(?=\w))+)’|(?<![\w'])'((?:[^'\n]|(?<=\w)'(?=\w))+)'(?!\w)|`([^`]+)`"
@@ -71,6 +74,20 @@ def wording(rule: str) -> Wording:
     return Wording(raw.lower(), raw, tuple(quotes))
 
 
+_EMOJI = {
+    "thumbs up": "👍", "thumb up": "👍", "heart": "❤️", "rocket": "🚀", "fire": "🔥", "star": "⭐", "party": "🎉",
+    "check": "✅", "tick": "✅", "wave": "👋", "waving": "👋", "wink": "😉", "laugh": "😂", "cat": "🐱",
+    "dog": "🐶", "sun": "☀️", "brain": "🧠", "robot": "🤖", "owl": "🦉",
+}  # fmt: skip
+SMILEY = "🙂"
+
+
+def named_emoji(plain: str) -> str:
+    """Return the emoji that a rule names, a smiley if it names none that is known."""
+    match = re.search(rf"\b({'|'.join(_EMOJI)})\w*(?: \w+)? ?emoji", plain)
+    return _EMOJI[match[1]] if match else SMILEY
+
+
 def number(word: str) -> int:
     """Return the value of a match of ``NUMBER``."""
     return int(word) if word.isdigit() else NUMBERS[word]
@@ -100,7 +117,8 @@ _ALWAYS = re.compile(
     r"next|following|coming)?\s*"
     r"(?:repl(?:y|ies)|answers?|responses?|messages?|conversations?|chats?|turns?)(?: from now on)?|in "
     r"(?:the )?future|for (?:the )?future|from now on|from here on|"
-    r"in this (?:chat|conversation)(?: and\b[^,]*)?|in general|(?:when|whenever|every time|each time|if) "
+    r"in this (?:chat|conversation)(?: and\b[^,]*)?|in general|"
+    r"(?:every|each)(?: single)? time|(?:when|whenever|every time|each time|if) "
     r"(?:you|i|we) (?:reply|answer|respond|write|"
     r"talk|speak|ask|say something|chat)"
     r"(?: (?:to|with))?(?: (?:me|you|anything|something|a question|questions|my questions))?)$",
@@ -115,6 +133,17 @@ _LEADING = re.compile(
     r"would) (?:like|prefer) it if you|i want you to|i need you to|"
     r"you (?:should|must|need to|have to)|if (?:possible|you (?:can|could|don't mind|please|like|want))|"
     r"make sure (?:that )?(?:you|to)|be sure to|try to|let's)\b\s*[,:;.!-]*\s*",
+    re.IGNORECASE,
+)
+
+
+_DISLIKED = re.compile(
+    r"^i (?:really )?(?:hate|dislike|can't stand|don't like|do not like) it (?:when|if) you\b ?", re.I
+)
+_TRAILING = re.compile(
+    r"(?<!\bwith)(?<!\bsay)(?<!\bsaying)(?<!\bword)(?<!\bwords)(?<!\bphrase)[\s,]+(?:from (?:now|here) on(?:wards)?"
+    r"(?: out)?|please|always|(?:every|each)(?: single)? time|"
+    r"in (?:the )?future|going forward|until further notice|at all times|any ?more|(?:ever )?again|ever)[\s.!]*$",
     re.IGNORECASE,
 )
 
@@ -143,8 +172,10 @@ def split_condition(rule: str) -> tuple[str, str]:
 
 
 def without_preamble(rule: str) -> str:
-    """Return a rule without the words that only lead up to it: "No, please ", "from now on, "."""
-    text = rule.strip()
+    """Return a rule without the words that only lead up to it: "No, please ", "from now on, ", or away from it."""
+    text = _DISLIKED.sub("never ", rule.strip())
+    while (shorter := _TRAILING.sub("", text, count=1)) and shorter != text:
+        text = shorter
     while True:
         shorter = _LEADING.sub("", text, count=1)
         if shorter == text or not shorter:

@@ -13,6 +13,7 @@ from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Detector, Finding
 from ...engine.study.scope import CERTAIN, HERE, LIKELY, ONCE, OPENS, REPLIES, STANDS_FOR_GOOD
 from ...engine.study.turn import Sentence, Turn, is_task, read_turn
+from ...engine.study.wording import NUMBER
 from ...schemas.records import Scope, SignalKind
 
 _VERB = (
@@ -23,8 +24,9 @@ _VERB = (
     r"capitali[sz]e|uppercase|lowercase|list|ask|apologi[sz]e|repeat|quote|cite|translate|provide|show|tell|remember|"
     r"offer|prefix|"
     r"summari[sz]e|append|state|define|suggest|recommend|correct|point out|stick|act|assume|convert|round|reveal|"
-    r"wrap|structure|phrase|check|break|split|link|highlight|reference|prefer|shorten|get to the point|respect|treat|"
-    r"expect)"
+    r"wrap|structure|phrase|check|break|split|link|highlight|reference|prefer|shorten|"
+    r"get (?:straight |right )?to the point|respect|treat|"
+    r"expect|bold|itali[cs]i[sz]e|emphasi[sz]e|underline|rhyme)"
 )
 _OF_ASSISTANT = re.compile(
     r"\b(?:answer|reply|respond|call me|address me|refer to me|tell me|give me|show me|ask me|telling me|giving me|"
@@ -36,7 +38,8 @@ _OF_ASSISTANT = re.compile(
 _FORM = re.compile(
     r"\b(?:repl(?:y|ies)|answers?|answering|responses?|respond(?:ing)?|messages?|explanations?|explain(?:ing)?|"
     r"sentences?|words?|"
-    r"paragraphs?|bullets?|bullet ?points?|lists?|table|emojis?|emoticons?|smileys?|exclamation|lower ?case|upper "
+    r"paragraphs?|commas?|hyphens?|numerals?|spell|"
+    r"bullets?|bullet ?points?|lists?|table|emojis?|emoticons?|smileys?|exclamation|lower ?case|upper "
     r"?case|capitals?|"
     r"caps|markdown|bold|headings?|headers|titles?|signature|greetings?|introductions?|intro|preamble|disclaimers?|"
     r"jargon|"
@@ -64,17 +67,23 @@ _YOU = (
     r"the|to) )"
     r"|i (?:really )?(?:don't|do not|dont|never|only|no longer|always) (?:want|need|like|care for)\b(?! to (?!see|"
     r"hear|read))"
-    r"|i never want\b|i find\b|i (?:hate|can't stand|cannot stand|dislike) (?:it )?(?:when|your|these|those|the)\b"
+    r"|i never want\b|i find\b|"
+    r"i (?:hate|don't like|do not like|can't stand|cannot stand|dislike) (?:it )?(?:when|your|these|those|the)\b"
     rf"|(?:every|each|all)(?: of)?(?: your| the| my)? {REPLIES} (?:should|must|needs? to|has to|have to|ends?|"
     r"starts?|begins?|in)\b"
-    rf"|your {REPLIES}\b|make sure|be sure|remember to|make it a (?:habit|rule)|see to it|let's (?:keep|use|stick|"
+    rf"|(?:your|any) {REPLIES}\b|(?:answers|replies|responses|messages) (?:should|must|need to|have to)\b"
+    r"|make sure|be sure|remember to|make it a (?:habit|rule)|see to it|let's (?:keep|use|stick|"
     r"say|have)|"
     r"(?:could|can|would|will) you\b|would you mind|don't forget|keep in mind|get (?:in|into) the habit)"
 )
 _LEADS = r"(?:please|pls|plz|kindly|just|also|then|only|always|never|don't|do not|dont|ever|not to|to|try to|instead)"
 _TO_YOU = re.compile(rf"^(?:{_LEADS} )*(?:{_VERB}\b|{_YOU})")
 _CLAUSE = re.compile(r" ?(?:[,;:]|\s[–—-]+\s|[.!]+\s|\bso\b|\band\b|\bbut\b) ?")
-_NOT_ANY = re.compile(r"^(?:please )?(?:no|not|only|just|metric|without|in|one|short|use)\b")
+_NOT_ANY = re.compile(
+    r"^(?:please )?(?:no|not|only|just|metric|without|in|one|short|use|all (?:lower|upper|caps|capital)\w*|"
+    rf"(?:max(?:imum)?(?: of)?|at most|up to|under|below|(?:less|fewer) than)? ?{NUMBER} (?:words?|sentences?|lines?|"
+    r"paragraphs?))\b"
+)
 _DURATION_FIRST = re.compile(
     r"^(?:from (?:now|here|today|this (?:point|moment))(?: on(?:wards?)?)?(?: out)?|going forward|moving forward|"
     r"henceforth|"
@@ -133,6 +142,10 @@ _HABIT_THING = re.compile(
     r"markdown|"
     r"headings|bold|hashtags|buzzwords|semicolons|em dash(?:es)?|greetings?|introductions?|follow-up questions|⟨\d+⟩)"
 )
+_HABIT_ALONE = re.compile(
+    r"^(?:apologi[sz]|lectur|moraliz|moralis|hedg)ing(?: (?:to|at) me| so much| (?:all|every) .*)?\W*$"
+)
+"""What of all writers only an assistant is asked to stop."""
 _ADDRESS = re.compile(
     r"^(?:please |just |you (?:can|may|must|should) )*(?:call|address) me\b"
     r"(?! (?:back|later|when|at|on|in|if|tomorrow|crazy|a|an|old|whenever|by|stupid|maybe|ishmael|out)\b)(?!\?)"
@@ -283,7 +296,8 @@ def _stops_a_habit(body: str, manner: bool) -> bool:
     verb = body[: match.start("what")]
     if re.search(r"\b(?:skip|drop|lose|avoid)\b", verb):
         return False  # of one reply, as often as not
-    return bool((manner and _HABIT.match(match["what"])) or _HABIT_THING.match(match["what"]))
+    what = match["what"]
+    return bool((manner and _HABIT.match(what)) or _HABIT_THING.match(what) or _HABIT_ALONE.match(what))
 
 
 @hookimpl

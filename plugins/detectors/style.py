@@ -132,7 +132,7 @@ _DONT = re.compile(
     r"preamble|disclaimers?|"
     r"conclusion|filler|fluff|repetition|so often|capital letters|caps|puns|sign-?off|signature|greeting|semicolons|"
     r"dashes|abbreviations|"
-    r"explanations?|comments|numbering|slang|her name|his name|my name|⟨\d+⟩)\b"
+    r"explanations?|comments|numbering|slang|parenthes[ei]s|brackets|contractions|her name|his name|my name|⟨\d+⟩)\b"
 )
 _LIKE_A = re.compile(
     r"^(?:now )?(?:say|explain|tell|describe|write|put|try) (?:it |that |this |me |again )*(?:like|as if|as though|"

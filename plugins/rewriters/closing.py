@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
 from ...engine.study.prose import WORD, shared_start
-from ...engine.study.wording import QUOTE, REPLY, Wording, wording
+from ...engine.study.wording import QUOTE, REPLY, SMILEY, Wording, named_emoji, wording
 from .contraries import contraries
 
 _LONGEST = 40  # words that a closing may have
@@ -154,9 +154,10 @@ _QUESTION = (
     r"-]){0,2}questions?"
     r"|\bask(?: me)? (?:a |an )?follow-? ?up questions?"
 )
+_WHAT_I_THINK = rf"{_END}[^.]{{0,20}}\bask(?:ing)?(?: me)? (?:for my (?:opinion|view)|what i think)"
 _AT_ITS_END = (
     rf"{_END}\s+(?:with|in|by saying)\s+the (?:words?|phrase|line)\s+(?!of\b|that\b)([\w][\w ,'-]{{1,60}}[.!?]?)$",
-    rf"{_END}\s+(?:with|by saying)\s+(?!an?\b|the\b|your\b|one\b|some\b)([\w][\w ,'-]{{1,60}}[.!?]?)$",
+    rf"{_END}\s+(?:with|by saying)\s+(?!an?\b|the\b|your\b|one\b|some\b)([~—–-]{{0,2}} ?[\w][\w ,'-]{{0,60}}[.!?]?)$",
 )
 
 
@@ -168,13 +169,20 @@ def _unquoted(said: Wording, line: bool) -> Args | None:
         said.plain,
     ):
         return _as_args(said.raw[match.start(1) : match.end(1)], line, True)
-    for pattern, text in ((rf"{_END}[^.]*\b(?:three dots|ellipsis)\b", "..."), (_QUESTION, f" {FOLLOW_UP}")):
+    for pattern, text in (
+        (rf"{_END}[^.]*\b(?:three dots|ellipsis)\b", "..."),
+        (_WHAT_I_THINK, " What do you think?"),
+        (_QUESTION, f" {FOLLOW_UP}"),
+    ):
         if re.search(pattern, said.plain):
             return {"text": text}
     if match := re.search(rf"{_END}.*?({_EMOJI})", said.raw.lower()):
         return {"text": f" {match[1]}"}
-    if re.search(rf"{_END}[^.]*\bemoji\b", said.plain):
-        return {"text": " 🙂", "guess": True}
+    if re.search(
+        rf"{_END}[^.]*\b(?:emoji|smiley)\b|\b(?:emoji|smiley)\b[^.]*\bat the (?:very )?(?:end|bottom)\b", said.plain
+    ):
+        emoji = named_emoji(said.plain)
+        return {"text": f" {emoji}"} | ({"guess": True} if emoji == SMILEY else {})
     for pattern in _AT_ITS_END:
         if match := re.search(pattern, said.plain):
             return _as_args(said.raw[match.start(1) : match.end(1)], line, False)

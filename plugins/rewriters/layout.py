@@ -12,6 +12,23 @@ from ...engine.study.wording import NOT, wording
 from .contraries import contraries
 
 _BULLET = re.compile(r"[-*•+–] ")
+_LISTS = r"(?:bullet(?:s|ed)?(?:[- ](?:points?|lists?))?|(?:numbered )?lists?|list form(?:at)?|dot points?)"
+_READ: tuple[tuple[str, Args], ...] = (
+    (rf"\b{NOT}\b[^.;]{{0,25}}?\b{_LISTS}\b|\b(?:in|as|use|write|plain)\b[^.;]{{0,12}}\bprose\b", {"as": "prose"}),
+    (r"\bnumbered (?:list|steps|points|items)|\bnumber (?:the|each|every|your)\b", {"as": "numbers"}),
+    (
+        r"\b(?:use|as|in|with|into|only|format\w*|give|prefer|write|be|always)\b[^.;]{0,40}?\b(?:bullet(?:s|ed)?\b|"
+        r"dot points?|list form)|^bullet",
+        {"as": "bullets", "mark": "- "},
+    ),
+    (r"\b(?:each|every|one) sentence (?:on|per|a|in)\b[^.;]{0,15}\bline\b", {"as": "lines"}),
+    (
+        r"\b(?:one|a|single|1) (?:single )?paragraph\b|\bno (?:line breaks|paragraphs|new ?lines)\b",
+        {"as": "paragraph"},
+    ),
+)
+"""What a rule says, the first that fits, and the layout that it asks for."""
+
 _SAID = {
     "bullets": "Write every reply as bullet points, one sentence a point.",
     "numbers": "Write every reply as a numbered list, one sentence a number.",
@@ -57,26 +74,9 @@ class Layout:
     def read(self, rule: str) -> list[Args]:
         """Understand "use bullet points", "as a numbered list", "no lists", "in one paragraph"."""
         said = wording(rule).plain
-        lists = r"(?:bullet(?:s|ed)?(?:[- ](?:points?|lists?))?|(?:numbered )?lists?|list form(?:at)?|dot points?)"
-        if re.search(rf"\b{NOT}\b[^.;]{{0,25}}?\b{lists}\b", said) or re.search(
-            r"\b(?:in|as|use|write|plain)\b[^.;]{0,12}\bprose\b", said
-        ):
-            return [{"as": "prose"}]
-        if re.search(r"\bnumbered (?:list|steps|points|items)|\bnumber (?:the|each|every|your)\b", said):
-            return [{"as": "numbers"}]
-        if re.search(
-            r"\b(?:use|as|in|with|into|only|format\w*|give|prefer|write|be|always)\b[^.;]{0,40}?\b(?:bullet(?:s|"
-            r"ed)?\b|dot points?|list form)|^bullet",
-            said,
-        ):
-            return [{"as": "bullets", "mark": "- "}]
-        if re.search(r"\b(?:each|every|one) sentence (?:on|per|a|in)\b[^.;]{0,15}\bline\b", said):
-            return [{"as": "lines"}]
-        if re.search(
-            r"\b(?:one|a|single|1) (?:single )?paragraph\b|\bno (?:line breaks|paragraphs|new ?lines)\b", said
-        ):
-            return [{"as": "paragraph"}]
-        return []
+        if re.search(rf"\b{NOT}\b[^.;]{{0,25}}?\b(?:more|longer) than\b", said):
+            return []
+        return next(([dict(args)] for pattern, args in _READ if re.search(pattern, said)), [])
 
     def apply(self, args: Args, text: str) -> str:
         """Return the text laid out so; code stays as it is."""

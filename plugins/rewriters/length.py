@@ -15,7 +15,7 @@ from ...engine.study.prose import (
     sentences,
     simple_sentences,
 )
-from ...engine.study.wording import NUMBER, number, wording
+from ...engine.study.wording import NOT, NUMBER, number, wording
 from .contraries import contraries
 
 _AIM = 0.8
@@ -56,13 +56,9 @@ class Length:
     def read(self, rule: str) -> list[Args]:
         """Understand "in one sentence", "no more than 30 words", "under two sentences", "be brief"."""
         said = wording(rule).plain
-        if (
-            re.search(
-                rf"\b(?:at least|minimum(?: of)?|more than|longer than|over|or more)\b[^.]{{0,12}}\b{NUMBER}\b", said
-            )
-            and "no more than" not in said
-            and "not more than" not in said
-        ):
+        if re.search(
+            rf"\b(?:at least|minimum(?: of)?|more than|longer than|over|or more)\b[^.]{{0,12}}\b{NUMBER}\b", said
+        ) and not re.search(rf"\b{NOT}\b[^.;]{{0,40}}\b(?:more|longer) than\b|\b{NOT}\b[^.;]{{0,40}}\bover\b", said):
             return []
         if match := re.search(
             rf"\b({NUMBER})(?:\s*(?:-|–|to|or)\s*({NUMBER}))?[\s-]+(?:\w+\s+)?(sentence|word|paragraph|"
@@ -85,8 +81,8 @@ class Length:
             said,
         ) and not re.search(
             r"\b(?:not|don't|never|stop being|isn't|less|too)\s+(?:so |be |being )?(?:brief|short|concise|terse|"
-            r"succinct)\b|\bshort (?:stor|poem|film|video|term|circuit|question|greeting|summar|signature|example|"
-            r"joke|quote|line|sentence)",
+            r"succinct)\b|\bshort(?:er)? (?:stor|poem|film|video|term|circuit|question|greeting|summar|signature|"
+            r"example|joke|quote|line|sentence|word|paragraph)",
             said,
         ):
             return [{"unit": "sentences", "n": 2, "guess": True}]
@@ -172,6 +168,10 @@ class Length:
         )
 
 
+_PARTS = r"summar|title|head|intro|greeting|quote|joke|tagline|slogan|caption|label|opening|closing|name"
+"""Parts of a reply, whose length is not the reply's."""
+
+
 def _args(unit: str, count: int) -> Args:
     if unit == "word":
         return {"unit": "words", "n": count, "whole": True}
@@ -180,16 +180,23 @@ def _args(unit: str, count: int) -> Args:
 
 def _names_a_thing(said: str, match: re.Match[str]) -> bool:
     """Whether the number belongs to something else: "a word about", "the one word that", "an example sentence"."""
+    before = said[: match.start()]
+    if re.match(rf"[\s-]+(?:{_PARTS})", said[match.end(3) :]):
+        return True
     if match[1] in ("a", "an"):
-        return not re.search(r"\b(?:in|to|only|just|into)\s*$", said[: match.start()])
+        whole = r"\b(?:in|to|only|just|into|(?:answer|reply|respond)(?: only| just)? (?:with|using))\s*$"
+        return not re.search(whole, before)
     if re.match(
         r"s? (?:a|an|per|each|on|for each|for every) (?:\w+ )?(?:point|line|bullet|number|item)", said[match.end(3) :]
     ):
         return True
-    before = said[: match.start()]
-    if match[3] == "word" and number(match[1]) == 1:
-        return bool(re.search(r"\b(?:use|say|using|saying|the)\s*(?:the )?$", before))
-    return bool(re.search(r"\b(?:start|begin|end|finish|close) with\s*(?:the )?$", before))
+    if (
+        match[3] == "word"
+        and number(match[1]) == 1
+        and re.search(r"\b(?:use|say|using|saying|the)\s*(?:the )?$", before)
+    ):
+        return True
+    return bool(re.search(r"\b(?:start|begin|open|end|finish|close)\b[^.,;]{0,20} with\s*(?:the |a )?$", before))
 
 
 def _whole_within(text: str, count: int) -> str:

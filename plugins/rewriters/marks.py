@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
+from ...engine.study.prose import without_marker
 from ...engine.study.wording import NOT, wording
 from .contraries import contraries
 
@@ -95,7 +96,9 @@ class Marks:
         head = text[: 4 * len(target) + 2000]
         found: list[Args] = []
         for name, mark in _MARKS.items():
-            if mark.find.search(head) and not mark.find.search(target):
+            # The numbers of a list are its layout.
+            before = "\n".join(map(without_marker, head.splitlines())) if name == "digits" else head
+            if mark.find.search(before) and not mark.find.search(target):
                 found.append({"without": name})
                 if name in ("exclamation", "dash", "semicolon"):
                     found += [{"without": name, "to": to} for to in _others(name)]

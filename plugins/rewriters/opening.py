@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ...engine.host.hooks import hookimpl
 from ...engine.study.contracts import Args, Rewriter
 from ...engine.study.prose import ITEM, WORD, shared_start
-from ...engine.study.wording import QUOTE, REPLY, Wording, wording
+from ...engine.study.wording import QUOTE, REPLY, SMILEY, Wording, named_emoji, wording
 from .contraries import contraries
 
 _LONGEST = 30  # words that an opening may have
@@ -165,12 +165,17 @@ _QUOTED_FORMS = (
     rf"\bat the (?:start|beginning|top)\b[^.⟨]{{0,60}}?{QUOTE}",
 )
 _NAMED = (
-    rf"\b(?:call|address|refer to) me (?:as |by )?(?:{QUOTE}|((?:the |a )?[\w'-]+(?: [\w'-]+)?))(?=[.,!?]|"
+    rf"\b(?:call|address|refer to) me (?:as |by )?(?:{QUOTE}|((?:the |a )?(?:(?:dr|mr|mrs|ms|prof|capt|sgt)\. )?"
+    rf"[\w'-]+(?: [\w'-]+)?))(?=[.,!?]|"
     rf"$| in | at | when | every | from | always | instead| please| each )"
 )
 _UNQUOTED = (
     rf"{_BEGIN}\s+(?:with|by saying)\s+(?:the words? |the phrase |the line |the greeting )?([\w][\w "
     rf",'-]{{0,40}}[,:!]|[\w'-]+)[.!]?$"
+)
+_MARKS = {"comma": ",", "colon": ":", "exclamation mark": "!", "full stop": "."}
+_WORD_AND_MARK = (
+    rf"{_BEGIN}\s+with\s+(?:the word )?([\w'-]+),? (?:and|then|followed by|plus) an? ({'|'.join(_MARKS)})\b"
 )
 _NOT_NAMES = frozenset(
     [
@@ -200,13 +205,17 @@ def _unquoted(said: Wording) -> Args | None:
         title = said.quote(match[1]) if match[1] else said.raw[match.start(2) : match.end(2)]
         title = title.strip(" ,.!")
         return {"text": f"{title}, ", "lower_first": True} if title.lower() not in _NOT_NAMES else None
+    if match := re.search(_WORD_AND_MARK, said.plain):
+        return _as_args(said.raw[match.start(1) : match.end(1)] + _MARKS[match[2]], False)
     if match := re.search(_UNQUOTED, said.plain):
         return _as_args(said.raw[match.start(1) : match.end(1)].strip(), False)
     if match := re.search(rf"{_BEGIN}.*?({_EMOJI})", said.raw.lower()):
         return {"text": f"{match[1]} ", "lower_first": False}
-    if re.search(rf"{_BEGIN}.*\bgreeting\b|^greet me\b", said.plain):
-        return {"text": "Hello! ", "lower_first": False, "guess": True}
-    return None
+    if re.search(rf"{_BEGIN}\s+with\b[^.]*\b(?:emoji|smiley)\b", said.plain):
+        emoji = named_emoji(said.plain)
+        return {"text": f"{emoji} ", "lower_first": False} | ({"guess": True} if emoji == SMILEY else {})
+    hello = re.search(rf"{_BEGIN}.*\bgreeting\b|^greet me\b|^say (?:hello|hi)\b", said.plain)
+    return {"text": "Hello! ", "lower_first": False, "guess": True} if hello else None
 
 
 def _as_args(opening: str, own_line: bool) -> Args:

@@ -71,7 +71,7 @@ class Terms:
         for pattern, old, new in (
             (
                 rf"\b(?:say|use|write|call (?:it|them|that|this)|spell|prefer)\s+{term},?\s+(?:instead of|rather than|"
-                rf"in place of|and not|not|over|,? never)\s+{term}",
+                rf"in place of|and not|not|over|(?:and )?never)\s+{term}",
                 1,
                 0,
             ),
@@ -92,7 +92,8 @@ class Terms:
                 if not {t.lower() for t in terms} & _NOT_TERMS:
                     return [{"from": terms[old].strip(" ,."), "to": terms[new].strip(" ,.")}]
         avoid = (
-            r"\b(?:never|don't|do not|avoid|stop|quit|no longer|without|refrain from|not)\b(?: ever)?(?:\s+(?:to|"
+            r"\b(?:never|don't|do not|avoid|stop|quit|no longer|no more|enough (?:with|of)|without|refrain from|not|"
+            r"(?:hate|like|stand|dislike) (?:it )?(?:when|if) you)\b(?: ever)?(?:\s+(?:to|"
             r"again|please|ever|anymore))*\s*(?:say|saying|use|using|write|writing|mention|mentioning|include|"
             r"including|start(?:ing)? (?:\w+ )*with|begin(?:ning)? (?:\w+ )*with|open(?:ing)? (?:\w+ )*with)?"
         )

@@ -50,6 +50,12 @@ def test_a_changed_fact_is_no_rule(host, before, after):
     assert draft.reason
 
 
+def test_another_mark_before_items_is_no_rule_on_digits(host):
+    numbered = "Here is how:\n\n1. Plan the week.\n2. Cook in batches.\n3. Freeze what is left."
+    dashed = numbered.replace("1.", "-").replace("2.", "-").replace("3.", "-")
+    assert not lessons.lesson_from_edit(host, "How do I cook?", numbered, dashed).steps
+
+
 def test_an_addition_about_this_reply_is_only_proposed(host):
     draft = lessons.lesson_from_edit(host, "What is inflation?", REPLY, REPLY + " It was 8 percent in 2022.")
     assert draft.state is LessonState.PROPOSED

@@ -57,6 +57,22 @@ Stop ending your answers with a question.
 Stop with the emojis.
 Please don't use lists anymore.
 Begin each answer with the word 'Listen,'.
+Answers should be at most two sentences, always.
+No. Start with "Okay, " every time.
+Each time, close with the line "-- The Lab".
+Kindly close all messages with Yours truly, Robo.
+Please sign all your messages "Yours, Ada".
+Don't write more than 50 words ever again.
+Don't begin replies with "As an AI language model".
+Please bold the key term in every answer.
+Make every answer rhyme.
+Please stop apologizing.
+Give me shorter answers in future.
+As a rule, answer with two sentences.
+Max 30 words from now on.
+Two sentences max from now on.
+All lowercase please, always.
+I hate it when you start with "Great question!".
 Start every reply with 'Captain, '.
 Answer in exactly one sentence from now on.
 Sign your replies as Max, always.
@@ -101,6 +117,7 @@ In this conversation use simple words.
 """.strip().splitlines()
 
 NOTHING = """
+can you make each explanation a bit longer to make it more valuable
 No, I haven't been there.
 No problem.
 No worries, thanks!
