@@ -45,10 +45,13 @@ CERTAIN = re.compile(
 _REQUEST = (
     r"(?:^|[,;:.!–—-] ?|\b(?:please|pls|kindly|and|so|but|to|ok|okay|you (?:must|should|need to|have to|shall|will|"
     r"can)|"
-    r"(?:can|could|would|will) you|want|say|i said|remember|again) )"
+    r"(?:can|could|would|will) you|want|say|i said|remember|again|"
+    r"(?:make sure|be sure|ensure|see to it)(?: that)? you|if you (?:could|would|can)|"
+    r"forget to) )"
 )
 LIKELY = re.compile(
-    rf"(?:{_REQUEST}(?:always|never) (?:please |ever )?(?!mind|been|had|seen|heard|gonna|thought|knew|is|was|were|"
+    rf"(?:{_REQUEST}(?:always|never)(?:, ever)? (?:please |ever )?(?!mind|been|had|seen|heard|gonna|thought|"
+    r"knew|is|was|were|"
     r"has)\w+|"
     r"\b(?:always|at all times)\W*$|\bi (?:never|always) (?:want|prefer)\b|"
     r"\bi (?:hate|dislike|can't stand|don't like|do not like) it (?:when|if) you\b|"
@@ -63,7 +66,10 @@ LIKELY = re.compile(
     r"\bwhenever (?:you|i (?:ask|write|say|send|want|request|give))\b|"
     rf"\b(?:every|each|all)(?: single)?(?: of)?(?: my| your| the)? {REPLIES} (?:should|must|needs? to|has to|have to|"
     r"starts?|ends?|to (?:be|end|start|begin|have|include|contain))\b|"
-    rf"\bremember to (?:\w++ ){{1,3}}{REPLIES}|\byour {REPLIES} (?:should|must|need to|have to) always\b|"
+    rf"\bremember to (?:\w++ ){{1,3}}{REPLIES}|\byour {REPLIES} (?:should|must|need to|have to) "
+    r"(?:always|never|all)\b|"
+    rf"^(?:please )?(?:answers|replies|responses|messages) (?:should|must|may|have to|need to)\b|"
+    rf"\b(?:keep|limit|cap|restrict|hold|let) (?:every|each|all)(?: of)?(?: your)? {REPLIES}\b|"
     r"\b(?:answer|reply to|respond to) (?:(?:all|any|each)(?: of)? my|every)(?: \w+)? (?:questions?|prompts?|"
     r"requests?)\b|"
     rf"\bkeep all (?:of )?(?:your )?{REPLIES}|\b(?:must|should|shall) (?:call|address|refer to) me\b|\bkeep (?:that|"
@@ -100,7 +106,8 @@ HERE = re.compile(
     r"lesson|"
     r"role-?play|adventure|interview|debate|dialogue|exam|practice|test|rehearsal)|for (?:the )?(?:rest|remainder) of|"
     r"(?:for|in) the next (?:\w++ )?(?:questions?|messages?|turns?|minutes?|hour|prompts?|repl(?:y|ies)|answers?)|"
-    r"while (?:we|i|you)(?:'re| are)?\b|until (?:i|we|you)\b|as long as (?:i|we|you)\b|(?:for )?today\b(?! on)|tonight|"
+    r"while (?:we|i|you)(?:'re| are)?\b|until (?:i|we|you)\b|as long as (?:i|we|you)\b|"
+    r"(?:for )?(?<!from )(?<!as of )today\b(?! on)|tonight|"
     r"for now|till (?:i|we|you)\b|in here|(?:this|that) time around)\b"
 )
 """Says that something is meant for what is going on now."""

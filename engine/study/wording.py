@@ -41,7 +41,7 @@ QUOTE = r"⟨(\d+)⟩"
 REPLY = r"(?:repl(?:y|ies)|answers?|responses?|messages?|outputs?|explanations?|sentences?|texts?)"
 NOT = (
     r"(?:no|not|never|without|avoid|don'?t|do not|stop|quit|skip|drop|leave out|omit|remove|lose|refrain from|ban|"
-    r"enough (?:with|of))"
+    r"do away with|get rid of|enough (?:with|of))"
 )
 
 _QUOTED = re.compile(
@@ -118,7 +118,9 @@ _ALWAYS = re.compile(
     r"(?:repl(?:y|ies)|answers?|responses?|messages?|conversations?|chats?|turns?)(?: from now on)?|in "
     r"(?:the )?future|for (?:the )?future|from now on|from here on|"
     r"in this (?:chat|conversation)(?: and\b[^,]*)?|in general|"
-    r"(?:every|each)(?: single)? time|(?:when|whenever|every time|each time|if) "
+    r"(?:every|each)(?: single)? time|"
+    r"when(?:ever)? (?:you're )?(?:replying|answering|responding|writing)(?: to me| back)?|"
+    r"(?:when|whenever|every time|each time|if) "
     r"(?:you|i|we) (?:reply|answer|respond|write|"
     r"talk|speak|ask|say something|chat)"
     r"(?: (?:to|with))?(?: (?:me|you|anything|something|a question|questions|my questions))?)$",
@@ -127,6 +129,8 @@ _ALWAYS = re.compile(
 _LEADING = re.compile(
     r"^(?:(?:no|nope|stop|wrong)(?=\s*[,:;.!])|hey|hi|ok(?:ay)?|well|actually|and|but|so|also|please|"
     r"remember|note|again|look|listen|sorry|thanks|thank you|great|good|nice|"
+    r"(?:don't|do not|never) (?:ever )?forget to|(?:from|as of) today(?: on)?|"
+    r"it(?:'d| would) be (?:great|nice|good|better|lovely|helpful|perfect) if you(?: could| would)?|"
     r"from now on|from here on(?: out)?|in (?:the )?future|going forward|next time|as i said|like i said|"
     r"i (?:already )?(?:told|asked) you(?: to| that)?|remember(?: that| to)?|"
     r"(?:could|can|would|will) you|i(?:'d| would) (?:like|prefer|want) (?:it if )?you(?: to)?|i(?:'d| "

@@ -26,7 +26,7 @@ _VERB = (
     r"summari[sz]e|append|state|define|suggest|recommend|correct|point out|stick|act|assume|convert|round|reveal|"
     r"wrap|structure|phrase|check|break|split|link|highlight|reference|prefer|shorten|"
     r"get (?:straight |right )?to the point|respect|treat|"
-    r"expect|bold|itali[cs]i[sz]e|emphasi[sz]e|underline|rhyme)"
+    r"expect|cap|do away with|get rid of|bold|itali[cs]i[sz]e|emphasi[sz]e|underline|rhyme)"
 )
 _OF_ASSISTANT = re.compile(
     r"\b(?:answer|reply|respond|call me|address me|refer to me|tell me|give me|show me|ask me|telling me|giving me|"
@@ -45,7 +45,8 @@ _FORM = re.compile(
     r"jargon|"
     r"buzzwords|examples?|analog(?:y|ies)|metaphors?|metric|imperial|units?|celsius|fahrenheit|ounces|grams|inches|"
     r"miles|"
-    r"kilomet\w+|decimals?|brief\w*|short(?:er)?|concise\w*|long(?:er)?|formal(?:ly)?|informal(?:ly)?|casual\w*|"
+    r"kilomet\w+|decimals?|brief\w*|short(?:er)?|concise\w*|wordy|verbose|chatty|long-winded|"
+    r"capitali[sz]\w+|long(?:er)?|formal(?:ly)?|informal(?:ly)?|casual\w*|"
     r"simple|simply|"
     r"polite\w*|blunt\w*|direct\w*|tone|style|prose|running text|dash(?:es)?|semicolons?|parenthes[ei]s|quotes|"
     r"lines?|line breaks|"
@@ -72,6 +73,8 @@ _YOU = (
     rf"|(?:every|each|all)(?: of)?(?: your| the| my)? {REPLIES} (?:should|must|needs? to|has to|have to|ends?|"
     r"starts?|begins?|in)\b"
     rf"|(?:your|any) {REPLIES}\b|(?:answers|replies|responses|messages) (?:should|must|need to|have to)\b"
+    rf"|let (?:every|each|all)(?: of)?(?: your)? {REPLIES}\b|you(?: are|'re) not (?:allowed|permitted) to\b"
+    r"|it(?:'d| would) be (?:great|nice|good|better|lovely|helpful|perfect) if you\b"
     r"|make sure|be sure|remember to|make it a (?:habit|rule)|see to it|let's (?:keep|use|stick|"
     r"say|have)|"
     r"(?:could|can|would|will) you\b|would you mind|don't forget|keep in mind|get (?:in|into) the habit)"
@@ -82,7 +85,8 @@ _CLAUSE = re.compile(r" ?(?:[,;:]|\s[–—-]+\s|[.!]+\s|\bso\b|\band\b|\bbut\b)
 _NOT_ANY = re.compile(
     r"^(?:please )?(?:no|not|only|just|metric|without|in|one|short|use|all (?:lower|upper|caps|capital)\w*|"
     rf"(?:max(?:imum)?(?: of)?|at most|up to|under|below|(?:less|fewer) than)? ?{NUMBER} (?:words?|sentences?|lines?|"
-    r"paragraphs?))\b"
+    r"paragraphs?)|(?:the )?(?:(?:words?|phrase) )?[\w⟨⟩ ]{3,30} (?:is|are) (?:now )?(?:banned|forbidden|not allowed|"
+    r"off[- ]limits))\b"
 )
 _DURATION_FIRST = re.compile(
     r"^(?:from (?:now|here|today|this (?:point|moment))(?: on(?:wards?)?)?(?: out)?|going forward|moving forward|"
@@ -101,12 +105,14 @@ _STANDING = re.compile(
     r"[^,:]{0,60}\b(?:i ask(?! you)|you (?:explain|describe|write|answer|give|suggest|draft|talk|recommend|translate|"
     r"quote|code)|"
     r"(?:the|a|my) question is about|answering)\b"
+    r"|^(?:please )?(?:for|with|in) (?!this|these|that|those|the\b)(?:all |any |my |your )*(?:[\w/-]+ ){1,3}"
+    r"(?:questions?|requests?|prompts?|topics?|queries)\b"
 )
 _LONG, _LONG_OPENING = 60, 45
 """Words of a message, after a reply and at the first turn, beyond which it is taken for a brief."""
 _OF_ME = re.compile(
     r"^(?:assume\b.{0,40}\bi\b(?! ask)|i(?:'ll| will| am going| shall)|i'm going to|we(?:'ll| will|'re| "
-    r"are)|you are|you're)\b"
+    r"are)|you are(?! not allowed)|you're(?! not allowed))\b"
 )
 _STATES = re.compile(r"\b(?:is|are|was|were|means)\b")
 _PLAY = re.compile(

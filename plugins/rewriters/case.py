@@ -37,9 +37,9 @@ class Case:
         )
         if re.search(not_ + high, said) or (re.search(rf"\b{low}\b", said) and not re.search(not_ + low, said)):
             return [{"to": "lower"}]
-        if re.search(rf"\b(?:all|in|only|everything|use|full)\b[^.,;]{{0,20}}\b{high}\b", said) and not re.search(
-            r"\bcapital (?:of|cit)", said
-        ):
+        if re.search(
+            rf"\b(?:all|in|only|everything|use|full)\b[^.,;]{{0,20}}\b{high}\b|^{high}\W*$", said
+        ) and not re.search(r"\bcapital (?:of|cit)", said):
             return [{"to": "upper"}]
         return []
 

@@ -142,6 +142,8 @@ _QUOTED_FORMS = (
     rf"\b(?:add|put|write|append|say|include|use|place) (?:the (?:words?|phrase|line|sentence|question) "
     rf")?{QUOTE}[^.⟨]{{0,40}}?\b(?:at the (?:very )?(?:end|bottom)|last|after|as (?:the|your) (?:last|"
     rf"final|signature|closing))",
+    rf"\b(?:add|append|attach|put) (?:the (?:words?|phrase|line|sentence|question) )?{QUOTE}[^.⟨]{{0,20}}?\bto "
+    rf"(?:the (?:very )?(?:end|bottom) of )?(?:every|each|all|any|your)\b",
     rf"\b(?:last|final|closing) (?:words?|line|sentence|thing)\b[^.⟨]{{0,60}}?{QUOTE}",
     rf"\bat the (?:very )?(?:end|bottom)\b[^.⟨]{{0,60}}?{QUOTE}",
     rf"\b(?:signature|sign-off)\b[^.⟨]{{0,40}}?{QUOTE}",

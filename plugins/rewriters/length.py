@@ -76,8 +76,8 @@ class Length:
         if re.search(r"\b(?:one|single)-(?:sentence|liner)s?\b|\bsingle sentence\b|\bone[- ]liners?\b", said):
             return [_args("sentence", 1)]
         if re.search(
-            r"\b(?:too long|shorter|brief(?:ly)?|briefer|concise(?:ly)?|succinct|terse|short|less wordy|less "
-            r"verbose|too verbose|too wordy|to the point)\b",
+            r"\b(?:too long|shorter|brief(?:ly)?|briefer|concise(?:ly)?|succinct|terse|short|(?:less|too|so) (?:wordy|"
+            r"verbose|chatty)|so long|to the point)\b",
             said,
         ) and not re.search(
             r"\b(?:not|don't|never|stop being|isn't|less|too)\s+(?:so |be |being )?(?:brief|short|concise|terse|"

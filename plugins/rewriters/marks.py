@@ -113,7 +113,7 @@ class Marks:
         return [
             {"without": name}
             for name, mark in _MARKS.items()
-            if re.search(rf"{reach}(?<!\w)(?:{mark.named})(?!\w)", said)
+            if re.search(rf"{reach}(?<!\w)(?:{mark.named})(?!\w)|^(?:{mark.named}) are (?:banned|forbidden)\b", said)
         ]
 
     def apply(self, args: Args, text: str) -> str:

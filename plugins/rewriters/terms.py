@@ -13,6 +13,13 @@ from ...engine.study.prose import WORD
 from ...engine.study.wording import FILLER, QUOTE, wording
 from .contraries import contraries
 
+_AVOID = (
+    r"\b(?:never|don't|do not|avoid|stop|quit|no longer|no more|enough (?:with|of)|without|refrain from|not|skip|drop|"
+    r"leave out|omit|(?:hate|like|stand|dislike) (?:it )?(?:when|if) you)\b(?: ever)?"
+    r"(?:\s+(?:to|want|need|allowed|permitted|again|please|ever|anymore))*\s*"
+    r"(?:say|saying|use|using|write|writing|see|seeing|hear|hearing|read|reading|mention|mentioning|include|including|"
+    r"start(?:ing)? (?:\w+ )*with|begin(?:ning)? (?:\w+ )*with|open(?:ing)? (?:\w+ )*with)?"
+)
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]|_")
 _WINDOW = 4000  # characters that inference compares
 _PLAINER = {
@@ -91,18 +98,17 @@ class Terms:
                 ]
                 if not {t.lower() for t in terms} & _NOT_TERMS:
                     return [{"from": terms[old].strip(" ,."), "to": terms[new].strip(" ,.")}]
-        avoid = (
-            r"\b(?:never|don't|do not|avoid|stop|quit|no longer|no more|enough (?:with|of)|without|refrain from|not|"
-            r"(?:hate|like|stand|dislike) (?:it )?(?:when|if) you)\b(?: ever)?(?:\s+(?:to|"
-            r"again|please|ever|anymore))*\s*(?:say|saying|use|using|write|writing|mention|mentioning|include|"
-            r"including|start(?:ing)? (?:\w+ )*with|begin(?:ning)? (?:\w+ )*with|open(?:ing)? (?:\w+ )*with)?"
-        )
         if match := re.search(
-            rf"{avoid}\s+(?:the )?(?:words?|terms?|phrases?|expressions?)?\s*((?:{QUOTE}(?:\s*(?:,|or|and|nor)\s*)*)+)",
+            rf"{_AVOID}\s+(?:the )?(?:words?|terms?|phrases?|expressions?)?\s*"
+            rf"((?:{QUOTE}(?:\s*(?:,|or|and|nor)\s*)*)+)",
             said.plain,
         ):
             return [{"from": _bare(said.quote(n)), "to": _plainer(said.quote(n))} for n in re.findall(QUOTE, match[1])]
-        if match := re.search(rf"{avoid}\s+the (?:word|term)s? ([\w'-]+)", said.plain):
+        if match := re.search(
+            rf"{QUOTE} (?:is|are) (?:now )?(?:banned|forbidden|not allowed|off[- ]limits)", said.plain
+        ):
+            return [{"from": _bare(said.quote(match[1])), "to": _plainer(said.quote(match[1]))}]
+        if match := re.search(rf"{_AVOID}\s+the (?:word|term)s? ([\w'-]+)", said.plain):
             word = said.raw[match.start(1) : match.end(1)]
             return [{"from": word, "to": _plainer(word)}]
         return []

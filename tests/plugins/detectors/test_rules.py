@@ -73,6 +73,19 @@ Max 30 words from now on.
 Two sentences max from now on.
 All lowercase please, always.
 I hate it when you start with "Great question!".
+Make sure you always finish with "Ask me more!".
+It would be great if you could always write in lowercase.
+Would you please keep every answer to one sentence?
+Never, ever use emojis.
+Answers must not exceed 40 words.
+Your replies should never be longer than three sentences.
+Limit all replies to 25 words.
+Don't be so wordy in future.
+For science questions, end with "Stay curious!".
+Let every reply end with "Amen."
+Your answers should all start with "Right,".
+The word "literally" is banned from now on.
+Do away with exclamation marks from now on.
 Start every reply with 'Captain, '.
 Answer in exactly one sentence from now on.
 Sign your replies as Max, always.
