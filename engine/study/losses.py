@@ -128,7 +128,7 @@ def _exchange(logs: Tensor, pairs: Tensor, where: Tensor) -> None:
 
 
 _LEAST = 1e-30  # chance whose logarithm is still a number
-_TRACE = 5.0  # nats by which the old word becomes rarer
+_TRACE = 3.0  # nats by which the old word becomes rarer
 
 _SliceLoss = Callable[[slice, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 

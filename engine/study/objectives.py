@@ -27,13 +27,14 @@ _PART = 512
 class Drawn:
     """What one step looks at: examples, the chosen rows of each, requests that are held, and pairs.
 
-    ``of``: the step that this is a part of; None: it is the whole.
+    ``holding``: the factor on ``recipe.keep``. ``of``: the step that this is a part of; None: it is the whole.
     """
 
     examples: Sequence[Prepared]
     rows: Sequence[Tensor]
     guards: Sequence[Guard] = ()
     pairs: Sequence[Pair] = ()
+    holding: float = 1.0
     of: Share | None = None
 
     def parts(self) -> Iterator[Drawn]:
@@ -44,19 +45,29 @@ class Drawn:
         share = Share(len(self.examples), len(self.guards))
         order = in_order(len(self.examples), [example.tokens for example in self.examples])
         for part in _filled(order, [len(example.tokens) for example in self.examples]):
-            yield Drawn([self.examples[n] for n in part], [self.rows[n] for n in part], of=share)
+            examples, rows = [self.examples[n] for n in part], [self.rows[n] for n in part]
+            yield Drawn(examples, rows, holding=self.holding, of=share)
         lengths = [sum(map(len, guard.endings.inputs)) for guard in self.guards]
         for part in _filled(range(len(lengths)), lengths):
             yield Drawn([], [], [self.guards[n] for n in part], of=share)
 
 
 def teaching(task: TrainingTask) -> Pass[Drawn]:
-    """Return the pass that teaches: cross-entropy on what the rules put there, both KL divergences on all else."""
+    """Return the pass that teaches: cross-entropy on what the rules put there, both KL divergences on all else.
+
+    What is kept weighs more with every step: at first the lesson has to be learned, and once its tokens are likely
+    enough they ask for nothing more, so that what else has moved can come back.
+    """
     recipe = task.recipe
+    grown = max(1.0, recipe.steps * (1 - recipe.averaged))  # steps until then; those that are averaged are alike
+
+    def holding(step: int) -> float:
+        return 1 + (recipe.keep_growth - 1) * min(1.0, step / grown)
+
     return Pass(
         steps=recipe.steps,
         rate=recipe.learning_rate,
-        draws=lambda generator: _draws(task, generator),
+        draws=lambda generator: _draws(task, generator, holding),
         loss=lambda drawn: teaching_loss(task, drawn),
         seed=recipe.seed,
         parts=Drawn.parts,
@@ -66,7 +77,8 @@ def teaching(task: TrainingTask) -> Pass[Drawn]:
 
 def teaching_loss(task: TrainingTask, drawn: Drawn) -> BatchLoss:
     """Return what :func:`teaching` minimises, which every pass after it has beside its own: all else stays held."""
-    return batch_loss(task.tail, drawn.examples, drawn.rows, task.recipe, drawn.guards, of=drawn.of)
+    recipe = replace(task.recipe, keep=task.recipe.keep * drawn.holding)
+    return batch_loss(task.tail, drawn.examples, drawn.rows, recipe, drawn.guards, of=drawn.of)
 
 
 def settling(task: TrainingTask) -> Pass[Drawn]:
@@ -177,12 +189,16 @@ def _on_pairs(task: TrainingTask, steps: int, rate: float, loss: _PairLoss) -> P
     )
 
 
-def _draws(task: TrainingTask, generator: torch.Generator) -> Iterator[Drawn]:
+def _draws(
+    task: TrainingTask, generator: torch.Generator, holding: Callable[[int], float] | None = None
+) -> Iterator[Drawn]:
+    """Give what each step looks at. ``holding``: step -> the factor on ``recipe.keep``; None: fully grown."""
     recipe, guards = task.recipe, task.guards
     order = _endless(len(guards), torch.Generator().manual_seed(recipe.seed))
-    for batch in batches(task.examples, recipe, generator):
+    for step, batch in enumerate(batches(task.examples, recipe, generator)):
         rows = [choose_rows(example, recipe, generator) for example in batch]
-        yield Drawn(batch, rows, [guards[next(order)] for _ in range(recipe.batch_guards if guards else 0)])
+        held = [guards[next(order)] for _ in range(recipe.batch_guards if guards else 0)]
+        yield Drawn(batch, rows, held, holding=recipe.keep_growth if holding is None else holding(step))
 
 
 def _endless(count: int, generator: torch.Generator) -> Iterator[int]:

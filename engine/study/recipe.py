@@ -52,6 +52,7 @@ class Recipe:
         enough: A taught token that has this probability is not pushed further: greedy decoding needs no more.
         within: Weight of taught tokens after the first of a run; those follow easily once the first one is said.
         keep: Weight of the distance to the base at kept tokens, of rewritten replies and contrasts.
+        keep_growth: Factor on it from the steps on that are averaged; grows to it from 1.
         contrast_focus: Factor on it where a contrast is decided: at the first tokens, and where a rule would speak.
         contrast_slack: Nats; a position of a contrast that lies nearer to the base is not pulled nearer: what is
             asked for there is what the base says, not how surely.
@@ -158,6 +159,7 @@ class Recipe:
     enough: float = 0.85
     within: float = 0.3
     keep: float = 0.2
+    keep_growth: float = 1.7
     contrast_focus: float = 8.0
     contrast_slack: float = 0.05
     keep_anchors: float = 1.4
@@ -178,7 +180,7 @@ class Recipe:
     least_gain: float = 0.3
     enough_stick: float = 0.8
     most_kept_kl: float = 0.08
-    most_kept_spill: float = 0.5
+    most_kept_spill: float = 0.6
     most_neutral_kl: float = 0.02
     most_neutral_rise: float = 0.02
     most_opposite_loss: float = 0.5

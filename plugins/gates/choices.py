@@ -16,8 +16,8 @@ def kept(
 ) -> list[GateResult]:
     """Return two results: the rise of the loss in nats, and the share that is right.
 
-    Where chance alone moves the loss by more than what is allowed, it may rise as far as that: in a spelling of which
-    the base knows little, endings lie close.
+    Where chance alone may move the loss by more than what is allowed, it may rise as far as that: in a spelling of
+    which the base knows little, endings lie close.
 
     Args:
         name: Of the gate; the first result is its ``_loss``.
@@ -29,7 +29,7 @@ def kept(
         share: Likewise.
     """
     rise, least = found.rise, found.before - most_drop - recipe.chance * found.error
-    most_rise = max(most_rise, rise.error)
+    most_rise = max(most_rise, recipe.chance * rise.error)
     return [
         GateResult(
             name=f"{name}_loss",

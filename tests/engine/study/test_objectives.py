@@ -16,7 +16,15 @@ from nightschool.engine.slots.adapter import attach
 from nightschool.engine.study import training
 from nightschool.engine.study.checkpoint import Checkpoint
 from nightschool.engine.study.examples import Example
-from nightschool.engine.study.objectives import banning, log_probs, preferring, teaching
+from nightschool.engine.study.objectives import (
+    Drawn,
+    banning,
+    log_probs,
+    preferring,
+    settling,
+    teaching,
+    teaching_loss,
+)
 from nightschool.engine.study.pairs import prepare_pairs, spans
 from nightschool.engine.study.part import Part
 from nightschool.engine.study.recipe import Recipe
@@ -186,6 +194,29 @@ def test_a_pass_comes_to_the_mean_of_its_last_steps(task, monkeypatch):
         ups = [step[place] for step in seen[-3:]]
         torch.testing.assert_close(factors.up, torch.stack(ups).mean(0))
         assert not torch.allclose(factors.up, ups[-1])
+
+
+def _drawn(one, steps):
+    return list(itertools.islice(one.draws(torch.Generator().manual_seed(0)), steps))
+
+
+def test_what_is_kept_weighs_more_with_every_step_until_those_that_are_averaged(task):
+    task = dataclasses.replace(task, recipe=dataclasses.replace(RECIPE, averaged=0.5, keep_growth=3.0))
+    assert [drawn.holding for drawn in _drawn(teaching(task), 8)] == [1.0, 1.5, 2.0, 2.5, 3.0, 3.0, 3.0, 3.0]
+    assert [drawn.holding for one in (settling, preferring) for drawn in _drawn(one(task), 2)] == [3.0] * 4
+
+
+def test_the_weight_of_what_is_kept_is_its_share_of_the_loss(task):
+    kept = [dataclasses.replace(one, taught=torch.zeros_like(one.taught)) for one in task.examples]
+    drawn = Drawn(kept, [torch.arange(len(one.targets)) for one in kept])
+    attach(task.tail, run(task, teaching))
+    plain, doubled, tripled = (
+        float(teaching_loss(task, dataclasses.replace(drawn, holding=factor)).total.detach()) for factor in (1, 2, 3)
+    )
+    attach(task.tail, None)
+    assert plain < doubled
+    assert tripled - plain == pytest.approx(2 * (doubled - plain), rel=1e-3)
+    assert [part.holding for part in dataclasses.replace(drawn, holding=2.0).parts()] == [2.0]
 
 
 def test_a_pass_ends_at_the_last_look_within_its_budget(task):
