@@ -11,7 +11,7 @@ import json
 import sys
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 STATEMENT: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
 PREDICATE: Literal["urn:nightschool:slot-bundle:v1"] = "urn:nightschool:slot-bundle:v1"
@@ -39,6 +39,14 @@ def _no_device(name: str) -> str:
     return name
 
 
+def _whole(number: Any) -> Any:
+    """Refuse what Python takes for the number 1: ``true`` and ``1.0``."""
+    if type(number) is not int:
+        raise ValueError("it is no whole number")
+    return number
+
+
+Format = Annotated[Literal[1], BeforeValidator(_whole)]
 SlotName = Annotated[
     str,
     Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", json_schema_extra={"not": {"enum": list(DEVICES)}}),
@@ -57,6 +65,8 @@ Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/@-]{1,200}$")]
 Projection = Annotated[str, Field(pattern=r"^[a-z_]{1,60}$")]
 Size = Annotated[int, Field(ge=1, le=512 << 20)]
 Count = Annotated[int, Field(ge=0, le=1 << 48)]
+Moment = Annotated[int, Field(ge=0, le=253_402_000_000)]
+"""Seconds since the epoch, UTC, as long as its year has four digits wherever one is: later no calendar shows it."""
 Figures = Annotated[
     dict[Annotated[str, Field(pattern=r"^[a-z0-9_.-]{1,60}$")], float],
     Field(max_length=200, json_schema_extra={"additionalProperties": False}),
@@ -79,7 +89,7 @@ class SlotPart(Part):
     version: Semver
     seq: int = Field(ge=1, le=1 << 48, description="Grows with every version that its publisher gives out.")
     prev: Sha256 | None = Field(description="Id of the bundle before it; null: there was none.")
-    created: Count = Field(description="When the version was made, seconds since the epoch, UTC.")
+    created: Moment = Field(description="When the version was made, seconds since the epoch, UTC.")
 
 
 class KeyPart(Part):
@@ -233,7 +243,7 @@ class ProvenancePart(Part):
 class Predicate(Part):
     """All that the publisher says."""
 
-    format: Literal[1]
+    format: Format
     requires: list[Word] = Field(max_length=16, description="What a reader must be able to do; version 1 knows none.")
     slot: SlotPart
     publisher: PublisherPart
@@ -289,7 +299,7 @@ class Manifest(Part):
 class SlotConfig(Part):
     """``slot_config.json``: what an adapter's configuration says, in ten fields, each with a closed set of values."""
 
-    format: Literal[1]
+    format: Format
     type: Literal["lora"]
     task: Literal["CAUSAL_LM"]
     r: int = Field(ge=1, le=256)
@@ -304,7 +314,7 @@ class SlotConfig(Part):
 class Metrics(Part):
     """``metrics.json``: every gate, and the training curve as (step, loss, kl)."""
 
-    format: Literal[1]
+    format: Format
     gates: list[Gate] = Field(max_length=64)
     curve: list[Annotated[list[float], Field(min_length=3, max_length=3)]] = Field(max_length=2000)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .bundle import TITLE, Count, Line, Part, Semver, Sha256, Size, SlotName, Tag, Word
+from .bundle import TITLE, Count, Format, Line, Moment, Part, Semver, Sha256, Size, SlotName, Tag, Word
 
 PublisherName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Licence = Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]{1,64}( (AND|OR|WITH) [A-Za-z0-9.+-]{1,64}){0,8}$")]
@@ -18,7 +18,7 @@ Licence = Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]{1,64}( (AND|OR|WITH) [A
 class RegistryFace(Part):
     """``registry.json``: what a registry calls itself. Nobody signs it; the fingerprint is to be compared."""
 
-    format: Literal[1]
+    format: Format
     name: PublisherName
     title: str = Field(min_length=1, max_length=80, pattern=TITLE)
     root: Sha256 = Field(description="sha256 of metadata/1.root.json.")
@@ -40,7 +40,7 @@ class ListedVersion(Part):
     id: Sha256 = Field(description="Of what its publisher signed.")
     sha256: Sha256 = Field(description="Of the file.")
     length: Size
-    created: Count
+    created: Moment
     license: Licence
     base: ListedBase
     rank: int = Field(ge=1, le=256)
@@ -83,14 +83,14 @@ class ListedPart(Part):
 class CatalogPart(Part):
     """A part of what is listed: the slots whose name has a hash that begins alike."""
 
-    format: Literal[1]
+    format: Format
     slots: list[ListedSlot]
 
 
 class Catalog(Part):
     """All that a registry lists: publishers, and the files that list its slots, by the first two digits of a hash."""
 
-    format: Literal[1]
+    format: Format
     registry: PublisherName
     created: Count
     publishers: dict[PublisherName, ListedPublisher]

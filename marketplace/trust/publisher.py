@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...schemas.bundle import LINE
+from ...schemas.bundle import LINE, Format
 from ...schemas.errors import MarketError
 from .. import dsse
 from ..keys import PrivateKey, PublicKey
@@ -46,7 +46,7 @@ class _Key(_Closed):
 class Document(_Closed):
     """What a publisher says of itself."""
 
-    format: Literal[1] = 1
+    format: Format = 1
     name: str = Field(pattern=NAME)
     seq: int = Field(ge=1)
     created: int = Field(ge=0)
@@ -68,7 +68,7 @@ class Withdrawn(_Closed):
 class Revocations(_Closed):
     """What a publisher revoked of its own; a later list holds all of an earlier one."""
 
-    format: Literal[1] = 1
+    format: Format = 1
     publisher: str = Field(pattern=NAME)
     seq: int = Field(ge=1)
     created: int = Field(ge=0)
@@ -77,7 +77,7 @@ class Revocations(_Closed):
 
 
 class _File(_Closed):
-    format: Literal[1]
+    format: Format
     documents: list[dict[str, Any]] = Field(min_length=1, max_length=MAX_STEPS + 1)
     revocations: dict[str, Any] | None
 

@@ -47,8 +47,11 @@ def table(rows: Iterable[Sequence[object]]) -> list[str]:
 
 
 def when(seconds: float) -> str:
-    """Return a moment in local time."""
-    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}" if seconds else "-"
+    """Return a moment in local time; "-" where there is none, or none that a calendar has."""
+    try:
+        return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}" if seconds else "-"
+    except (ValueError, OverflowError, OSError):
+        return "-"
 
 
 def lesson_line(lesson: Lesson) -> str:

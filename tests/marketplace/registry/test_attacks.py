@@ -74,6 +74,14 @@ def forge(world, signing, version, files=None):
         (world.folder / place).write_bytes(raw)
 
 
+def sign_catalog(world, **change):
+    """Publish the catalog with something of it changed, signed as it must be."""
+    state = world.keeper.state()
+    catalog = strict_json.dumps({**catalog_of(world), **change})
+    files = {layout.CATALOG: catalog, layout.REVOCATIONS: strict_json.dumps(state.revoked.model_dump())}
+    forge(world, keys(ONLINE), state.version + 1, files)
+
+
 def test_rollback_of_everything(listed, client, newer):
     listed.show_again(newer)
     assert refused(client.refresh, listed.trust) == "registry-rollback"
@@ -248,10 +256,7 @@ def test_metadata_that_is_none(listed, client, text, place):
     ],
 )
 def test_a_catalog_that_is_none_although_it_is_signed(listed, client, change):
-    state = listed.keeper.state()
-    catalog = strict_json.dumps({**catalog_of(listed), **change})
-    files = {layout.CATALOG: catalog, layout.REVOCATIONS: strict_json.dumps(state.revoked.model_dump())}
-    forge(listed, keys(ONLINE), state.version + 1, files)
+    sign_catalog(listed, **change)
     assert refused(client.refresh, listed.trust) == "fields"
     assert names(client) == ["captain"]
 
@@ -270,19 +275,18 @@ def test_a_catalog_that_is_none_although_it_is_signed(listed, client, change):
     ],
 )
 def test_a_slot_that_is_none_although_it_is_signed(listed, change, code):
-    state = listed.keeper.state()
-    slot = state.slots[0].model_dump() | change
-    parts = put_part(listed, [slot], layout.part_of("captain"))
-    catalog = strict_json.dumps({**catalog_of(listed), "parts": parts})
-    files = {layout.CATALOG: catalog, layout.REVOCATIONS: strict_json.dumps(state.revoked.model_dump())}
-    forge(listed, keys(ONLINE), state.version + 1, files)
+    slot = listed.keeper.state().slots[0].model_dump() | change
+    sign_catalog(listed, parts=put_part(listed, [slot], layout.part_of("captain")))
     assert refused(listed.client().refresh, listed.trust) == code
 
 
 def test_a_slot_that_is_listed_twice(listed):
-    state = listed.keeper.state()
-    parts = put_part(listed, [state.slots[0].model_dump()] * 2)
-    catalog = strict_json.dumps({**catalog_of(listed), "parts": parts})
-    files = {layout.CATALOG: catalog, layout.REVOCATIONS: strict_json.dumps(state.revoked.model_dump())}
-    forge(listed, keys(ONLINE), state.version + 1, files)
+    sign_catalog(listed, parts=put_part(listed, [listed.keeper.state().slots[0].model_dump()] * 2))
+    assert refused(listed.client().refresh, listed.trust) == "fields"
+
+
+def test_a_date_that_no_calendar_has(listed):
+    slot = listed.keeper.state().slots[0].model_dump()
+    slot["versions"][0]["created"] = 253_402_300_800
+    sign_catalog(listed, parts=put_part(listed, [slot]))
     assert refused(listed.client().refresh, listed.trust) == "fields"

@@ -86,6 +86,7 @@ def document(**fields):
         ({"name": "../x"}, "publisher"),
         ({"name": ""}, "publisher"),
         ({"format": 2}, "publisher"),
+        ({"format": True}, "publisher"),
         ({"seq": 0}, "publisher"),
         ({"seq": True}, "publisher"),
         ({"threshold": 0}, "publisher"),

@@ -33,6 +33,8 @@ def config_with(**fields) -> bytes:
         )
     ),
     ("fields", "bias", {"bias": "all"}),
+    ("fields", "format", {"format": True}),
+    ("fields", "fraction", {"format": 1.0}),
     ("fields", "task", {"task": "SEQ_CLS"}),
 )
 def field_of_peft(fields):

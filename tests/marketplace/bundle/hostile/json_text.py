@@ -57,6 +57,7 @@ def half_a_character():
     ("fields", "kind", lambda payload: payload["predicate"]["slot"].update(seq="3")),
     ("fields", "list", lambda payload: [payload]),
     ("fields", "role", lambda payload: payload["predicate"]["files"][0].update(role="code")),
+    ("fields", "year-10000", lambda payload: payload["predicate"]["slot"].update(created=253_402_300_800)),
     ("requires", "flag", lambda payload: payload["predicate"].update(requires=["topk-lora"])),
 )
 def unknown(change):
