@@ -100,7 +100,7 @@ class NightService:
             try:
                 study = await begin()
             except NightSchoolError as error:
-                notes.append(f"{slot}: {error}")
+                _add(notes, f"{slot}: {error}")
                 continue
             studies.append(study.id)
             notes += [f"{slot}: {study.reason}"] if study.rebuild or study.state is StudyState.CANCELLED else []
@@ -114,8 +114,7 @@ class NightService:
 
         Each is asked for when the ones before it are done. ``notes`` gets why a slot has nothing to learn.
         """
-        studies, due = self._studies, self._due(least, notes)
-        nothing = not notes
+        studies, due, nothing = self._studies, self._due(least, notes), True
         for slot in self._in_use():
             for wanted, begin in (
                 (lambda slot: bool(studies.ended(slot)), partial(studies.forget_ended, slot)),
@@ -125,10 +124,15 @@ class NightService:
                     partial(studies.start, StartStudy(slot=slot, rebuild=True), tell),
                 ),
             ):
-                if wanted(slot):
+                try:
+                    begins = wanted(slot)
+                except NightSchoolError as error:  # the slots after it have their night
+                    _add(notes, f"{slot}: {error}")
+                    continue
+                if begins:
                     nothing = False
                     yield slot, begin
-        if nothing:
+        if nothing and not notes:
             notes.append("No lesson waited in any slot; there was nothing to study.")
 
     def _due(self, least: int, notes: list[str]) -> list[str]:
@@ -156,7 +160,8 @@ class NightService:
                 continue
             try:
                 night = await self.run(RunNight(), lambda event: None)
-            except NightSchoolError as error:
+            except Exception as error:  # noqa: BLE001 (whatever breaks one night, the next one is looked for)
+                _log.exception("the night could not be spent")
                 self._rooms.broadcast(NoticeEvent(level="error", text=f"The night could not be spent: {error}"))
             else:
                 self._rooms.broadcast(NoticeEvent(level="info", text=summary(night)))
@@ -182,6 +187,12 @@ def summary(night: Night) -> str:
     count = len(night.studies)
     made = f"Studied {count} {'slot' if count == 1 else 'slots'} tonight." if count else "Nothing was studied tonight."
     return " ".join([made, *night.notes])
+
+
+def _add(notes: list[str], note: str) -> None:
+    """Note what is not noted yet: what is wrong with a slot is found by each thing that it has to do."""
+    if note not in notes:
+        notes.append(note)
 
 
 async def _power() -> bool:

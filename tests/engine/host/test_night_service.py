@@ -67,6 +67,37 @@ async def test_one_slot_that_cannot_be_studied_does_not_end_the_night(desk, runn
     assert desk.rooms.store.current("science") == version
 
 
+async def test_a_slot_whose_generation_does_not_read_back_does_not_end_the_night(desk, runner):
+    await teach(desk, "creative")
+    await teach(desk, "gaming")
+    desk.rooms.store.add_version("creative", None, base="")
+    facts = desk.rooms.store.folder / "creative" / "versions" / "000001" / "version.json"
+    facts.chmod(0o644)
+    facts.write_text("{")
+    ended = await night(desk)
+    assert [job.slot for job in runner.jobs] == ["gaming"]
+    assert ended.finished is not None
+    (note,) = ended.notes
+    assert note.startswith("creative: ") and "version.json does not read back" in note
+
+
+async def test_a_night_that_breaks_is_told_of_and_the_next_one_begins(desk, runner, monkeypatch, wait_until, impatient):
+    await teach(desk, "science")
+
+    def broken(_):
+        raise OSError("The disk is gone.")
+
+    desk.service.watch()
+    with monkeypatch.context() as patch:
+        patch.setattr(night_service, "end_expired", broken)
+        desk.home.night_due.touch()
+        await wait_until(lambda: desk.events("notice"))
+    assert "The disk is gone." in desk.events("notice")[-1].text
+    desk.home.night_due.touch()
+    await wait_until(lambda: runner.jobs)
+    await desk.service.close()
+
+
 def _refuse():
     from nightschool.schemas.errors import BaseMismatch
 
