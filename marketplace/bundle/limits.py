@@ -16,6 +16,10 @@ HEADER = MIB
 """Of the weights."""
 TENSORS = 8192
 NAME = 256
+TARGETS = 16
+"""So many names of projections."""
+TARGET = 60
+"""Letters of each."""
 RANK = 256
 SCALE = 64.0
 """The largest factor on an update: alpha / r, or alpha / sqrt(r)."""

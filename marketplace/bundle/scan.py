@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -31,6 +31,8 @@ _ALONE = 0.999
 """Share of an update's energy in one direction that is pointed out, at ranks above 1."""
 _ENOUGH = 5
 """So many of a kind are needed to say what is usual."""
+_STRIP = 1 << 19
+"""So many numbers are looked at at once: a tensor that compresses to nothing may have a hundred million."""
 
 
 @dataclass(frozen=True)
@@ -50,44 +52,67 @@ def scan(file: Span, header: Header, scale: float) -> ScanPart:
     """
     updates = []
     for (_, path), (down, up) in header.pairs.items():
-        updates.append(_update(path, _numbers(file, header, down), _numbers(file, header, up), scale))
+        inner, outer = _gram(_strips(file, header, down)), _gram(_turned_strips(file, header, up))
+        updates.append(_update(path, inner, outer, scale))
     if max(update.norm for update in updates) > LARGEST_NORM:
         raise refuse("weights-scan")
     return _summed(updates, header.rank)
 
 
-def _update(path: str, down: NDArray[np.float32], up: NDArray[np.float32], scale: float) -> Update:
-    if not (np.isfinite(down).all() and np.isfinite(up).all()):
-        raise refuse("weights-number")
-    wide, tall = down.astype(np.float64), up.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        inner, outer = wide @ wide.T, tall.T @ tall
-        values, vectors = np.linalg.eigh(inner) if np.isfinite(inner).all() else (np.array([np.inf]), None)
-        if vectors is None or not np.isfinite(outer).all():
-            raise refuse("weights-scan")
-        root = vectors * np.sqrt(values.clip(0))
-        squares = np.linalg.eigvalsh(root.T @ outer @ root).clip(0)
-    norm, largest = float(scale * math.sqrt(squares.sum())), float(scale * math.sqrt(squares.max()))
-    return Update(path, norm, largest)
+def _update(path: str, inner: NDArray[np.float64], outer: NDArray[np.float64], scale: float) -> Update:
+    """Return what the Gram matrices ``A Aᵀ`` and ``Bᵀ B`` say; no product of what fp32 holds is beyond fp64."""
+    values, vectors = np.linalg.eigh(inner)
+    root = vectors * np.sqrt(values.clip(0))
+    squares = np.linalg.eigvalsh(root.T @ outer @ root).clip(0)
+    return Update(path, float(scale * math.sqrt(squares.sum())), float(scale * math.sqrt(squares.max())))
 
 
-def _numbers(file: Span, header: Header, tensor: Tensor) -> NDArray[np.float32]:
-    """Return a tensor as fp32, whatever it is stored as."""
-    raw = file.whole(tensor.start, tensor.end - tensor.start)
+def _gram(strips: Iterator[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Return ``M Mᵀ`` of a matrix that comes some columns at a time."""
+    total: NDArray[np.float64] | None = None
+    for strip in strips:
+        if not np.isfinite(strip).all():
+            raise refuse("weights-number")
+        wide = strip.astype(np.float64)
+        total = wide @ wide.T if total is None else total + wide @ wide.T
+    assert total is not None, "a tensor has no empty side"
+    return total
+
+
+def _strips(file: Span, header: Header, tensor: Tensor) -> Iterator[NDArray[np.float32]]:
+    """Give ``A``, ``(r, in)``, some columns at a time."""
+    rows, columns = tensor.shape
+    step = max(1, _STRIP // rows)
+    for begin in range(0, columns, step):
+        count = min(step, columns - begin)
+        yield np.stack([_numbers(file, header, tensor, row * columns + begin, count) for row in range(rows)])
+
+
+def _turned_strips(file: Span, header: Header, tensor: Tensor) -> Iterator[NDArray[np.float32]]:
+    """Give ``Bᵀ``, where ``B`` is ``(out, r)``, some columns at a time."""
+    rows, columns = tensor.shape
+    step = max(1, _STRIP // columns)
+    for begin in range(0, rows, step):
+        count = min(step, rows - begin)
+        yield _numbers(file, header, tensor, begin * columns, count * columns).reshape(count, columns).T
+
+
+def _numbers(file: Span, header: Header, tensor: Tensor, begin: int, count: int) -> NDArray[np.float32]:
+    """Return ``count`` numbers of a tensor from the one at ``begin`` on, as fp32, whatever they are stored as."""
+    raw = file.whole(tensor.start + begin * header.width, count * header.width)
     if header.dtype == "BF16":
-        found = (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
-    else:
-        found = np.frombuffer(raw, "<f2" if header.dtype == "F16" else "<f4").astype(np.float32)
-    return found.reshape(tensor.shape)
+        return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
+    return np.frombuffer(raw, "<f2" if header.dtype == "F16" else "<f4").astype(np.float32)
 
 
 def _summed(updates: Sequence[Update], rank: int) -> ScanPart:
     norms = [update.norm for update in updates]
     moved = [update for update in updates if update.norm > 0]
-    share = max((update.largest**2 / update.norm**2 for update in moved), default=0.0)
+    share = max(((update.largest / update.norm) ** 2 for update in moved), default=0.0)
     far = _farthest(moved)
     alone = rank > 1 and any(
-        update.largest**2 > _ALONE * update.norm**2 and update.norm > 4 * float(np.median(norms)) for update in moved
+        update.largest > math.sqrt(_ALONE) * update.norm and update.norm > 4 * float(np.median(norms))
+        for update in moved
     )
     stats = {
         "updates": float(len(updates)),

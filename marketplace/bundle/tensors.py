@@ -120,6 +120,8 @@ def parse_header(text: bytes, size: int) -> Header:
     ranks = {tensor.shape[half] for pair in pairs.values() for half, tensor in enumerate(pair)}
     if len(ranks) != 1:
         raise refuse("weights-pair", "several ranks")
+    if max(ranks) > limits.RANK:
+        raise refuse("config-rank", f"{max(ranks)} in the weights")
     return Header(dtype=dtype, data=data, size=size, rank=ranks.pop(), pairs=pairs)
 
 
@@ -171,4 +173,7 @@ def _pairs(tensors: Mapping[str, Tensor]) -> dict[Place, tuple[Tensor, Tensor]]:
     layers, paths = {layer for layer, _ in pairs}, {path for _, path in pairs}
     if len(pairs) != len(layers) * len(paths):
         raise refuse("weights-pair", "not every projection in every block")
+    names = {path.rpartition(".")[2] for path in paths}
+    if len(names) > limits.TARGETS or max(map(len, names)) > limits.TARGET:
+        raise refuse("weights-name", "too many projections, or one whose name is too long")
     return pairs

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from typing import get_args
 
 import numpy as np
 import pytest
 
 from nightschool.marketplace.bundle.scan import scan
+from nightschool.marketplace.bundle.span import Span
 from nightschool.marketplace.bundle.tensors import read_header
 from nightschool.schemas.bundle import ScanPart
 
-from .making import factors, safetensors
+from .making import assembled, factors, safetensors
 
 MANY = {(layer, "mlp.down_proj"): (24, 32) for layer in range(12)}
 
@@ -73,6 +76,36 @@ def test_one_direction_that_stands_out_asks_for_a_look():
 def test_an_adapter_that_changes_nothing_is_no_trouble():
     tensors = {name: np.zeros_like(values) if "lora_B" in name else values for name, values in factors().items()}
     assert looked(tensors).stats["norm_max"] == 0.0
+
+
+def test_a_scale_whose_square_is_none_is_no_trouble():
+    found = looked(factors(), scale=1e-170)
+    assert found.verdict == "nothing-found" and 0 < found.stats["norm_max"] < 1e-160
+    assert 0 < found.stats["top_share_max"] < 1
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_large_factors_are_looked_at_a_piece_at_a_time(rank):
+    tensors = factors(rank=rank, shapes={(0, "mlp.down_proj"): (700_000, 600_000)})
+    down, up = (values.astype(float) for values in tensors.values())
+    norm = np.linalg.norm(np.linalg.qr(down.T).R @ up.T)  # that of the whole update, which would take 3 TB
+    assert looked(tensors).stats["norm_max"] == pytest.approx(norm, rel=1e-5)
+
+
+def test_a_tensor_that_compresses_to_nothing_takes_no_memory(tmp_path):
+    size, name = 4 << 24, "base_model.model.model.layers.0.q_proj.lora_{}.weight"
+    rows = {
+        name.format("A"): {"dtype": "F32", "shape": [1, 1 << 24], "data_offsets": [0, size]},
+        name.format("B"): {"dtype": "F32", "shape": [1 << 24, 1], "data_offsets": [size, 2 * size]},
+    }
+    with (tmp_path / "weights").open("w+b") as stream:
+        stream.write(assembled(json.dumps(rows).encode(), b""))
+        stream.truncate(stream.tell() + 2 * size)
+        file = Span(stream.fileno(), 0, stream.seek(0, 2))
+        tracemalloc.start()
+        assert scan(file, read_header(file), 1.0).stats["norm_max"] == 0.0
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+        tracemalloc.stop()
 
 
 def test_no_verdict_says_that_it_is_safe():

@@ -161,6 +161,20 @@ def rank_is_not_the_one_that_is_said():
     return with_file("weights", raw=safetensors(factors(rank=8)))
 
 
+@hostile(50, "config-rank")
+def rank_that_no_adapter_has():
+    return with_file("weights", raw=safetensors(factors(rank=300)))
+
+
+@variants(
+    47,
+    ("weights-name", "long", ["a" * 61]),
+    ("weights-name", "many", [f"{letter}_proj" for letter in "abcdefghijklmnopq"]),
+)
+def odd_projections(names):
+    return with_file("weights", raw=safetensors(factors(shapes={(2, name): (8, 32) for name in names})))
+
+
 @hostile(51, "base-shape")
 def shape_of_another_base():
     shapes = {place: (rows, 64) for place, (rows, _) in SHAPES.items()}
