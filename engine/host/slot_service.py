@@ -211,6 +211,8 @@ def settle_after_crash(rooms: Rooms) -> None:
             _settle_study(rooms, study)
         except NightSchoolError as error:
             rooms.records.finish_study(study.id, StudyState.FAILED, reason=f"The engine stopped during it: {error}")
+    for text in rooms.store.damaged().values():
+        rooms.broadcast(NoticeEvent(level="error", text=text))
     for slot in rooms.store.list():
         try:
             settle_lessons(rooms, slot.name)

@@ -39,7 +39,9 @@ def check_store(store: SlotStore, tell: Callable[[float], None] = lambda share: 
         StorageError: If files cannot be read, or a repair cannot be written.
         Locked: If a slot that needs repair is being written.
     """
-    findings: list[StoreFinding] = []
+    findings = [
+        StoreFinding(slot=name, number=None, repaired=False, text=text) for name, text in store.damaged().items()
+    ]
     files: list[_File] = []
     for slot in store.list(deleted=True):
         files += _files(store, slot.name, findings)

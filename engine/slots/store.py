@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ...schemas.errors import Damaged, NotFound, UsageError
+from ...schemas.errors import Damaged, NotFound, StorageError, UsageError
 from ...schemas.records import BundleOrigin, MergeFacts, Slot, StudyReport, Version, VersionKind
 from ..files import held, storage_errors, write_atomic
 from . import generations
@@ -67,13 +67,25 @@ class SlotStore:
         write_atomic(made, "")
 
     def list(self, *, deleted: bool = False) -> list[Slot]:
-        """Return all slots, archived ones too, in the order they were made; ``deleted``: also those."""
-        found = [(self.settings(name), name) for name in self._names()]
-        return [
-            settings.slot(name, self._current_number(name))
-            for settings, name in sorted(found, key=lambda item: item[0].created)
-            if deleted or settings.deleted is None
-        ]
+        """Return all slots, archived ones too, in the order they were made; ``deleted``: also those.
+
+        One that does not read back is left out, so that it stands in no other's way; ``damaged`` names it.
+        """
+        found = []
+        for name in self._names():
+            with suppress(StorageError):
+                found.append((self.settings(name).created, self.any_slot(name)))
+        return [slot for _, slot in sorted(found, key=lambda item: item[0]) if deleted or slot.deleted is None]
+
+    def damaged(self) -> dict[str, str]:
+        """Return the slots that do not read back, and what is wrong with each."""
+        found = {}
+        for name in self._names():
+            try:
+                self.any_slot(name)
+            except StorageError as error:
+                found[name] = str(error)
+        return found
 
     def slot(self, name: str) -> Slot:
         """Return one slot; ``waiting`` is 0 here, the database knows the lessons.
@@ -95,6 +107,8 @@ class SlotStore:
     def create(self, title: str, name: str = "", description: str = "", system_prompt: str = "") -> Slot:
         """Add a slot; where ``name`` is empty it is derived from the title.
 
+        A slot whose ``slot.json`` was moved away gets a new one, and keeps its generations.
+
         Raises:
             UsageError: If the title is empty, or the name is empty, taken or not made of a-z, 0-9 and hyphens.
         """
@@ -102,17 +116,23 @@ class SlotStore:
         name = name or name_from(title)
         check_name(name)
         with storage_errors(self.folder), self.all_locked():
-            self.check_free(name)
-            latest = max((self.settings(other).created for other in self._names()), default=0.0)
+            anew = self._versions_folder(name).is_dir() and not self._slot_file(name).exists()
+            if not anew:
+                self.check_free(name)
+            latest = max((settings.created for settings in self._all_settings()), default=0.0)
             settings = SlotFile(
                 title=title,
                 description=description.strip(),
                 system_prompt=system_prompt,
                 created=max(time.time(), latest + 1e-3),  # a clock that was set back must not change the order
             )
-            with generations.new_folder(self.folder, name) as part:
-                (part / "versions").mkdir()
-                generations.write_synced(part / "slot.json", _dumped(settings.model_dump()))
+            content = _dumped(settings.model_dump())
+            if anew:
+                write_atomic(self._slot_file(name), content)
+            else:
+                with generations.new_folder(self.folder, name) as part:
+                    (part / "versions").mkdir()
+                    generations.write_synced(part / "slot.json", content)
         return self.slot(name)
 
     def update(
@@ -170,7 +190,7 @@ class SlotStore:
         """
         check_name(name)
         if not ((self.folder / name).exists() or (self.folder / f"{GONE}{name}").exists()):
-            if all(self.settings(other).formerly != name for other in self._names()):
+            if all(settings.formerly != name for settings in self._all_settings()):
                 return
         elif (self.folder / name / "slot.json").is_file() and self.settings(name).deleted is not None:
             raise UsageError(
@@ -447,6 +467,10 @@ class SlotStore:
             Damaged: If it does not read back.
         """
         return read_slot_file(self._slot_file(name), name)
+
+    def _all_settings(self) -> Iterator[SlotFile]:
+        """Give what is said by the files of all slots that read back, deleted ones too."""
+        return (self.settings(slot.name) for slot in self.list(deleted=True))
 
     def _names(self) -> Iterator[str]:
         with storage_errors(self.folder):

@@ -75,3 +75,21 @@ async def test_a_slot_that_does_not_read_back_is_told_of_and_can_be_rolled_back(
         assert (await after.say("Hello", await after.conversation("gaming"))).text
     finally:
         after.rooms.records.close()
+
+
+@pytest.mark.parametrize("file", ["slot.json", "current"])
+async def test_a_slot_that_says_nothing_of_itself_is_told_of_and_the_others_answer(desk, new_desk, file):
+    lost = await desk.conversation("gaming")
+    (desk.home.slots / "gaming" / file).write_text("{")
+    desk.rooms.records.close()
+    after = new_desk()
+    try:
+        assert file in after.events("notice")[0].text
+        assert "gaming" not in [slot.name for slot in await after.ask(ask.ListSlots(deleted=True))]
+        assert (await after.say("Hello", await after.conversation("science"))).text
+        assert (await after.ask(ask.ListSlots()))[0].name == "science"
+        assert (await after.ask(ask.CollectGarbage())).removed == []
+        with pytest.raises(Damaged):
+            await after.say("Hello", lost)
+    finally:
+        after.rooms.records.close()

@@ -68,6 +68,14 @@ def test_a_generation_and_a_pointer_that_do_not_read_back_are_named(store):
     assert any("000001" in text for text in texts) and any("generation 9" in text for text in texts)
 
 
+def test_a_slot_that_does_not_read_back_is_named_and_the_others_are_looked_at(store):
+    store.create("Other")
+    (store.folder / "other" / "slot.json").write_text("{")
+    spoil(file(store, 3))
+    found = {finding.slot: finding.repaired for finding in check_store(store).findings}
+    assert found == {"science": True, "other": False}
+
+
 def test_linked_files_are_damaged_together_and_repaired_one_by_one(store, tmp_path):
     store.rollback("science", 2)  # shares its bytes with generation 2
     spoil(file(store, 2))

@@ -111,10 +111,32 @@ def test_settings_change_one_by_one(slots: SlotStore) -> None:
         slots.update("science", title=" ")
 
 
-def test_settings_that_do_not_read_back_are_named(slots: SlotStore) -> None:
-    (slots.folder / "science" / "slot.json").write_text('{"title": "Sci')
-    with pytest.raises(Damaged, match=r"slot\.json"):
-        slots.list()
+@pytest.mark.parametrize(("file", "content"), [("slot.json", '{"title": "Sci'), ("current", "x")])
+def test_a_slot_that_does_not_read_back_is_named_and_stands_in_no_others_way(
+    slots: SlotStore, file: str, content: str
+) -> None:
+    slots.create("Other")
+    (slots.folder / "science" / file).write_text(content)
+    with pytest.raises(Damaged, match=file):
+        slots.slot("science")
+    assert [slot.name for slot in slots.list()] == ["other"]
+    assert file in slots.damaged()["science"] and len(slots.damaged()) == 1
+    slots.create("Third")
+    assert [slot.name for slot in slots.list()] == ["other", "third"]
+
+
+def test_settings_that_were_moved_away_are_made_anew_over_what_the_slot_has_learned(
+    slots: SlotStore, tmp_path: Path
+) -> None:
+    study(slots, tmp_path, "a")
+    (slots.folder / "science" / "slot.json").write_text("{")
+    with pytest.raises(Damaged, match="move it away"):
+        slots.create("Science")
+    (slots.folder / "science" / "slot.json").rename(tmp_path / "slot.json")
+    slots.create("Science")
+    assert weights(slots) == "a" and slots.slot("science").current == 1
+    with pytest.raises(UsageError, match="already"):
+        slots.create("Science")
 
 
 # -- versions ---------------------------------------------------------------------------------------------------------
