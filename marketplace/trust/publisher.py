@@ -108,8 +108,7 @@ class Publisher:
 
     def dump(self) -> bytes:
         """Return its public file."""
-        revoked = loads(self.revocation_envelope) if self.revocation_envelope else None
-        return dumps({"format": 1, "documents": [loads(raw) for raw in self.envelopes], "revocations": revoked})
+        return _file(self.envelopes, self.revocation_envelope)
 
 
 def begin(name: str, keys: KeySet, signing: Sequence[PrivateKey], *, created: int) -> Publisher:
@@ -122,14 +121,22 @@ def begin(name: str, keys: KeySet, signing: Sequence[PrivateKey], *, created: in
 
 
 def rotate(publisher: Publisher, keys: KeySet, signing: Sequence[PrivateKey], *, created: int) -> Publisher:
-    """Return a publisher with other keys.
+    """Return a publisher with other keys, which say again what it revoked.
+
+    No more of the keys sign than must, since an envelope has few signatures.
 
     Raises:
         Refused: ``rotation``, if too few of the old keys or of the new ones sign, or it has changed too often.
     """
     document = Document.model_construct(**_fields(publisher.name, publisher.seq + 1, created, keys))
-    envelopes = [*publisher.envelopes, _signed(document, signing)]
-    return read_publisher(_file(envelopes, publisher.revocation_envelope))
+    old, new = _enough(signing, publisher.keys), _enough(signing, keys)
+    both = {key.public: key for key in (*old, *new)}
+    envelopes = [*publisher.envelopes, _signed(document, [*both.values()])]
+    revoked = publisher.revocation_envelope
+    if revoked is not None:
+        payload = dsse.open_envelope(revoked, max_bytes=MAX_FILE).unverified_payload
+        revoked = dsse.sign(payload, REVOCATION_TYPE, new)
+    return read_publisher(_file(envelopes, revoked))
 
 
 def revoke(
@@ -195,7 +202,7 @@ def _follow(envelope: dsse.Envelope, before: KeySet, number: int) -> None:
 def _revocations(publisher: Publisher, raw: bytes) -> Revocations:
     envelope = dsse.open_envelope(raw, max_bytes=MAX_FILE)
     dsse.verify(envelope, REVOCATION_TYPE, publisher.keys.keys, publisher.keys.threshold)
-    found = _parsed(Revocations, loads(envelope.unverified_payload))
+    found = _parsed(Revocations, loads(envelope.unverified_payload, max_bytes=MAX_FILE))
     if found.publisher != publisher.name:
         raise refuse("publisher", f"the revocations are of {found.publisher}")
     own = {key.fingerprint for step in publisher.steps for key in step.keys}
@@ -207,6 +214,11 @@ def _revocations(publisher: Publisher, raw: bytes) -> Revocations:
 def _fields(name: str, seq: int, created: int, keys: KeySet) -> dict[str, Any]:
     listed = [_Key.model_validate(key.facts()) for key in keys.keys]
     return {"format": 1, "name": name, "seq": seq, "created": created, "keys": listed, "threshold": keys.threshold}
+
+
+def _enough(signing: Sequence[PrivateKey], keys: KeySet) -> list[PrivateKey]:
+    """Return as many of the keys that may sign for a set as must."""
+    return [key for key in signing if key.public in keys.keys][: keys.threshold]
 
 
 def _signed(document: Document, signing: Sequence[PrivateKey]) -> bytes:

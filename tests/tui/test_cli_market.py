@@ -136,6 +136,20 @@ def test_keys_change_by_the_old_ones(document, ada, failing, monkeypatch):
     assert failing("publisher", "rotate", "ada")["code"] == "KeyUnusable"
 
 
+def test_keys_change_after_something_was_revoked(document, ada):
+    document("publisher", "revoke", "ada", "--bundle", "a" * 64, "--reason", "broken")
+    made = document("publisher", "rotate", "ada")
+    assert (made["seq"], made["revoked_bundles"]) == (2, [{"id": "a" * 64, "reason": "broken"}])
+
+
+def test_a_change_that_cannot_be_leaves_no_keys(document, failing, ada, tmp_path):
+    before = sorted((tmp_path / "keys").iterdir())
+    for command in (("rotate", "ada"), ("init", "eve")):
+        assert failing("publisher", *command, "--keys", "2", "--threshold", "3")["refusal"] == "publisher"
+        assert sorted((tmp_path / "keys").iterdir()) == before
+    assert document("publisher", "rotate", "ada", "--keys", "2", "--threshold", "2")["seq"] == 2
+
+
 def test_a_key_of_openssh_is_taken_over(document, tmp_path):
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -61,6 +61,8 @@ def init(
     home = home_of(context)
     target = check_new(home, name)
     signing, files = _keys(home, name, count, keys)
+    _key_set(signing, threshold)  # so that no keys are kept of which so many can never sign
+    _keep(files, signing, keys)
     made = become(home, name, signing, threshold)
     give(_facts(made, target, files), _lines(made, target, files), as_json=as_json)
 
@@ -132,6 +134,7 @@ def rotate(
     signing_old = own_keys(home, before, old, open_key)
     signing, files = _keys(home, f"{before.name}-r{before.seq + 1}", count, keys)
     made = follow(before, _key_set(signing, threshold), [*signing_old, *signing], created=int(time.time()))
+    _keep(files, signing, keys)
     _save(target, made)
     give(_facts(made, target, files), _lines(made, target, files), as_json=as_json)
 
@@ -186,14 +189,27 @@ def revoke(
 
 
 def _keys(home: Home, name: str, count: int, given: Sequence[Path]) -> tuple[list[PrivateKey], list[Path]]:
-    """Return the keys of the files given, or new ones and their files."""
-    from ..publishing import key_files, make_keys
-    from .passphrase import new_passphrase, open_key
+    """Return the keys of the files given, or new ones and where they are to lie."""
+    from ...marketplace.keys import PrivateKey
+    from ..publishing import key_files
+    from .passphrase import open_key
 
     if given:
         return [open_key(file) for file in given], list(given)
     files = key_files(home, name, count)
-    return make_keys(files, new_passphrase(f"the keys of {name}")), files
+    return [PrivateKey.generate() for _ in files], files
+
+
+def _keep(files: Sequence[Path], keys: Sequence[PrivateKey], given: Sequence[Path]) -> None:
+    """Save keys that were made, encrypted; those that were given are saved already."""
+    from ...marketplace.key_file import save_key
+    from .passphrase import new_passphrase
+
+    if given:
+        return
+    passphrase = new_passphrase(", ".join(file.name for file in files))
+    for file, key in zip(files, keys, strict=True):
+        save_key(file, key, passphrase)
 
 
 def _key_set(keys: Sequence[PrivateKey], threshold: int) -> KeySet:
