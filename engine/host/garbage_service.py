@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...schemas.errors import StudyRunning
+from ...schemas.errors import NightSchoolError, StudyRunning
 from ...schemas.messages import CollectGarbage, PinVersion
 from ...schemas.records import Collected, Garbage, StudyState, Version
 from ..files import storage_errors
@@ -14,6 +15,7 @@ from ..settings import read_settings
 from ..slots import gc
 from .rooms import Rooms, Tell
 from .slot_life_service import removable_slots, tidy_slots
+from .slot_service import UNNOTED, settle_studies
 
 _DONE = frozenset({StudyState.ACCEPTED, StudyState.REJECTED, StudyState.CANCELLED})
 """Studies of which the database knows all; the folder of one that failed says why."""
@@ -42,7 +44,7 @@ class GarbageService:
             StorageError: If something cannot be removed.
         """
         rooms = self._rooms
-        if rooms.records.running_studies():
+        if rooms.studying:
             raise StudyRunning("A study is under way and may need what would go; wait for its end or cancel it first.")
         keep = read_settings(rooms.home).keep_generations if request.keep is None else request.keep
         rows = removable_slots(rooms) if request.dry_run else tidy_slots(rooms)
@@ -53,6 +55,9 @@ class GarbageService:
                 with storage_errors(folder):
                     shutil.rmtree(folder)
             found.append(row)
+        if not request.dry_run:
+            with contextlib.suppress(NightSchoolError):  # of a study that a full disk let nobody note; else next time
+                settle_studies(rooms, UNNOTED)
         return Collected(bytes=sum(row.bytes for row in found), dry_run=request.dry_run, removed=found)
 
     def _studies(self) -> Iterator[tuple[Garbage, Path]]:

@@ -44,6 +44,7 @@ class Rooms:
         broadcast: Tells everybody.
         status: How far the engine is.
         answering: The conversations that are being answered or edited, by number.
+        studying: Whether a study is under way. One of which the database says so alone could not be noted as ended.
         pace: Of the study, which rests while any of them is.
         quiet_since: When the last of them ended, on the monotonic clock.
     """
@@ -56,6 +57,7 @@ class Rooms:
     broadcast: Tell
     status: Callable[[], EngineStatus]
     answering: dict[int, Answering] = field(default_factory=dict)
+    studying: bool = False
     pace: Pace = field(default_factory=Pace)
     quiet_since: float = field(default_factory=time.monotonic)
 

@@ -33,6 +33,7 @@ from ..wire.named import check_named
 from .blending import own_lesson
 from .rooms import Rooms, Tell
 
+UNNOTED = "It could not be noted how it ended; the lessons wait for the next study."
 ROLLED_BACK = "Rolled back: approve it again to have it studied again."
 
 
@@ -206,11 +207,7 @@ def settle_after_crash(rooms: Rooms) -> None:
 
     A slot whose files do not read back is told of and left as it is; the others, and a way to roll it back, stay.
     """
-    for study in rooms.records.running_studies():
-        try:
-            _settle_study(rooms, study)
-        except NightSchoolError as error:
-            rooms.records.finish_study(study.id, StudyState.FAILED, reason=f"The engine stopped during it: {error}")
+    settle_studies(rooms, "The engine stopped during it; study again, and it goes on from its last steps.")
     for text in rooms.store.damaged().values():
         rooms.broadcast(NoticeEvent(level="error", text=text))
     for slot in rooms.store.list():
@@ -220,17 +217,31 @@ def settle_after_crash(rooms: Rooms) -> None:
             rooms.broadcast(NoticeEvent(level="error", text=str(error)))
 
 
-def _settle_study(rooms: Rooms, study: Study) -> None:
-    """Note how a study that was cut off ended: its version may be on the disk already."""
+def settle_studies(rooms: Rooms, reason: str) -> None:
+    """Note how the studies ended that were cut off before that was noted: a version may be on the disk already.
+
+    Args:
+        rooms: In which no study is under way.
+        reason: Why one that left no version failed.
+
+    Raises:
+        StorageError: If it cannot be noted.
+    """
+    for study in rooms.records.running_studies():
+        try:
+            _settle_study(rooms, study, reason)
+        except NightSchoolError as error:
+            rooms.records.finish_study(study.id, StudyState.FAILED, reason=f"{reason} {error}")
+
+
+def _settle_study(rooms: Rooms, study: Study, reason: str) -> None:
     for version in rooms.store.versions(study.slot):
         if version.created >= study.started and version.report and set(study.lessons) <= set(version.lessons):
-            rooms.records.finish_study(study.id, StudyState.ACCEPTED, version=version.number, report=version.report)
+            with rooms.records.transaction():
+                rooms.records.finish_study(study.id, StudyState.ACCEPTED, version=version.number, report=version.report)
+                settle_lessons(rooms, study.slot)
             return
-    rooms.records.finish_study(
-        study.id,
-        StudyState.FAILED,
-        reason="The engine stopped during it; study again, and it goes on from its last steps.",
-    )
+    rooms.records.finish_study(study.id, StudyState.FAILED, reason=reason)
 
 
 def _first_that_knows(rooms: Rooms, slot: str, lesson: int) -> int | None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from .elsewhere import learns_in_head
 from .expiry import end_expired, has_ended, until
 from .portability_service import begin_brought, prepare_import
 from .rooms import Rooms, Tell
-from .slot_service import ensure_slot, settle_lessons
+from .slot_service import UNNOTED, ensure_slot, settle_lessons, settle_studies
 from .sparing import run_spared
 from .thumbs import thumbs_of
 
@@ -45,7 +46,6 @@ class StudyService:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._studying = False
         self._running: asyncio.Task[StudyResult] | None = None
         self._whole: asyncio.Task[Study] | None = None
         self._closing = False
@@ -142,7 +142,7 @@ class StudyService:
     @property
     def studying(self) -> bool:
         """Whether a study is under way."""
-        return self._studying
+        return self._rooms.studying
 
     def waiting(self, slot: str) -> list[Lesson]:
         """Return the lessons that can be studied, the oldest first."""
@@ -166,13 +166,16 @@ class StudyService:
     # -- one study ----------------------------------------------------------------------------------------------------
 
     async def _begin(self, prepare: Callable[[], Awaitable[tuple[Study, StudyJob]]]) -> Study:
-        if self._studying or self._closing:
+        if self.studying or self._closing:
             raise StudyRunning("A study is under way already; wait for its end or cancel it.")
-        self._studying = True
+        settle_studies(self._rooms, UNNOTED)
+        self._rooms.studying = True
         try:
             study, job = await prepare()
-        except BaseException:
-            self._studying = False
+        except BaseException as error:
+            self._rooms.studying = False
+            with suppress(NightSchoolError):  # it is noted before the next one then
+                settle_studies(self._rooms, str(error) or _STOPPED)
             raise
         self._running = asyncio.create_task(self._run(job))
         self._whole = asyncio.create_task(self._work(study, job, self._running))
@@ -258,13 +261,13 @@ class StudyService:
 
     def _forget_all(self, lessons: list[Lesson]) -> Study:
         """Put the slot back to the plain base, which never knew its only lessons."""
-        if self._studying:
+        if self.studying:
             raise StudyRunning("A study is under way already; wait for its end or cancel it.")
         rooms, records = self._rooms, self._rooms.records
         slot = lessons[0].slot
-        study = records.add_study(slot, [lesson.id for lesson in lessons])
         version = rooms.store.rollback(slot, 0)
         with records.transaction():
+            study = records.add_study(slot, [lesson.id for lesson in lessons])
             settle_lessons(rooms, slot)
             for lesson in lessons:
                 self._dismiss(lesson, version)
@@ -312,8 +315,11 @@ class StudyService:
                 ended = self._rooms.records.finish_study(study.id, StudyState.CANCELLED, reason=reason)
             else:
                 ended = self._finish(study, job, running.result())
+        except NightSchoolError as error:
+            settle_studies(self._rooms, str(error))
+            ended = self._rooms.records.study(study.id)
         finally:
-            self._studying, self._running = False, None
+            self._rooms.studying, self._running = False, None
         self._rooms.broadcast(StudyEndedEvent(study=ended))
         return ended
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import NotFound, StudyRunning
 from nightschool.schemas.records import StudyState
 
-from .test_slot_life_service import full_slot
+from .test_slot_life_service import RULE, full_slot
 
 
 def write(folder, size):
@@ -55,10 +56,15 @@ async def test_what_ended_studies_left_goes_and_what_failed_ones_say_stays(desk)
     assert (await desk.ask(ask.CollectGarbage())).removed == []
 
 
-async def test_nothing_goes_while_a_study_runs(desk):
-    desk.rooms.records.add_study("science", [])
+async def test_nothing_goes_while_a_study_runs(desk, runner, wait_until):
+    await desk.say(RULE, await desk.conversation())
+    runner.hold.clear()
+    running = asyncio.create_task(desk.ask(ask.StartStudy(slot="science")))
+    await wait_until(lambda: runner.jobs)
     with pytest.raises(StudyRunning):
         await desk.ask(ask.CollectGarbage())
+    runner.hold.set()
+    await running
 
 
 async def test_a_deleted_slot_goes_after_its_time_and_its_studies_with_it(desk, runner):

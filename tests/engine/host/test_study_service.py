@@ -8,6 +8,7 @@ import pytest
 
 from nightschool.engine.base.device import Device, Placement
 from nightschool.engine.base.numbers import Numbers
+from nightschool.engine.host import study_service
 from nightschool.engine.host.model_thread import Model
 from nightschool.engine.settings import ServerSettings, add_server, choose_provider
 from nightschool.schemas import messages as ask
@@ -139,6 +140,76 @@ async def test_a_candidate_that_cannot_be_kept_is_a_failed_study(desk, runner, m
     monkeypatch.setattr(desk.rooms.store, "add_version", full)
     assert (await study(desk)).state is StudyState.FAILED
     assert (await state(desk, lesson))[0] is LessonState.APPROVED
+
+
+async def test_a_study_that_cannot_be_prepared_is_a_failed_one(desk, runner, monkeypatch):
+    await teach(desk)
+
+    def full(*_):
+        raise DiskFull("No space is left.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nightschool.engine.host.study_service.thumbs_of", full)
+        with pytest.raises(DiskFull):
+            await study(desk)
+    (failed,) = await desk.ask(ask.ListStudies())
+    assert (failed.state, failed.reason) == (StudyState.FAILED, "No space is left.")
+    await desk.ask(ask.CollectGarbage())
+    await desk.ask(ask.RenameSlot(slot="science", name="other"))
+    assert (await study(desk, "other")).state is StudyState.ACCEPTED
+
+
+async def test_a_version_that_could_not_be_noted_at_once_is_noted_all_the_same(desk, runner, monkeypatch):
+    lesson = await teach(desk)
+    settle = study_service.settle_lessons
+    fails = [DiskFull("No space is left.")]
+    monkeypatch.setattr(study_service, "settle_lessons", lambda *of: _raise(fails.pop()) if fails else settle(*of))
+    ended = await study(desk)
+    assert (ended.state, ended.version) == (StudyState.ACCEPTED, 1)
+    assert desk.events("study.ended")[-1].study == ended
+    assert await state(desk, lesson) == (LessonState.LEARNED, 1)
+    await desk.ask(ask.Rollback(slot="science", to=0))
+
+
+async def test_what_could_not_be_noted_on_a_full_disk_is_noted_once_there_is_room(desk, runner, monkeypatch):
+    lesson = await teach(desk)
+    runner.state = StudyState.REJECTED
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.rooms.records, "finish_study", lambda *_, **__: _raise(DiskFull("No space is left.")))
+        with pytest.raises(DiskFull):
+            await study(desk)
+        await desk.ask(ask.CollectGarbage())  # which is how there is room again
+    await desk.ask(ask.CollectGarbage())
+    assert (await desk.ask(ask.ListStudies()))[0].state is StudyState.FAILED
+    assert (await state(desk, lesson))[0] is LessonState.APPROVED
+
+
+async def test_what_could_not_be_noted_is_noted_before_the_next_study(desk, runner, monkeypatch):
+    await teach(desk)
+    runner.state = StudyState.REJECTED
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.rooms.records, "finish_study", lambda *_, **__: _raise(DiskFull("No space is left.")))
+        with pytest.raises(DiskFull):
+            await study(desk)
+    runner.state = StudyState.ACCEPTED
+    await study(desk)
+    states = [row.state for row in await desk.ask(ask.ListStudies())]
+    assert states == [StudyState.ACCEPTED, StudyState.FAILED]
+
+
+async def test_forgetting_all_on_a_full_disk_leaves_no_study_under_way(desk, runner, monkeypatch):
+    lesson = await teach(desk)
+    await study(desk)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.rooms.store, "rollback", lambda *_: _raise(DiskFull("No space is left.")))
+        with pytest.raises(DiskFull):
+            await desk.ask(ask.ForgetLesson(lesson=lesson.id))
+    assert desk.rooms.records.running_studies() == []
+    assert (await desk.ask(ask.ForgetLesson(lesson=lesson.id))).version == 2
+
+
+def _raise(error):
+    raise error
 
 
 async def test_one_study_at_a_time_and_cancel_leaves_the_slot_as_it_was(desk, runner, wait_until):
