@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
+from ...schemas.records.lessons import LAST_END
 from .wording import NUMBERS
 
 _MONTHS = (
@@ -68,13 +69,19 @@ def read_until(text: str, now: float) -> Until | None:
 
 
 def read_end(text: str, now: float) -> float | None:
-    """Return the moment that a user enters: "30d", "2 weeks", "2026-12-24", "until Friday"; None where it is none."""
+    """Return the moment that a user enters: "30d", "2 weeks", "2026-12-24", "until Friday"; None where it is none.
+
+    Nor is what lies beyond ``LAST_END``.
+    """
     plain = " ".join(text.split())
     if match := re.fullmatch(r"(?i)(\d{1,4}) ?(d|w|m|y)(?:ays?|eeks?|onths?|ears?)?", plain):
         unit = {"d": "day", "w": "week", "m": "month", "y": "year"}[match[2].lower()]
-        return now + int(match[1]) * _LENGTHS[unit] * 86400.0
-    found = read_until(plain, now) or read_until(f"until {plain}", now) or read_until(f"for {plain}", now)
-    return found.end if found is not None else None
+        end = now + int(match[1]) * _LENGTHS[unit] * 86400.0
+    elif found := read_until(plain, now) or read_until(f"until {plain}", now) or read_until(f"for {plain}", now):
+        end = found.end
+    else:
+        return None
+    return end if end < LAST_END else None
 
 
 def _last_day(said: dict[str, str], today: date) -> date:

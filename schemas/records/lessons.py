@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from .record import Record
+
+LAST_END = 32_503_680_000.0
+"""The year 3000: whatever ends later is shown, and ends, then."""
+
+
+def _shown(end: float) -> float:
+    """Return the nearest moment that has a day before it in every calendar and time zone."""
+    return max(1.0, min(LAST_END, end))
+
+
+End = Annotated[float, AfterValidator(_shown)]
+"""Seconds since the epoch. A file, or a profile from before, may say any number; none of them locks the profile."""
 
 
 class SignalKind(StrEnum):
@@ -121,7 +133,7 @@ class Lesson(Record):
     created: float = 0.0
     version: int | None = Field(default=None, description="Generation that first knew it.")
     reason: str = Field(default="", description="Why it was rejected, or cannot be learned.")
-    expires: float | None = Field(default=None, description="When it ends to count; None: it counts until taken back.")
+    expires: End | None = Field(default=None, description="When it ends to count; None: it counts until taken back.")
     merged: int | None = Field(default=None, description="The lesson that says the same and counts in its place.")
 
 

@@ -7,6 +7,8 @@ import random
 import subprocess
 import sys
 import threading
+import time
+from datetime import datetime
 
 import pytest
 
@@ -407,6 +409,16 @@ def test_a_lesson_learned_there_waits_for_a_study_here(profile, tmp_path):
     assert profile.bring(lesson_file(tmp_path, state="learned", version=4, steps=steps)).found.lessons == 1
     (lesson,) = profile.records.lessons()
     assert (lesson.state, lesson.version, lesson.created) == (LessonState.APPROVED, None, 5.0)
+
+
+@pytest.mark.parametrize("end", ["-1e15", "-1e400", "1e12", "1e400"])
+def test_a_lesson_that_ends_where_no_calendar_reaches_has_an_end_that_can_be_shown(profile, tmp_path, end):
+    file = lesson_file(tmp_path, expires=0.25)
+    file.write_text(file.read_text().replace("0.25", end))
+    profile.bring(file)
+    (row,) = profile.records._db.rows("SELECT expires FROM lessons")
+    assert datetime.fromtimestamp(row["expires"] - 1)
+    assert (row["expires"] < time.time()) is end.startswith("-")
 
 
 def test_what_may_not_be_taught_is_refused_also_from_a_file(profile, tmp_path):

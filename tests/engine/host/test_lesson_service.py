@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from nightschool.engine.host.expiry import until
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import UsageError
 from nightschool.schemas.records import Evidence, LessonState, RelationKind, Role, SignalKind, Step
@@ -101,6 +102,14 @@ async def test_an_end_is_given_and_taken_away(desk, add):
     for end, why in (("soon", "no end"), ("2020-01-01", "over already")):
         with pytest.raises(UsageError, match=why):
             await desk.ask(ask.ExpireLesson(lesson=lesson.id, end=end))
+
+
+async def test_a_profile_opens_whatever_ends_its_lessons_have(desk, add):
+    over, far = add(expires=-1e15), add(OTHER, expires=1e15)
+    desk.service.recover()
+    assert "until" in (await state_of(desk, over)).reason
+    waits = await state_of(desk, far)
+    assert waits.state is LessonState.APPROVED and until(waits).startswith("until ")
 
 
 async def test_a_lesson_whose_time_has_come_is_not_studied(desk, add, runner):

@@ -67,6 +67,11 @@ def test_what_is_entered_may_be_a_day_with_or_without_until():
     assert read_end("soon", NOW) is None
 
 
+@pytest.mark.parametrize("text", ["9999y", "9999 years", "999 years", "for 999 years"])
+def test_an_end_that_no_calendar_shows_is_none(text):
+    assert read_end(text, NOW) is None
+
+
 def test_a_rule_with_an_end_asks_for_the_same_as_one_without(plugins):
     ends = lesson_from_rule(plugins, "Until 24 December, please always answer in at most fifty words.", NOW)
     assert ends.expires == datetime(2026, 12, 25).timestamp()
