@@ -79,7 +79,10 @@ def open_profile(
             tell_status(status)
 
         thread = ModelThread(home, model, plugins, told)
-        rooms = Rooms(home, Records(home.database), store, plugins, thread, broadcast, status)
+        records = Records(home.database)
+        # A database that was lost or is older: what a generation has learned must not be taken for a new lesson.
+        records.number_lessons_after(store.latest_lesson())
+        rooms = Rooms(home, records, store, plugins, thread, broadcast, status)
     except BaseException:
         lock.release()
         raise

@@ -147,7 +147,8 @@ def damaged(path: Path, detail: str) -> Damaged:
         else f"save what can be read with: sqlite3 {path.name} .recover > saved.sql"
     )
     return Damaged(
-        f"The database {path} is damaged ({detail}) and was left as it is; {restore}, or move it away to start anew."
+        f"The database {path} is damaged ({detail}) and was left as it is; {restore}, or move it away to start anew; "
+        f"move {path.name}-wal and {path.name}-shm away too, which belong to what is there now."
     )
 
 

@@ -312,6 +312,10 @@ class Records:
         """Return the lessons of a slot (or all), in the given states (or any), the latest first."""
         return lessons.lessons(self._db, slot, states)
 
+    def number_lessons_after(self, number: int) -> None:
+        """Give new lessons no number up to this one, whatever the database knows of."""
+        lessons.number_lessons_after(self._db, number)
+
     def update_lesson(self, lesson: int, **changes: Any) -> Lesson:
         """Change fields of a lesson: any but ``id``, ``slot`` and ``created``.
 

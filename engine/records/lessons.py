@@ -195,6 +195,16 @@ def lessons(db: Database, slot: str | None, states: Collection[LessonState]) -> 
     return [_lesson(db, row) for row in found]
 
 
+def number_lessons_after(db: Database, number: int) -> None:
+    """Give new lessons no number up to this one."""
+    with db.transaction():
+        row = db.row("SELECT seq FROM sqlite_sequence WHERE name = 'lessons'")
+        if row is None:
+            db.insert("sqlite_sequence", name="lessons", seq=number)
+        elif row["seq"] < number:
+            db.rows("UPDATE sqlite_sequence SET seq = ? WHERE name = 'lessons'", number)
+
+
 def update_lesson(db: Database, number: int, changes: dict[str, Any]) -> Lesson:
     """Change fields of a lesson."""
     unknown = sorted(name for name in changes if name in _FIXED or name not in Lesson.model_fields)

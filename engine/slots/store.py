@@ -230,6 +230,17 @@ class SlotStore:
                 f"into {self._current_file(name)}."
             ) from error
 
+    def latest_lesson(self) -> int:
+        """Return the highest number of a lesson that any generation names; one that does not read back names none."""
+        latest = 0
+        for name in self._names():
+            folder = self._versions_folder(name)
+            for number in generations.numbers(folder) if folder.is_dir() else ():
+                with suppress(StorageError):
+                    found = self._read(folder, number)
+                    latest = max([latest, *(found.lessons if found is not None else ())])
+        return latest
+
     def add_version(
         self,
         name: str,
