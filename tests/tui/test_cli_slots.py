@@ -3,6 +3,7 @@
 import json
 
 import click
+import pytest
 
 from nightschool.schemas import messages as ask
 from nightschool.schemas import records as rec
@@ -62,6 +63,17 @@ def test_a_slot_is_deleted_only_with_leave_and_comes_back(document, call, engine
     assert code == 3 and "nightschool slots undelete science" in err
     assert document("slots", "undelete", "science")["deleted"] is None
     assert document("slots")[0]["name"] == "science"
+
+
+@pytest.mark.parametrize("arguments", [("slots", "delete", "", "--yes"), ("--slot", "", "ask", "Hi")])
+def test_an_empty_name_is_no_slot(call, engine, arguments):
+    code, out, err = call(*arguments)
+    assert (code, out) == (3, "") and "no slot ''" in err
+    assert all(slot.deleted is None for slot in engine.slots.values()) and not engine.messages
+
+
+def test_the_lessons_of_an_empty_name_are_none(call):
+    assert call("lessons", "list", "--slot", "")[0] == 3
 
 
 def test_a_generation_is_pinned_and_unpinned(document, call):

@@ -69,7 +69,7 @@ class Desk:
         """
         every = await self.ask(ListSlots(archived=True, deleted=True))
         slots = [slot for slot in every if slot.deleted is None]
-        wanted = named or self.profile.slot
+        wanted = self.profile.slot if named is None else named
         if wanted is None and slots:
             return next((slot for slot in slots if slot.archived is None), slots[0])
         for slot in sorted(every, key=lambda slot: slot.deleted is not None):
@@ -84,7 +84,7 @@ class Desk:
 
     async def slot_filter(self, named: str | None) -> str | None:
         """Return the name of the slot that was asked for, None where none was."""
-        wanted = named or self.profile.slot
+        wanted = self.profile.slot if named is None else named
         return None if wanted is None else (await self.slot(wanted)).name
 
     # -- what is written ----------------------------------------------------------------------------------------------
