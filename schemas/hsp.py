@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 PROTOCOL: Literal["HSP/1"] = "HSP/1"
+MOST_AHEAD = 256
+"""Tokens that a server may run ahead of its client."""
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="Hash of a prefix of tokens, see protocol.md.")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -228,7 +230,7 @@ class Stream(Asked):
     step: int = Field(ge=1, le=(1 << 53) - 1)
     hash: Hash
     first: Count
-    ahead: int = Field(ge=1, le=256)
+    ahead: int = Field(ge=1, le=MOST_AHEAD)
     most: int = Field(ge=1, le=1 << 20, description="Tokens after which the stream ends.")
     ends: list[Count] = Field(default=[], max_length=64, description="Tokens after which nothing is guessed.")
     guessed: int = Field(default=0, ge=0, le=64, description="Of the tokens the last ones: guesses of the client.")
@@ -245,7 +247,7 @@ class Correct(Asked):
     verb: Literal["correct"] = "correct"
     session: SessionId | None = None
     sequence: Count
-    ahead: int | None = Field(default=None, ge=0, le=256, description="From now on; 0 ends the stream.")
+    ahead: int | None = Field(default=None, ge=0, le=MOST_AHEAD, description="From now on; 0 ends the stream.")
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------

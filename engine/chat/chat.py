@@ -243,7 +243,8 @@ class Chat:
         finish, count, length = Finish.LENGTH, 0, len(reading.tokens) + len(prompt)
         try:
             known = asked.states[-len(prompt) :] if asked.states is not None else None
-            room = min(sampling.max_tokens, self._base.card.context - length)
+            # One less: an engine of others says a token after each that it reads, and has no place for it at the end.
+            room = max(1, min(sampling.max_tokens, self._base.card.context - 1 - length))
             hidden = await rows.begin(prompt, room, known)
             reading.text = asked.text
             self.traffic.read, moved, began = self.traffic.round_trips, self._through.moved, self._clock()
@@ -319,12 +320,12 @@ class Chat:
     # -- caches -------------------------------------------------------------------------------------------------------
 
     async def _reading(self, conversation: int) -> Reading:
-        reading, through = self._readings.get(conversation), self._through
-        if reading is not None and reading.through != through.name:
-            await reading.move(through.provider.open(self._cut), through.name)
+        reading, provider = self._readings.get(conversation), self._through.provider
+        if reading is not None and reading.provider is not provider:
+            await reading.move(provider, self._cut)
         if reading is None:
-            reading = self._taken(conversation) or Reading(through.provider.open(self._cut), self._tail)
-            reading.through = through.name
+            reading = self._taken(conversation) or Reading(provider.open(self._cut), self._tail)
+            reading.provider = provider
             self._readings[conversation] = reading
             while len(self._readings) > _KEPT:
                 await self._put_away(*self._readings.popitem(last=False))
@@ -333,7 +334,7 @@ class Chat:
 
     async def _put_away(self, conversation: int, reading: Reading) -> None:
         cache = reading.cache
-        shelf = None if conversation in NOBODYS else self._shelf
+        shelf = None if conversation in NOBODYS or not reading.tokens else self._shelf
         if shelf is not None and isinstance(reading.session, Keepable) and isinstance(cache, LeanCache):
             await reading.session.extend(len(reading.tokens), [])  # without guesses that did not come true
             held = reading.session.held(), cache.held()

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...schemas.errors import RemoteError
 from ..base.cache import crop
 from ..base.halves import Cache, Tail
-from ..base.provider import Keepable, LastRows, Session
+from ..base.provider import Keepable, LastRows, Provider, Session
 
 CHUNK = 384  # tokens of a long prompt between two looks at whether it is still wanted
 
@@ -23,7 +23,7 @@ class Reading:
         voice: Name of the voice that ``cache`` was computed with; empty: the plain base.
         text: What ``tokens`` says; empty if not known.
         several: Whether guesses were read together with what they follow; such rows may be rounded otherwise.
-        through: Name of the provider of ``session``.
+        provider: That ``session`` is of; one whose settings changed is another, whatever its name.
         taken: Tokens that were read so far, those that were cut off again included.
     """
 
@@ -36,7 +36,7 @@ class Reading:
         self.cache: Cache = tail.new_cache()
         self.text = ""
         self.several = False
-        self.through = ""
+        self.provider: Provider | None = None
         self.taken = 0
         self._tail = tail
 
@@ -63,17 +63,18 @@ class Reading:
         self.taken += len(tokens)
         return hidden
 
-    async def move(self, session: Session, through: str) -> None:
+    async def move(self, provider: Provider, cut: int) -> None:
         """Go on at another provider of the same base, which reads the tokens; the states that are here stay.
 
         Raises:
             RemoteError: If it cannot be asked; nothing has changed.
         """
+        session = provider.open(cut)
         if isinstance(session, Keepable):
             session.restore(list(self.tokens), {})
         elif self.tokens:
             await session.extend(0, list(self.tokens))
-        before, self.session, self.through = self.session, session, through
+        before, self.session, self.provider = self.session, session, provider
         await let_go(before)
 
     def cut_back(self, length: int) -> None:

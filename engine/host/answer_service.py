@@ -21,6 +21,7 @@ from .elsewhere import check_can_speak, names_of
 from .memory_service import remembering
 from .model_thread import Model
 from .rooms import Rooms, Tell
+from .wanted import Unwanted, while_wanted
 
 if TYPE_CHECKING:
     from ..chat.chat import Reply
@@ -118,7 +119,12 @@ class AnswerService:
         on_text: Callable[[str], None],
         cancelled: Callable[[], bool],
     ) -> Reply:
-        settings = read_settings(self._rooms.home)
+        settings, said = read_settings(self._rooms.home), 0
+
+        def heard(piece: str) -> None:
+            nonlocal said
+            said += 1
+            on_text(piece)
 
         async def work(model: Model) -> Reply:
             room = max(1, min(speaker.sampling.max_tokens, model.base.card.context // 4))
@@ -130,13 +136,17 @@ class AnswerService:
                 system=speaker.system,
                 adapter=speaker.voice,
                 sampling=speaker.sampling,
-                on_text=on_text,
+                on_text=heard,
                 cancelled=cancelled,
                 through=through,
             )
 
         try:
-            return await self._rooms.model.do(work)
+            return await self._rooms.model.do(lambda model: while_wanted(work(model), cancelled))
+        except Unwanted:
+            from ..chat.chat import Reply
+
+            return Reply("", Finish.CANCELLED, said)  # what came is with whoever heard it
         except Exception as error:
             raise sentence(error) from error
 

@@ -22,6 +22,7 @@ from .elsewhere import check_can_speak, names_of
 from .memory_service import remembering
 from .model_thread import Model
 from .rooms import Answering, Rooms, Tell
+from .wanted import Unwanted, while_wanted
 
 if TYPE_CHECKING:
     from ..chat.chat import Reply
@@ -166,7 +167,7 @@ class ChatService:
         loop = asyncio.get_running_loop()
         pieces: list[str] = []
         settings = read_settings(self._rooms.home)
-        names = names_of(question.slot.provider, settings)
+        names, stopped = names_of(question.slot.provider, settings), answering.stopped.is_set
 
         def say(event: Event) -> None:
             loop.call_soon_threadsafe(tell, event)
@@ -189,7 +190,7 @@ class ChatService:
                 adapter=question.adapter,
                 sampling=question.sampling,
                 on_text=on_text,
-                cancelled=answering.stopped.is_set,
+                cancelled=stopped,
                 through=through,
             )
             if names != (LOCAL,):
@@ -197,7 +198,9 @@ class ChatService:
             return reply
 
         try:
-            reply = await self._rooms.model.do(answer)
+            reply = await self._rooms.model.do(lambda model: while_wanted(answer(model), stopped))
+        except Unwanted:
+            return _Said("".join(pieces), Finish.CANCELLED, len(pieces))
         except Exception as error:  # noqa: BLE001 (whatever a model raises must not lose what was said)
             told = sentence(error)
             if pieces:

@@ -116,6 +116,10 @@ class CompareService:
 
     async def cancel(self, request: CancelCompare, tell: Tell) -> bool:
         """Stop all of them at their next token."""
+        return self.stop()
+
+    def stop(self) -> bool:
+        """Stop all of them at their next token; return whether there were any."""
         for stopped in self._running:
             stopped.set()
         return bool(self._running)

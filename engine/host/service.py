@@ -55,7 +55,7 @@ class Service:
         self._quality = QualityService(rooms, slots)
         answers = AnswerService(rooms)
         self._exchange, memory = ExchangeService(rooms), MemoryService(rooms)
-        compare = CompareService(rooms)
+        self._compare = compare = CompareService(rooms)
         providers, bundles = ProviderService(rooms), BundleService(rooms, self._studies)
         plugins, audits = PluginService(rooms), AuditService(rooms, self._studies)
         hub = HubService(rooms, bundles, audits, fetching)
@@ -186,9 +186,10 @@ class Service:
         self._nights.watch()
 
     async def close(self) -> None:
-        """Stop replies, study, import and fetching, wait until what was said is stored."""
+        """Stop replies, comparisons, study, import and fetching, wait until what was said is stored."""
         for answering in self._rooms.answering.values():
             answering.stopped.set()
+        self._compare.stop()
         await self._nights.close()
         await self._exchange.close()
         await self._studies.close()

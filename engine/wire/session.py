@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_CLOSING = 2.0  # seconds that a server is given to hear that a session is over: mostly one that answers no more
 _RESTARTS = 3  # losses in a row without a row: more, and the server forgets what it is told
 
 
@@ -158,8 +159,9 @@ class RemoteSession:
             task.cancel()
         if lease is not None:
             try:
-                await self._line.client.close(lease.name)
-            except RemoteError as error:  # it frees idle sessions by itself
+                async with asyncio.timeout(_CLOSING):
+                    await self._line.client.close(lease.name)
+            except (RemoteError, TimeoutError) as error:  # it frees idle sessions by itself
                 _log.info("a session was not closed: %s", error)
 
     # -- until it is done ----------------------------------------------------------------------------------------------

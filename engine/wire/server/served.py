@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ....schemas.cards import BaseCard
-from ....schemas.hsp import BaseIdentity, Compute, Description, Limits
+from ....schemas.hsp import MOST_AHEAD, BaseIdentity, Compute, Description, Limits
 from ..codecs import CODECS
 from .keys import Key
 
@@ -69,6 +69,7 @@ def describe(
             body_bytes=BODY_BYTES,
             sessions=allowed.sessions,
             idle_seconds=idle_seconds,
+            ahead=MOST_AHEAD if streams else 0,
         ),
         notes=list(notes),
     )

@@ -361,11 +361,17 @@ class Service:
                 self.sessions.borrowed -= size
                 for work in works.values():
                     self._running.discard(work)
-                    if not work.ended.is_set():
+                    if work.ended.is_set():
+                        work.cache = None
+                    else:  # the thread that computes may be about to use it
+                        work.on_end = _without_cache
                         self._scheduler.cancel(work)
-                    work.cache = None
         self.metrics.rows.add(rows_sent, "capture")
         yield encode_record(Type.END, CaptureEnd(sequences=len(sequences), rows=rows_sent))
+
+
+def _without_cache(work: Work) -> None:
+    work.cache = None
 
 
 def _groups(sequences: Sequence[list[int]]) -> list[list[int]]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nightschool.engine.base.cut import split
-from nightschool.engine.chat.chat import Chat, Turn
+from nightschool.engine.chat.chat import Chat, Through, Turn
 from nightschool.engine.chat.prompt import fit, prompt_tokens, render
 from nightschool.engine.slots.adapter import Adapter, Factors, new_adapter
 from nightschool.plugins.providers.local import LocalProvider
@@ -160,3 +160,36 @@ def test_a_missing_adapter_folder_is_said(chat, tmp_path):
 
     with pytest.raises(StorageError):
         ask(chat, [user("Hello")], adapter=Path(tmp_path / "gone"))
+
+
+class Noting(LocalProvider):
+    """Counts the sessions that were begun."""
+
+    def __init__(self, base):
+        super().__init__(base)
+        self.begun = 0
+
+    def open(self, cut):
+        self.begun += 1
+        return super().open(cut)
+
+
+def test_a_conversation_leaves_a_provider_whose_settings_changed_though_its_name_did_not(tiny_base):
+    before, after = Noting(tiny_base), Noting(tiny_base)
+    chat = Chat(tiny_base, before, CUT)
+    turns = [user("Hello")]
+    replies = []
+    for provider in (before, after, after):
+        reply = chat.reply(
+            1,
+            turns,
+            system="",
+            adapter=None,
+            sampling=Sampling(max_tokens=4),
+            on_text=lambda text: None,
+            cancelled=lambda: False,
+            through=Through("gpu", provider),
+        )
+        replies.append(asyncio.run(reply).text)
+    assert after.begun == 1
+    assert len(set(replies)) == 1

@@ -13,7 +13,7 @@ from nightschool.engine.chat.chat import Chat, Turn
 from nightschool.engine.chat.shelf import Kept, Shelf
 from nightschool.plugins.providers.local import LocalProvider
 from nightschool.schemas.messages import Sampling
-from nightschool.schemas.records import Role
+from nightschool.schemas.records import Finish, Role
 
 PAST = [
     Turn(Role.USER, "Tell me all about the sea. " * 6),
@@ -122,6 +122,21 @@ def test_other_numbers_read_it_again(open_chat, tiny_base):
     other = open_chat(dataclasses.replace(tiny_base, numbers=Numbers.BF16, kept={}))
     ask(other)
     assert other.computed >= first.computed
+
+
+def test_a_reply_that_was_stopped_before_it_read_anything_is_not_put_away(open_chat):
+    chat = open_chat()
+    stopped = chat.reply(
+        1,
+        PAST,
+        system="",
+        adapter=None,
+        sampling=Sampling(max_tokens=12),
+        on_text=lambda text: None,
+        cancelled=lambda: True,
+    )
+    assert asyncio.run(stopped).finish is Finish.CANCELLED
+    asyncio.run(chat.close())
 
 
 def test_a_forgotten_conversation_leaves_nothing(open_chat, tmp_path):
