@@ -9,6 +9,7 @@ import torch
 from nightschool.engine.base.card import check_probe
 from nightschool.engine.base.halves import open_tail
 from nightschool.engine.base.library import load
+from nightschool.engine.wire import session as wire_session
 from nightschool.engine.wire.client import Client, Waiting
 from nightschool.engine.wire.frames import Header, Type, encode
 from nightschool.engine.wire.rows import Writing, encode_rows
@@ -233,6 +234,14 @@ async def test_a_server_that_forgets_for_ever_is_given_up(tiny_base, peer):
 async def test_a_wrong_key_is_told(tiny_base, peer):
     with pytest.raises(Unauthorised, match="key"):
         await provider(tiny_base, peer, key="another").open(CUT).extend(0, [1])
+
+
+async def test_a_server_that_hangs_is_not_waited_for_to_hear_that_a_session_is_over(remote, monkeypatch):
+    session = remote.open(CUT)
+    await session.extend(0, tokens(5))
+    monkeypatch.setattr(wire_session, "_CLOSING", 0.05)
+    monkeypatch.setattr(Client, "close", lambda client, name: asyncio.sleep(600))
+    await asyncio.wait_for(session.close(), 60)
 
 
 async def test_limits_hold_before_anything_is_sent(remote, peer, tiny_base):
