@@ -34,6 +34,15 @@ class Home:
         return self.root / "cache"
 
     @property
+    def readings(self) -> Path:
+        """What was read of conversations, put away for the next start."""
+        return self.cache / "conversations"
+
+    def reading(self, conversation: int) -> Path:
+        """What was put away of one conversation: its words in plain text, and states."""
+        return self.readings / f"{conversation}.safetensors"
+
+    @property
     def studies(self) -> Path:
         """One folder per running or finished study: its job, its progress, its candidate."""
         return self.root / "studies"

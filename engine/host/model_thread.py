@@ -25,6 +25,7 @@ from ..base.memory import on_a_device, studying_on_a_device
 from ..base.numbers import Numbers
 from ..base.size import cut_of
 from ..base.supply import FinalKind, ProviderKind
+from ..files import storage_errors
 from ..heap import give_back
 from ..paths import Home
 from ..settings import LOCAL, REMOTE, ServerSettings, Settings, read_settings
@@ -195,9 +196,11 @@ class ModelThread:
         return await asyncio.shield(asyncio.wrap_future(done))
 
     async def forget(self, conversation: int) -> None:
-        """Drop what was read of a conversation whose past was changed; while the model wakes nothing was."""
+        """Drop what was read of a conversation whose past was changed, also by an engine before this one."""
         if self.ready:
             await self.do(lambda model: model.forget(conversation))
+        with storage_errors(self._home.readings):
+            self._home.reading(conversation).unlink(missing_ok=True)
 
     async def close(self) -> None:
         """Put away what was read, for the next start."""
@@ -247,7 +250,7 @@ class ModelThread:
         self._stage("Checking the model", None)
         with telling_when_full(placed.device.name):
             speed = find_speed(self._home.models, placed.device)
-            shelf = self._home.cache / "conversations"
+            shelf = self._home.readings
             routers = self._routers()
             cut = cut_of(base.card.layers, base.upper, settings.cut)
             model = await quickest(base.on(placed.device.name), kind, speed, shelf, routers, cut=cut)
