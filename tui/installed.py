@@ -11,7 +11,7 @@ from ..marketplace.trust.store import TrustStore
 from ..schemas.errors import NotFound, UsageError
 from ..schemas.messages import CheckSlots, ListVersions
 from ..schemas.records import VersionKind
-from .market import Here, Update, find, installed, updates
+from .market import Here, Update, find_again, installed, origins, updates
 from .taking import Taker, take_listed
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ async def verified(ask: Ask, home: Home) -> Verified:
     revocations = TrustStore(home.trust).revocations()
     here = await installed(ask)
     problems = [Problem(row.slot, row.number, row.repaired, row.text) for row in check.findings]
-    for one in here:
-        revocation = revocations.against(one.origin)
+    for version, origin in await origins(ask):
+        revocation = revocations.against(origin)
         if revocation is not None:
-            text = f"{one.origin.slot} {one.origin.version} was revoked by {revocation.by}: {revocation.reason}"
-            problems.append(Problem(one.slot, one.version.number, repaired=False, text=text))
+            text = f"{origin.slot} {origin.version} was revoked by {revocation.by}: {revocation.reason}"
+            problems.append(Problem(version.slot, version.number, repaired=False, text=text))
     broken = {(row.slot, row.number) for row in check.findings if not row.repaired}
     damaged = tuple(one for one in here if (one.slot, one.version.number) in broken)
     return Verified(check.files, check.bytes, tuple(problems), damaged)
@@ -72,8 +72,7 @@ async def take_again(taker: Taker, one: Here, *, allow_stale: bool = False) -> B
         NotFound: If none lists it.
         MarketError: By which rule it is not taken.
     """
-    found = find(taker.home, one.origin.slot, None)
-    version = next((row for row in found.slot.versions if row.id == one.origin.id), found.slot.latest)
+    found, version = find_again(taker.home, one.origin)
     return await take_listed(taker, found, version, one.slot, allow_stale=allow_stale)
 
 

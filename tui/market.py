@@ -116,6 +116,24 @@ def find(home: Home, name: str, registry: str | None) -> Found:
     return found[0]
 
 
+def find_again(home: Home, origin: BundleOrigin) -> tuple[Found, ListedVersion]:
+    """Return where the very bundle is listed that something came from; of several registries a fresh one.
+
+    Raises:
+        NotFound: If it is nowhere.
+    """
+    for client in sorted(read(registries(home)), key=Client.stale):
+        slot = client.index().slot(origin.slot)
+        if slot is not None and slot.publisher == origin.publisher:
+            version = next((row for row in slot.versions if row.id == origin.id), None)
+            if version is not None:
+                return Found(client, slot), version
+    raise NotFound(
+        f"No registry lists {origin.slot} {origin.version} of {origin.publisher}; take a newer one with "
+        "`nightschool market update`."
+    )
+
+
 def read(found: Iterable[Client]) -> list[Client]:
     """Return those that were read before.
 
@@ -140,7 +158,7 @@ def state_of(found: Found, trust: TrustStore) -> State:
     """Return how a listed slot stands, as far as its listing tells; its bundle is judged when it is taken."""
     listed = found.client.index().publishers.get(found.slot.publisher)
     pin = trust.pin(found.slot.publisher)
-    gone = {row.id for row in trust.revocations().revocations}
+    gone = {row.id for row in trust.revocations().revocations if row.publisher in ("", found.slot.publisher)}
     if found.slot.latest.id in gone:
         return State.REVOKED
     if pin is None:
@@ -161,6 +179,13 @@ def listed_keys(home: Home) -> dict[str, set[str]]:
         for name, row in publishers.items():
             found.setdefault(name, set()).add(row.fingerprint)
     return found
+
+
+async def origins(ask: Ask) -> list[tuple[Version, BundleOrigin]]:
+    """Return every version that is here and has weights of a bundle in it, with each of those bundles."""
+    slots = await ask(ListSlots(archived=True))
+    versions = [version for slot in slots for version in await ask(ListVersions(slot=slot.name))]
+    return [(version, origin) for version in versions if not version.removed for origin in version.origins]
 
 
 async def installed(ask: Ask) -> list[Here]:

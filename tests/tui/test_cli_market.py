@@ -9,6 +9,9 @@ import pytest
 
 from nightschool.marketplace import key_file
 from nightschool.marketplace.key_file import load_key
+from nightschool.marketplace.registry.listing import list_bundle
+from nightschool.marketplace.trust.publisher import Withdrawn
+from nightschool.marketplace.trust.publisher import revoke as revoke_of
 from nightschool.schemas.bundle import CardPart, SampleTurn, SlotPart
 from nightschool.schemas.errors import (
     KeyUnusable,
@@ -19,10 +22,11 @@ from nightschool.schemas.errors import (
     Unchecked,
     UsageError,
 )
-from nightschool.schemas.records import StoreCheck, StoreFinding
+from nightschool.schemas.records import BundleOrigin, StoreCheck, StoreFinding, VersionKind
 from nightschool.tests.marketplace.bundle.making import make
 from nightschool.tests.marketplace.people import key
 from nightschool.tests.marketplace.people import publisher as publisher_of
+from nightschool.tests.marketplace.registry.world import World
 from nightschool.tui.cli.root import root
 
 PASSPHRASE = "four or more words"
@@ -379,6 +383,31 @@ def test_a_revoked_bundle_is_told_of_and_not_taken(call, document, failing, know
     assert failing("bundle", "import", bundle())["exit_code"] == Refused.exit_code
 
 
+def test_a_revoked_bundle_is_told_of_wherever_it_still_is(document, call, known, ada, site, publish, bundle, engine):
+    kept = install(document, ada)
+    (origin,) = kept["version"]["origins"]
+    engine._add_version("captain", kind=VersionKind.STUDY, origins=[BundleOrigin(**origin)])
+    publish(bundle(seq=2))
+    document("market", "update", "--yes")
+    document("registry", "revoke", site["folder"], "--bundle", origin["id"], "--reason", "poisoned")
+    publish()
+    document("market", "refresh")
+    code, out, _ = call("market", "verify", "--json")
+    *_, trained, newest = (row.number for row in engine.versions["captain"])
+    assert code == Refused.exit_code
+    assert {row["number"] for row in json.loads(out)["problems"]} == {kept["version"]["number"], trained}
+    assert newest not in (kept["version"]["number"], trained)
+
+
+def test_nobody_revokes_what_is_another_publishers(document, known, tmp_path):
+    identifier = document("market", "show", "captain")["listing"]["versions"][0]["id"]
+    eve = publisher_of("eve", (5,))
+    eve = revoke_of(eve, [key(5)], created=2, bundles=[Withdrawn(id=identifier, reason="not mine")])
+    (tmp_path / "eve.json").write_bytes(eve.dump())
+    document("trust", "pin", str(tmp_path / "eve.json"), "--confirm", eve.keys.fingerprint)
+    assert document("market", "search")[0]["state"] == "New publisher"
+
+
 def test_a_swapped_bundle_is_not_installed(failing, known, ada, tmp_path):
     (file,) = (tmp_path / "site" / "targets" / "slots").rglob("*.slot")
     data = bytearray(file.read_bytes())
@@ -389,18 +418,41 @@ def test_a_swapped_bundle_is_not_installed(failing, known, ada, tmp_path):
     assert [path.name for path in (tmp_path / "quarantine").iterdir()] == []
 
 
-def test_what_is_damaged_is_taken_again(call, document, known, ada, engine):
-    kept = install(document, ada)
-    finding = StoreFinding(slot="captain", number=kept["version"]["number"], repaired=False, text="It is damaged.")
+def damage(engine, number):
+    """Have a look at the files find a generation of the captain damaged."""
+    finding = StoreFinding(slot="captain", number=number, repaired=False, text="It is damaged.")
 
     async def damaged(request, tell):
         return StoreCheck(files=3, bytes=10, findings=[finding])
 
     engine._slots_check = damaged
+
+
+def test_what_is_damaged_is_taken_again(call, document, known, ada, engine):
+    kept = install(document, ada)
+    damage(engine, kept["version"]["number"])
     assert call("market", "verify")[0] == Refused.exit_code
     before = len(engine.versions["captain"])
     assert "taken again as generation" in call("market", "verify", "--repair")[1]
     assert len(engine.versions["captain"]) == before + 1
+
+
+def test_what_is_damaged_is_not_replaced_by_a_namesake(call, document, known, ada, engine, tmp_path):
+    kept = install(document, ada)
+    damage(engine, kept["version"]["number"])
+    other, eve = World(tmp_path / "other").begin(), publisher_of("eve", (9,))
+    other.keeper.introduce(eve)
+    file = other.bundle(seq=5, signing=9, publisher="eve")
+    other.keeper.add(file, list_bundle(file, eve))
+    other.publish()
+    (tmp_path / "eve.json").write_bytes(eve.dump())
+    document("trust", "pin", str(tmp_path / "eve.json"), "--confirm", eve.keys.fingerprint)
+    document("market", "forget", "team")
+    document("market", "add", str(other.folder), "--confirm", other.keeper.face().root)
+    before = len(engine.versions["captain"])
+    code, out, _ = call("market", "verify", "--repair")
+    assert code == Refused.exit_code and "No registry lists captain 1.1.0 of ada" in out and "market update" in out
+    assert len(engine.versions["captain"]) == before
 
 
 def test_a_registry_that_goes_back_is_refused(document, call, known, site, publish, bundle, tmp_path):

@@ -154,7 +154,11 @@ async def verify(desk: Desk, *, repair: bool, allow_stale: bool) -> int:
     lines += [f"{row.slot} {row.number or ''}: {row.text}" for row in found.problems]
     broken = {(row.slot, row.number) for row in found.problems if not row.repaired}
     for one in found.damaged if repair else ():
-        kept = await take_again(taker_of(desk, ""), one, allow_stale=allow_stale)
+        try:
+            kept = await take_again(taker_of(desk, ""), one, allow_stale=allow_stale)
+        except NotFound as error:
+            lines.append(f"{one.slot} {one.version.number}: {error}")
+            continue
         if kept.version is not None:
             lines.append(f"{one.slot} {one.version.number}: taken again as generation {kept.version.number}.")
     problems = [vars(row) for row in found.problems]
