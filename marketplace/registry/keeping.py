@@ -172,16 +172,14 @@ class Keeper:
         Raises:
             NotFound: If it was not introduced.
         """
-        listed = {**self.state().publishers, **self.pending().publishers}.get(name)
-        if listed is None:
-            raise NotFound(f"Publisher {name} is not listed here; add its file with `--publisher FILE`.")
-        return read_publisher(self._hashed(layout.publisher(name, listed.sha256), listed.sha256))
+        return self._publisher(name, self.state(), self.pending())
 
     def introduce(self, publisher: Publisher) -> None:
         """Note a publisher's newest documents.
 
         Raises:
-            Refused: ``rollback``, ``equivocation`` or ``key-changed``, if others of this name are known.
+            Refused: ``rollback``, ``equivocation`` or ``key-changed``, if others of this name are known or revoked
+                more.
         """
         with self._locked():
             self._introduce(publisher)
@@ -199,13 +197,11 @@ class Keeper:
         """
         with self._locked():
             state, pending = self.state(), self.pending()
-            if listed.publisher not in {**state.publishers, **pending.publishers}:
-                raise NotFound(
-                    f"Publisher {listed.publisher} is not listed here; add its file with `--publisher FILE`."
-                )
+            own = self._publisher(listed.publisher, state, pending).revocations
+            gone = (*state.revoked.bundles, *pending.bundles, *(own.bundles if own is not None else ()))
             slots = merged(state.slots, [*pending.slots, listed])
             version = listed.latest
-            if version.id in {row.id for row in (*state.revoked.bundles, *pending.bundles)}:
+            if version.id in {row.id for row in gone}:
                 raise refuse("revoked", f"{listed.name} {version.version}")
             self._copy(file, layout.bundle(listed.name, version.version, version.sha256), version)
             if slots != state.slots:
@@ -288,9 +284,16 @@ class Keeper:
                 raise refuse("rollback", f"document {publisher.seq} of {publisher.name} after {known.seq}")
             if publisher.steps[known.seq - 1].fingerprint != known.fingerprint:
                 raise refuse("key-changed", publisher.name)
+            _check_revocations(self._publisher(publisher.name, state, pending), publisher)
         if row != known:
             self._put(layout.publisher(publisher.name, row.sha256), data)
             self._note(pending.model_copy(update={"publishers": {**pending.publishers, publisher.name: row}}))
+
+    def _publisher(self, name: str, state: State, pending: Pending) -> Publisher:
+        listed = {**state.publishers, **pending.publishers}.get(name)
+        if listed is None:
+            raise NotFound(f"Publisher {name} is not listed here; add its file with `--publisher FILE`.")
+        return read_publisher(self._hashed(layout.publisher(name, listed.sha256), listed.sha256))
 
     def _copy(self, file: Path, place: str, version: ListedVersion) -> None:
         """Copy a bundle to its place, if it still is the one that was checked."""
@@ -397,6 +400,17 @@ def without(slots: Sequence[ListedSlot], gone: set[str]) -> list[ListedSlot]:
         if versions:
             kept.append(slot.model_copy(update={"versions": versions}))
     return kept
+
+
+def _check_revocations(before: Publisher, after: Publisher) -> None:
+    """Refuse documents of a publisher that take back what it revoked, or have another list of the same number."""
+    old, new = before.revocations, after.revocations
+    if old is None or (new is not None and new.seq > old.seq):
+        return
+    if new is None or new.seq < old.seq:
+        raise refuse("rollback", f"what {after.name} revoked, after list {old.seq} of it")
+    if new != old:
+        raise refuse("equivocation", f"list {new.seq} of what {after.name} revoked")
 
 
 def _joined(before: Sequence[Withdrawn], more: Sequence[Withdrawn]) -> list[Withdrawn]:

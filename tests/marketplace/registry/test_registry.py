@@ -147,6 +147,31 @@ def test_the_keeper_takes_no_other_publisher_under_a_known_name(listed):
     assert code_of(listed.keeper.introduce, longer) == "key-changed"
 
 
+def revoking(world, *identifiers):
+    """Return Ada's documents with bundles revoked, one list after the other."""
+    made = world.ada
+    for number, identifier in enumerate(identifiers, start=2):
+        made = revoke(made, keys(1), created=number, bundles=[Withdrawn(id=identifier, reason="broken")])
+    return made
+
+
+def test_the_keeper_takes_back_nothing_that_a_publisher_revoked(listed):
+    twice = revoking(listed, "a" * 64, "b" * 64)
+    listed.keeper.introduce(twice)
+    for older in (listed.ada, revoking(listed, "a" * 64)):
+        assert code_of(listed.keeper.introduce, older) == "rollback"
+    assert code_of(listed.keeper.introduce, revoking(listed, "a" * 64, "c" * 64)) == "equivocation"
+    listed.keeper.introduce(rotate(twice, key_set(2), keys(1, 2), created=9))
+    assert listed.keeper.publisher("ada").revocations == twice.revocations
+
+
+def test_what_its_publisher_revoked_is_not_listed(world):
+    file = world.bundle()
+    found = list_bundle(file, world.ada)
+    world.keeper.introduce(revoking(world, found.latest.id))
+    assert code_of(world.keeper.add, file, found) == "revoked"
+
+
 def test_a_revocation_reaches_the_reader_and_the_listing_goes(listed):
     client = listed.client()
     client.refresh(listed.trust)
