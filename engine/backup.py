@@ -17,7 +17,7 @@ import sqlite3
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -26,9 +26,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..schemas.errors import Damaged, NotFound, UsageError
 from ..schemas.records import BackupSummary
 from ..schemas.trust import REVOCATIONS, Revocation, RevocationFile
-from .files import held, replacing, storage_errors, sync_folder, write_atomic
+from .files import held, replacing, storage_error, storage_errors, sync_folder, write_atomic
 from .paths import Home
 from .slots.generations import FileFacts
+from .slots.slot_file import NAME
+from .slots.store import FIRST_MADE
 
 _MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 1 << 27
@@ -68,17 +70,7 @@ def write_backup(home: Home, target: Path, tell: Tell = lambda share: None) -> B
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="nightschool-backup-") as name, replacing(target) as part:
-        snapshot = Path(name) / _DATABASE
-        _copy_database(home.database, snapshot)
-        files = dict(_files(home, snapshot))
-        found: dict[str, FileFacts] = {}
-        stored: set[str] = set()
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            for place, (key, path) in enumerate(files.items()):
-                tell(place / len(files))
-                found[key] = _add(archive, path, stored)
-            manifest = _Manifest(created=time.time(), files=found)
-            archive.writestr(_MANIFEST, manifest.model_dump_json(indent=1), zipfile.ZIP_DEFLATED)
+        manifest = _filled(part, home, Path(name) / _DATABASE, tell)
     return _summary(target, manifest)
 
 
@@ -197,30 +189,82 @@ def _take(archive: zipfile.ZipFile, content: FileFacts, target: Path) -> None:
         raise zipfile.BadZipFile(f"{target.name} is not what was saved")
 
 
+def _filled(part: Path, home: Home, snapshot: Path, tell: Tell) -> _Manifest:
+    """Fill an archive; where a slot is renamed, or files are removed, while it is read, it is filled anew, once."""
+    try:
+        return _fill(part, home, snapshot, tell)
+    except FileNotFoundError:
+        try:
+            return _fill(part, home, snapshot, tell)
+        except FileNotFoundError as error:
+            raise storage_error(error, Path(error.filename)) from error
+
+
+def _fill(part: Path, home: Home, snapshot: Path, tell: Tell) -> _Manifest:
+    """Write an archive of a profile, whoever writes that meanwhile.
+
+    The generations come last: one that a slot points at was whole before, and one that the database does not know yet
+    counts all the same.
+    """
+    _copy_database(home.database, snapshot)
+    stored: set[str] = set()
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        slots = [path for path in sorted(home.slots.glob("*")) if path.is_dir() and NAME.fullmatch(path.name)]
+        found = {key: _add(archive, path, stored) for key, path in _changing(home, slots)}
+        found[_DATABASE] = _add(archive, snapshot, stored)
+        files = dict(_generations(home, slots))
+        for place, (key, path) in enumerate(files.items()):
+            tell(place / len(files))
+            found[key] = _add(archive, path, stored)
+        manifest = _Manifest(created=time.time(), files=found)
+        archive.writestr(_MANIFEST, manifest.model_dump_json(indent=1), zipfile.ZIP_DEFLATED)
+    return manifest
+
+
 def _add(archive: zipfile.ZipFile, path: Path, stored: set[str]) -> FileFacts:
-    """Store a file's content, unless it is there already."""
+    """Store a file's content, unless it is there already; what takes its place meanwhile is another file."""
     with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        size = stream.tell()
-    if digest not in stored:
-        stored.add(digest)
-        kind = zipfile.ZIP_STORED if path.suffix == ".safetensors" else zipfile.ZIP_DEFLATED
-        archive.write(path, f"blobs/{digest}", kind)
-    return FileFacts(sha256=digest, bytes=size)
+        facts = FileFacts(sha256=hashlib.file_digest(stream, "sha256").hexdigest(), bytes=stream.tell())
+        if facts.sha256 not in stored:
+            stored.add(facts.sha256)
+            stream.seek(0)
+            entry = zipfile.ZipInfo(f"blobs/{facts.sha256}")
+            entry.file_size = facts.bytes
+            entry.compress_type = zipfile.ZIP_STORED if path.suffix == ".safetensors" else zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w") as blob:
+                shutil.copyfileobj(stream, blob, _CHUNK)
+    return facts
 
 
-def _files(home: Home, snapshot: Path) -> Iterator[tuple[str, Path]]:
-    """Give the files of a profile by their names in it; what is half written or locked is none."""
+def _changing(home: Home, slots: list[Path]) -> Iterator[tuple[str, Path]]:
+    """Give the files of a profile that are replaced now and then, by their names in it."""
     if home.config.is_file():
         yield _CONFIG, home.config
     for name in (_PINS, REVOCATIONS):
         if (home.trust / name).is_file():
             yield f"trust/{name}", home.trust / name
-    for path in sorted(home.slots.rglob("*")) if home.slots.is_dir() else ():
+    yield from _in_slots(home, [home.slots / FIRST_MADE])
+    for slot in slots:
+        yield from _in_slots(home, slot.iterdir())
+
+
+def _generations(home: Home, slots: list[Path]) -> Iterator[tuple[str, Path]]:
+    """Give the files of the generations of slots.
+
+    Raises:
+        FileNotFoundError: If one of the slots has another name by now.
+    """
+    for slot in slots:
+        yield from _in_slots(home, (slot / "versions").rglob("*"))
+        slot.stat()
+
+
+def _in_slots(home: Home, paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Give those of the paths that are files of slots; what is half written or a lock is none."""
+    for path in sorted(paths):
         key = f"{_SLOTS}/{path.relative_to(home.slots).as_posix()}"
         if path.is_file() and _NAME.fullmatch(key):
             yield key, path
-    yield _DATABASE, snapshot
 
 
 def _copy_database(path: Path, target: Path) -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from nightschool.engine import backup
 from nightschool.engine.backup import restore_backup, write_backup
+from nightschool.engine.files import write_atomic
 from nightschool.engine.paths import Home
 from nightschool.engine.records import Records
+from nightschool.engine.slots import generations
 from nightschool.engine.slots.store import SlotStore
-from nightschool.schemas.errors import Damaged, DiskFull, Locked, NotFound, UsageError
+from nightschool.schemas.errors import Damaged, DiskFull, Locked, NotFound, StorageError, UsageError
 from nightschool.schemas.trust import REVOCATIONS, Revocation, RevocationFile
 from nightschool.tests.engine.slots.test_store import killed_at
 
@@ -82,6 +84,96 @@ def test_what_is_committed_while_an_engine_has_the_profile_open_is_in_it(home, t
         records.add_lesson("science", "Too late.")
     restore_backup(tmp_path / "b.zip", Home(tmp_path / "other"))
     assert sorted(state(Home(tmp_path / "other"))[0]) == ["Be brief.", "Sing."]
+
+
+def candidate(folder, content):
+    folder.mkdir(exist_ok=True)
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "adapter_model.safetensors").write_text(content)
+    return folder
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Have something happen before the file of a given place is saved; gives what is saved."""
+    add = backup._add
+
+    def at(place, happens):
+        saved = []
+
+        def told(archive, path, stored):
+            if len(saved) == place:
+                happens()
+            saved.append(path)
+            return add(archive, path, stored)
+
+        monkeypatch.setattr(backup, "_add", told)
+        return saved
+
+    return at
+
+
+def test_a_generation_that_comes_meanwhile_is_in_it_whole_or_not_at_all(home, tmp_path, meanwhile):
+    store, place, saved = SlotStore(home.slots), 0, range(1)
+    folder = candidate(tmp_path / "candidate", "three")
+    while place < len(saved):
+        saved = meanwhile(place, lambda: store.add_version("science", folder, base="f"))
+        write_backup(home, tmp_path / "b.zip")
+        other = Home(tmp_path / f"other{place}")
+        restore_backup(tmp_path / "b.zip", other)
+        assert SlotStore(other.slots).adapter_folder("science") is not None
+        place += 5
+    assert place > 20
+
+
+def test_a_file_that_is_replaced_while_it_is_saved_is_the_old_or_the_new(home, tmp_path, monkeypatch):
+    digest = backup.hashlib.file_digest
+
+    def replaced(stream, name):
+        found = digest(stream, name)
+        if stream.name == str(home.config):
+            write_atomic(home.config, "base = 'another'\n")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backup.hashlib, "file_digest", replaced)
+        write_backup(home, tmp_path / "b.zip")
+    other = Home(tmp_path / "other")
+    restore_backup(tmp_path / "b.zip", other)
+    assert other.config.read_text() in ("base = 'default'\n", "base = 'another'\n")
+
+
+def test_where_files_are_removed_meanwhile_it_starts_over(home, tmp_path, meanwhile):
+    meanwhile(10, lambda: generations.remove_files(home.slots / "science" / "versions" / "000002"))
+    write_backup(home, tmp_path / "b.zip")
+    other = Home(tmp_path / "other")
+    restore_backup(tmp_path / "b.zip", other)
+    assert state(other)[2].keys() == state(home)[2].keys()
+    assert SlotStore(other.slots).version("science", 2).removed
+
+
+@pytest.mark.parametrize("place", [4, 10, 12])
+def test_where_a_slot_is_renamed_meanwhile_it_starts_over(home, tmp_path, meanwhile, place):
+    meanwhile(place, lambda: (home.slots / "science").rename(home.slots / "other"))
+    write_backup(home, tmp_path / "b.zip")
+    other = Home(tmp_path / "other")
+    restore_backup(tmp_path / "b.zip", other)
+    assert state(other) == state(home)
+
+
+def test_a_file_that_is_missing_again_is_the_one_that_is_named(home, tmp_path, monkeypatch):
+    gone = home.slots / "science" / "versions" / "000002" / "adapter_model.safetensors"
+    add = backup._add
+
+    def missing(archive, path, stored):
+        if path == gone:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+        return add(archive, path, stored)
+
+    monkeypatch.setattr(backup, "_add", missing)
+    with pytest.raises(StorageError, match=r"000002/adapter_model\.safetensors"):
+        write_backup(home, tmp_path / "b.zip")
+    assert not (tmp_path / "b.zip").exists()
 
 
 def test_a_profile_that_is_there_is_put_aside_and_never_lost(home, tmp_path):
@@ -185,7 +277,7 @@ def test_a_full_disk_leaves_the_older_backup(home, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(zipfile.ZipFile, "write", full)
+        patched.setattr(zipfile.ZipFile, "open", full)
         with pytest.raises(DiskFull):
             write_backup(home, tmp_path / "b.zip")
     assert (tmp_path / "b.zip").read_bytes() == before

@@ -108,6 +108,8 @@ def test_every_example_of_the_help_is_read_as_a_command():
         (["slots", "set", "science"], "Nothing is to be changed"),
         (["lessons", "reword", "1", " "], "needs words"),
         (["conversations", "export", "--output", "no/such/folder/x.md"], "no folder"),
+        (["--home", "~nosuchuser/x", "slots"], "no user whose home"),
+        (["slots", "export", "science", "--to", "~nosuchuser/x"], "no user whose home"),
         ([], "needs a terminal"),
     ],
 )
@@ -487,11 +489,12 @@ def test_doctor_says_so_where_the_engine_does_not_answer(call, engine):
 # -- the whole profile -------------------------------------------------------------------------------------------------
 
 
-def test_a_profile_is_saved_and_brought_back(document, call, tmp_path, monkeypatch):
+def test_a_profile_is_saved_and_brought_back(document, call, engine, tmp_path, monkeypatch):
     monkeypatch.setenv("NIGHTSCHOOL_HOME", str(tmp_path / "home"))
     assert call("backup", str(tmp_path / "b.zip"))[0] == 3  # there is none yet
     (tmp_path / "home").mkdir()
     fill(Home(tmp_path / "home"))
+    engine.start = None  # a profile that no engine can open is saved all the same
     made = document("backup", str(tmp_path / "b.zip"))
     assert (made["slots"], made["generations"], made["file"]) == (4, 3, str(tmp_path / "b.zip"))
     code, _, err = call("restore", str(tmp_path / "b.zip"))

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
+from ...engine.paths import Home
 from ...schemas.records import BackupSummary
-from .desk import Desk, talks_alone
 from .options import examples, json_option
-from .output import document, when
+from .output import StatusLine, document, when
 from .profile import Profile
 
 
 @click.command(epilog=examples("nightschool backup ~/nightschool-backup.zip"))
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@talks_alone
-async def backup(desk: Desk, file: Path) -> None:
+@json_option
+@click.pass_context
+def backup(context: click.Context, file: Path, *, as_json: bool) -> None:
     """Save the whole profile in one file.
 
-    Conversations, lessons, every generation of every slot, settings; models are not in it.
+    Conversations, lessons, every generation of every slot, settings; models are not in it. Night School may be open,
+    or unable to open the profile.
     """
     from ...engine.backup import write_backup
 
-    made = write_backup(desk.profile.home, file.absolute(), lambda share: desk.status.show(f"Saving {share:.0%}"))
-    desk.give(made, _lines(made))
+    status = StatusLine(sys.stderr)
+    try:
+        made = write_backup(_home(context), file.absolute(), lambda share: status.show(f"Saving {share:.0%}"))
+    finally:
+        status.clear()
+    _give(made, as_json=as_json)
 
 
 @click.command(
@@ -41,12 +48,16 @@ def restore(context: click.Context, file: Path, *, replace: bool, as_json: bool)
     """
     from ...engine.backup import restore_backup
 
+    _give(restore_backup(file.absolute(), _home(context), replace=replace), as_json=as_json)
+
+
+def _home(context: click.Context) -> Home:
     profile = context.find_object(Profile)
     assert profile is not None
-    found = restore_backup(file.absolute(), profile.home, replace=replace)
-    click.echo(document(found, pretty=False) if as_json else "\n".join(_lines(found)))
+    return profile.home
 
 
-def _lines(made: BackupSummary) -> list[str]:
+def _give(made: BackupSummary, *, as_json: bool) -> None:
     what = f"{made.slots} slots with {made.generations} generations"
-    return [f"{made.file}: {what}, saved {when(made.created)}, {made.bytes / 1e6:.1f} MB."]
+    words = f"{made.file}: {what}, saved {when(made.created)}, {made.bytes / 1e6:.1f} MB."
+    click.echo(document(made, pretty=False) if as_json else words)
