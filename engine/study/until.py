@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from ...schemas.records.lessons import LAST_END
-from .wording import NUMBERS
+from .wording import NUMBERS, QUOTED
 
 _MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
@@ -23,6 +23,18 @@ _FEASTS = {"christmas": (12, 25), "new year": (1, 1), "new year's": (1, 1), "new
 _MONTH = rf"(?P<month>{'|'.join(_MONTHS)})"
 _DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
 _YEAR = r"(?:,? (?P<year>20\d\d))?"
+_COUNT = rf"for (?:the )?(?:next |coming )?(?P<count>\d{{1,3}}|{'|'.join(NUMBERS)})(?: of)? "
+_UNIT = "|".join(_LENGTHS)
+_SPANS = (
+    r"for (?:the rest of (?:the|this)|this) (?P<rest>week|month|year)",
+    rf"for the (?:next|coming) (?P<one>{_UNIT})",
+    rf"{_COUNT}(?P<unit>{_UNIT})s",
+)
+# "For a month plan" and "for the year it was built" are no spans, so these need the end of their clause.
+_SHORT_SPANS = (r"for the (?P<rest>week|month|year)", rf"{_COUNT}(?P<unit>{_UNIT})")
+_FIRST = r"(?:^\s*|(?<=[,;:.!?] )|(?<=\b(?:and|but) )|(?<=\b(?:just|only) )|(?<=\bplease )|(?<=\bfrom now on ))"
+_ASKED = ("ask", "asks", "asked", "asking", "want", "wants", "need", "needs")
+_NOT_ASKED = "".join(rf"(?<!\b{word} )" for word in _ASKED)
 _UNTIL = r"(?:until|till|'til|up to|through)(?: the)?"
 _FORMS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -36,12 +48,17 @@ _FORMS = tuple(
         rf"\b{_UNTIL} (?P<tomorrow>tomorrow)\b",
         rf"\b{_UNTIL} (?P<feast>{'|'.join(sorted(_FEASTS, key=len, reverse=True))})\b",
         rf"\b{_UNTIL} {_MONTH}\b(?! \d)",
-        r"\bfor (?:the rest of )?(?:the|this) (?P<rest>week|month|year)\b",
-        rf"\bfor (?:the )?(?:next |coming )?(?P<count>\d{{1,3}}|{'|'.join(NUMBERS)})(?: of)? "
-        rf"(?P<unit>{'|'.join(_LENGTHS)})s?\b",
-        rf"\bfor the (?:next|coming) (?P<one>{'|'.join(_LENGTHS)})\b",
+        *(rf"{_FIRST}{span}\b(?!['’-])" for span in _SPANS),
+        *(rf"{_FIRST}{span}(?=\s*(?:[,;:]|$))" for span in _SHORT_SPANS),
+        *(rf"{_NOT_ASKED}\b{span}(?=,?(?: please)?[\s.!]*$)" for span in (*_SPANS, *_SHORT_SPANS)),
     )
 )
+_SAID_OF_SOMETHING_ELSE = re.compile(
+    rf"{QUOTED.pattern}|(?:^|(?<=[,;:.!?] ))"
+    r"(?:when(?:ever)?|if|in case|while|(?:every|each|any) ?time|as soon as)\b[^,;:]*(?=[,;:](?! please))",
+    re.IGNORECASE,
+)
+"""Quotations, and conditions that lead up to a rule."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +72,9 @@ class Until:
 def read_until(text: str, now: float) -> Until | None:
     """Return the end that a sentence names, as somebody means it who says it at ``now``; None where it names none."""
     today = datetime.fromtimestamp(now).date()
+    own = _SAID_OF_SOMETHING_ELSE.sub(lambda match: "·" * len(match[0]), text)
     for form in _FORMS:
-        match = form.search(text)
+        match = form.search(own)
         if match is None:
             continue
         try:

@@ -44,9 +44,10 @@ NOT = (
     r"do away with|get rid of|enough (?:with|of))"
 )
 
-_QUOTED = re.compile(
+QUOTED = re.compile(
     r"“([^”]+)”|\"([^\"]+)\"|‘((?:[^’]|(?<=\w)’(?=\w))+)’|(?<![\w'])'((?:[^'\n]|(?<=\w)'(?=\w))+)'(?!\w)|`([^`]+)`"
 )
+"""A quotation, with its marks."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def wording(rule: str) -> Wording:
         quotes.append(next(group for group in match.groups() if group is not None))
         return f"⟨{len(quotes) - 1}⟩"
 
-    raw = " ".join(_QUOTED.sub(keep, rule).replace("’", "'").split())
+    raw = " ".join(QUOTED.sub(keep, rule).replace("’", "'").split())
     return Wording(raw.lower(), raw, tuple(quotes))
 
 
@@ -194,7 +195,7 @@ def _masked(text: str) -> tuple[str, list[str]]:
         quotes.append(match.group())
         return f"⟨{len(quotes) - 1}⟩"
 
-    return _QUOTED.sub(keep, text), quotes
+    return QUOTED.sub(keep, text), quotes
 
 
 def _unmasked(text: str, quotes: list[str]) -> str:

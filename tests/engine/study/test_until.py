@@ -33,6 +33,18 @@ def day_after(text):
         ("until Christmas use bullets", "use bullets", "2026-12-26 00:00"),
         ("until March use bullets", "use bullets", "2027-03-01 00:00"),
         ("until tomorrow use bullets", "use bullets", "2026-11-26 00:00"),
+        ("For a week, use bullets", "use bullets", "2026-12-03 00:00"),
+        ("Use bullets for the rest of the year, please.", "Use bullets please.", "2027-01-01 00:00"),
+        ("Use bullets for two weeks.", "Use bullets .", "2026-12-10 00:00"),
+        ("Please, for this week, use bullets", "Please use bullets", "2026-11-30 00:00"),
+        ("From now on for ten days use bullets", "From now on use bullets", "2026-12-06 00:00"),
+        ("When I ask for code, use bullets until Friday", "When I ask for code, use bullets", "2026-11-28 00:00"),
+        (
+            "Until Friday, when I ask for a week plan, use a table.",
+            "when I ask for a week plan, use a table.",
+            "2026-11-28 00:00",
+        ),
+        ("Begin with “For a week” until Friday", "Begin with “For a week”", "2026-11-28 00:00"),
     ],
 )
 def test_the_end_is_read_and_the_rest_is_left(text, rest, end):
@@ -47,6 +59,15 @@ def test_the_end_is_read_and_the_rest_is_left(text, rest, end):
         "Answer in three sentences.",
         "Use bullets for recipes.",
         "Until 31 February, use bullets.",
+        "When I ask for the year something happened, answer in one sentence.",
+        "When I ask for a month plan, use a table.",
+        "Use a table when I ask for a month plan.",
+        "Answer in one sentence when I ask for the year.",
+        "For a month plan, use a table.",
+        "For this year's taxes, use a table.",
+        "When I ask what is open until Friday, use bullets.",
+        "End every reply with 'See you until Friday!'",
+        "End every reply with “This is for the next two weeks.”",
     ],
 )
 def test_where_no_day_is_named_there_is_no_end(text):
