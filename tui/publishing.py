@@ -39,11 +39,13 @@ def read_public(file: Path) -> Publisher:
     Raises:
         NotFound: If there is no file.
         Refused: If it is none.
+        StorageError: If it cannot be read.
     """
-    if not file.is_file():
-        raise NotFound(f"There is no {file}; name the public file of a publisher.")
-    with storage_errors(file), file.open("rb") as stream:
-        return read_publisher(stream.read(MAX_FILE + 1))
+    with storage_errors(file):
+        if not file.is_file():
+            raise NotFound(f"There is no {file}; name the public file of a publisher.")
+        with file.open("rb") as stream:
+            return read_publisher(stream.read(MAX_FILE + 1))
 
 
 def public_file(home: Home, name: str) -> Path:
@@ -139,10 +141,12 @@ def target_file(draft: Draft, wanted: Path | None) -> Path:
 
     Raises:
         UsageError: If there is one.
+        StorageError: If it cannot be looked for.
     """
     target = (wanted or Path(f"{draft.slot.name}-{draft.slot.version}.slot")).absolute()
-    if target.exists():
-        raise UsageError(f"{target} is there already; name another file with --to, or remove it.")
+    with storage_errors(target):
+        if target.exists():
+            raise UsageError(f"{target} is there already; name another file with --to, or remove it.")
     return target
 
 

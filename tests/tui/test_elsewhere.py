@@ -90,3 +90,11 @@ async def test_an_error_of_the_hub_is_told(opened, engine, until):
         await say(app, pilot, until, "hub:eve/theirs")
         await until(lambda: any("Accept its terms" in words for words in told(app)))
         assert not asked(engine, ask.ImportAdapter)
+
+
+async def test_a_folder_in_the_home_of_nobody_is_told(opened, engine, until):
+    async with opened() as (app, pilot):
+        await begin(app, pilot, until, "slot.bring")
+        await say(app, pilot, until, "~nosuchuser/theirs")
+        await until(lambda: any("~nosuchuser/theirs" in words for words in told(app)))
+        assert not asked(engine, ask.ImportAdapter)

@@ -1,5 +1,7 @@
 """The screen that imports: a path, what the file would bring, the slot, a bar, and what can go wrong."""
 
+from pathlib import Path
+
 import pytest
 from textual.widgets import Input
 
@@ -137,6 +139,15 @@ def test_a_path_may_be_quoted_escaped_or_begin_with_home(tmp_path, monkeypatch):
     for text in (str(file), f"'{file}'", str(file).replace(" ", "\\ "), "~/my chats.zip", f" {file} "):
         assert path_of(text) == file
     assert path_of("it's").name == "it's"
+
+
+async def test_a_path_that_cannot_be_is_looked_for_as_it_stands(opened, engine, until):
+    for text in ("~nosuchuser/chats.zip", "x" * 5000):
+        assert path_of(text) == Path(text).absolute()
+    async with opened() as (app, pilot):
+        screen = await look(app, pilot, until, "~nosuchuser/chats.zip")
+        await until(lambda: screen.preview)
+        assert asked(engine, ask.PreviewImport)[0].file == str(Path("~nosuchuser/chats.zip").absolute())
 
 
 async def test_what_an_import_teaches_is_shown_to_be_confirmed(opened, engine, until):

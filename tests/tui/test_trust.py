@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from textual.widgets import Input, OptionList, Static
 
 from nightschool.marketplace.trust.publisher import rotate
+from nightschool.schemas.errors import StorageError
 from nightschool.tests.marketplace.people import key_set, keys, publisher
 from nightschool.tui.commands import command
+from nightschool.tui.publishing import read_public
 
 
 def lines(screen):
@@ -73,6 +78,11 @@ async def test_a_publisher_is_pinned_from_its_file_after_a_question(opened, unti
             await pilot.press(answer)
             await until(lambda: app.screen is screen)
         await until(lambda: len(lines(screen)) == 1)
+
+
+def test_a_path_that_cannot_be_holds_no_publisher():
+    with pytest.raises(StorageError):
+        read_public(Path("x" * 5000))
 
 
 async def test_other_keys_are_refused_until_the_old_ones_are_named(opened, until, market, tmp_path):

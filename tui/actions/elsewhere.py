@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...schemas.errors import GivesAway
@@ -11,6 +10,7 @@ from ...schemas.events import Event, PullEvent
 from ...schemas.messages import AuditVersion, FetchAdapter, ImportAdapter, ListModels, PublishVersion, TeachSlot
 from ...schemas.records import Slot
 from ...schemas.sharing import ON_HUB, Published
+from ..paths import expanded
 from ..safe_text import one_line
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ async def _study(screen: ChatScreen, request: TeachSlot | ImportAdapter) -> None
 async def _brought(screen: ChatScreen, slot: Slot, named: str) -> None:
     with screen.errors_told():
         if not named.startswith(ON_HUB):
-            folder = str(Path(named).expanduser().absolute())
+            folder = str(expanded(named).absolute())
             await _study(screen, ImportAdapter(folder=folder, into=slot.name))
             return
         screen.tell(f"Fetching {one_line(named, 80)}…")

@@ -13,6 +13,7 @@ import click
 from ... import __version__
 from ...engine.paths import Home, find_home
 from ...schemas.errors import UsageError
+from ..paths import expanded
 from ..safe_text import one_line
 from .options import examples
 from .plugin_names import plugin_commands
@@ -96,7 +97,7 @@ def _of_a_plugin(name: str) -> click.Command | None:
 
 def _home(context: click.Context) -> Home:
     named = context.params.get("home")
-    return Home(named.expanduser().absolute()) if named is not None else find_home()
+    return Home(expanded(named).absolute()) if named is not None else find_home()
 
 
 @click.group(
@@ -131,7 +132,7 @@ def root(context: click.Context, home: Path | None, model: str, slot: str | None
     an error as {"error": {"code", "message", "exit_code"}} to stderr.
     """
     if home is not None:
-        os.environ["NIGHTSCHOOL_HOME"] = str(home.expanduser().absolute())
+        os.environ["NIGHTSCHOOL_HOME"] = str(expanded(home).absolute())
     if no_plugins:
         os.environ[LOAD_PLUGINS] = ""
     connect: Connect = context.obj

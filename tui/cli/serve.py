@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +11,7 @@ from ...engine.base.numbers import Numbers
 from ...engine.heap import keep_few_kernels
 from ...engine.threads import share_cores
 from ...schemas.errors import UsageError
+from ..paths import expanded
 from ..safe_text import one_line
 from .key_file import KeyFile
 from .options import ListingGroup, examples, json_option, the_serve_extra
@@ -134,7 +134,7 @@ def _serve(
         if engine == "own":
             serve(profile.home, options, journal, tell, listening)
         else:
-            python = str(Path(engine_python).expanduser()) if engine_python else ""
+            python = str(expanded(engine_python)) if engine_python else ""
             serve_vllm(profile.home, options, journal, tell, listening, python=python, arguments=engine_args)
     finally:
         status.clear()

@@ -24,6 +24,7 @@ from ...schemas.messages import (
 )
 from ...schemas.records import AdapterForm, MergeOptions, Slot, VersionDiff
 from ...schemas.sharing import ON_HUB
+from ..paths import expanded
 from . import hub, slot_life
 from .desk import Desk, named_weights, talks, talks_alone
 from .learning import carry_out
@@ -241,7 +242,7 @@ def _figure(value: float | None) -> str:
 @talks
 async def export(desk: Desk, slot: str, to: str, form: str, generation: int | None) -> None:
     """Write what a slot has learned for other programs."""
-    name, target = (await desk.slot(slot)).name, str(Path(to).expanduser().absolute())
+    name, target = (await desk.slot(slot)).name, str(expanded(to).absolute())
     made = await desk.ask(ExportSlot(slot=name, to=target, form=AdapterForm(form), number=generation))
     desk.give(made, [f"Generation {made.number} of {name} is in {made.folder} ({made.bytes / 1e6:.1f} MB)."])
 
