@@ -56,9 +56,12 @@ class QualityService:
         current = next(version for version in versions.values() if version.current)
         if current.kind is not VersionKind.STUDY or current.parent is None or (slot, current.number) in self._told:
             return
+        parent = versions[current.parent]
+        if parent.adapter_sha256 is not None and parent.base != current.base:
+            return  # what a base can do is no merit of what was learned on it
         used = self._rooms.records.use(slot)
-        now = _together(used, versions, versions[current.number])
-        before = _together(used, versions, versions[current.parent])
+        now = _together(used, versions, current)
+        before = _together(used, versions, parent)
         if not worse(now, before):
             return
         self._told.add((slot, current.number))

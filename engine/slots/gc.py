@@ -16,6 +16,7 @@ from ...schemas.records import Garbage, Version
 from ..files import storage_errors
 from . import generations
 from .bases import answering
+from .line import before
 from .store import SlotStore
 
 
@@ -97,6 +98,8 @@ def _way_back(versions: dict[int, Version], current: int) -> Iterator[int]:
     for start in {versions[current].parent, versions[effective].parent} - {None}:
         assert start is not None
         yield from restored(start)
+    if (found := before(versions[effective], versions.__getitem__)) is not None:  # on the same base
+        yield found.number
 
 
 def _generations(store: SlotStore, name: str, keep: int | None) -> Iterator[tuple[Garbage, list[Path]]]:

@@ -20,13 +20,14 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...schemas.errors import Damaged, NotFound, StorageError, UsageError
 from ...schemas.records import BundleOrigin, MergeFacts, Slot, StudyReport, Version, VersionKind
 from ..files import held, storage_errors, write_atomic
-from . import generations
+from . import generations, line
 from .blend import check_weights
 from .slot_file import NAME, SlotFile, check_name, name_from, one_line, read_slot_file
 
@@ -285,8 +286,9 @@ class SlotStore:
     def rollback(self, name: str, to: int | None = None) -> Version:
         """Make a new generation that equals an old one.
 
-        ``to`` None takes the parent of the state in effect: a rollback counts as what it restored, so that rolling
-        back twice walks two steps back and never to and fro. ``to`` 0 restores the plain base.
+        ``to`` None takes the parent of the state in effect on its base (``line.py``): a rollback counts as what it
+        restored, so that rolling back twice walks two steps back and never to and fro. ``to`` 0 restores the plain
+        base.
 
         Raises:
             NotFound: If the slot or the generation does not exist.
@@ -399,28 +401,22 @@ class SlotStore:
         return [*found.values()]
 
     def _before_current(self, name: str) -> Version:
-        """Return what the state in effect was made from."""
-        effective = self._effective(name, self.current(name))
-        if effective.parent is None:
+        """Return what the state in effect was made from, on its own base."""
+        found = line.before(self.current(name), partial(self.version, name))
+        if found is None:
             raise UsageError(f"Slot {name} is at the plain base; there is nothing left to roll back to.")
-        return self._effective(name, self.version(name, effective.parent))
+        return found
 
     def _not_current(self, name: str, number: int) -> Version:
         """Return a generation that differs from the state in effect."""
         target = self.version(name, number)
         try:
-            in_effect = self._effective(name, self.current(name)).number
+            in_effect = line.effective(self.current(name), partial(self.version, name)).number
         except Damaged:  # then leaving it for a whole one is just what is wanted
             return target
-        if self._effective(name, target).number == in_effect:
+        if line.effective(target, partial(self.version, name)).number == in_effect:
             raise UsageError(f"Generation {number} of slot {name} is what is in effect; choose another.")
         return target
-
-    def _effective(self, name: str, version: Version) -> Version:
-        """Return the generation that a chain of rollbacks ends at."""
-        while version.restores is not None:
-            version = self.version(name, version.restores)
-        return version
 
     def _version(self, name: str, number: int, current: int) -> Version:
         if number == 0:

@@ -6,6 +6,8 @@ from nightschool.engine.host.quality_service import worse
 from nightschool.schemas import messages as ask
 from nightschool.schemas.records import GenerationUse, Role
 
+from .conftest import CARD
+
 RULE = "From now on, start every reply with “Captain,”."
 
 
@@ -92,3 +94,16 @@ async def test_with_the_setting_the_slot_goes_back_by_itself(learned):
     current = learned.rooms.store.current("science")
     assert (current.number, current.restores) == (2, 0)
     assert "the slot went back to it" in notices(learned)[-1]
+
+
+async def test_a_generation_is_not_held_against_one_of_another_base(learned, tmp_path):
+    learned.home.config.write_text("rollback_when_worse = true\n")
+    await talk(learned, 14, 0)
+    store = learned.rooms.store
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"of another base")
+    (tmp_path / "adapter_config.json").write_text("{}")
+    taught = store.add_version("science", tmp_path, base="cd" * 32)
+    learned.model.loaded.base.card = CARD.model_copy(update={"fingerprint": taught.base})
+    await talk(learned, 20, 20)
+    assert store.current("science").number == taught.number
+    assert not notices(learned)

@@ -68,6 +68,31 @@ def test_a_rollback_counts_as_what_it_restored_on_its_base(store, add):
     assert turn(store, "science", A).number == 4
 
 
+def test_a_step_back_leads_to_nothing_of_another_base(store, add):
+    add(A)
+    add(A)
+    add(B, activate=False)
+    turn(store, "science", B)
+    add(B)
+    assert store.rollback("science").restores == 3
+    collect(store, 1, dry_run=False)
+    assert store.rollback("science").restores == 0, "the third was taught where the second answered"
+    assert turn(store, "science", B) is None and store.adapter_folder("science") is None
+
+
+def test_a_step_back_passes_over_what_answered_elsewhere_meanwhile(store, add):
+    add(A)
+    add(B)
+    add(A)
+    assert store.rollback("science").restores == 1
+    for _ in range(2):
+        add(B)
+    add(A)
+    collect(store, 1, dry_run=False)
+    assert not store.version("science", 1).removed
+    assert store.rollback("science").restores == 1
+
+
 def test_who_went_back_to_the_plain_base_stays_there(store, add):
     add(A)
     add(B, activate=False)
