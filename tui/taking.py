@@ -18,7 +18,7 @@ from ..marketplace.bundle.reading import read_verified
 from ..marketplace.registry.client import check_listed
 from ..marketplace.trust.judging import Judgement, Offer
 from ..marketplace.trust.store import TrustStore
-from ..schemas.errors import MarketError, NightSchoolError, UsageError
+from ..schemas.errors import NightSchoolError, UsageError
 from ..schemas.messages import ListSlots, ListVersions, TakeBundle
 from ..schemas.records import BundleOrigin
 from ..schemas.registry import ListedVersion
@@ -63,16 +63,19 @@ def refreshed(home: Home, name: str | None, note: Callable[[str], None]) -> None
 
     Raises:
         NotFound: If there is no registry of this name, or none at all.
-        MarketError: If one says what is not to be believed.
+        MarketError, StorageError: If one says what is not to be believed, or does not read; the others are read before.
     """
+    failure: NightSchoolError | None = None
     for client in registries(home, name):
         try:
             for warning in client.refresh(TrustStore(home.trust)).warnings:
                 note(f"Warning: {warning}")
-        except MarketError as error:
-            if error.code != "unreachable":
-                raise
-            note(f"Warning: {error}")
+        except NightSchoolError as error:
+            note(f"Warning: {client.folder.name}: {error}")
+            if getattr(error, "code", "") != "unreachable":
+                failure = failure or error
+    if failure is not None:
+        raise failure
 
 
 async def take_listed(

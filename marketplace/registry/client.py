@@ -40,7 +40,7 @@ from ..trust.store import TrustStore
 from . import layout
 from .index import Index, line_of, parse_index
 from .records import RevokedList
-from .source import Folder, Missing, Source, Wanted, download, read_all, read_checked
+from .source import Folder, Missing, Source, Wanted, download, read_all, read_checked, read_listed
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 LOCK_SECONDS = 30.0
@@ -285,12 +285,13 @@ class Client:
         """Return what a bundle says of itself, from its first 257 KiB.
 
         Raises:
-            Refused: ``listing``, if it is not the bundle that is listed; else as its signature and form are.
+            Refused: ``registry-mix`` or ``listing``, if it is not there or not the bundle that is listed; else as its
+                signature and form are.
         """
         source = source or open_source(self.known().address)
         head = b""
-        pieces = source.read(layout.bundle(slot.name, version.version, version.sha256), version.length)
-        for piece in pieces:
+        place = layout.bundle(slot.name, version.version, version.sha256)
+        for piece in read_listed(source, place, version.length):
             head += piece
             if len(head) >= limits.LISTING:
                 break
@@ -349,7 +350,7 @@ class Client:
         known, lines = before.by_part(), list[str]()
         for digits, part in catalog.parts.items():
             if before.parts.get(digits) == part.sha256:
-                lines += known[digits]
+                lines += known.get(digits, [])
             else:
                 lines += self._part(source, digits, Wanted(part.length, part.sha256))
         parts = {digits: part.sha256 for digits, part in catalog.parts.items()}

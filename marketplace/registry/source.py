@@ -105,6 +105,18 @@ def read_all(source: Source, place: str, most: int) -> bytes:
     return b"".join(source.read(place, most))
 
 
+def read_listed(source: Source, place: str, most: int) -> Iterator[bytes]:
+    """Give a file that the registry lists, a piece at a time.
+
+    Raises:
+        As ``Source.read``; but ``registry-mix``, if there is none.
+    """
+    try:
+        yield from source.read(place, most)
+    except Missing as error:
+        raise refuse("registry-mix", f"{place} is not there") from error
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Which file it must be: so many bytes, of this hash."""
@@ -117,9 +129,9 @@ def read_checked(source: Source, place: str, wanted: Wanted) -> bytes:
     """Return a whole file, if it is exactly the one that is named.
 
     Raises:
-        As ``Source.read``; also ``registry-mix``.
+        As ``read_listed``; also ``registry-mix``, if it is another.
     """
-    data = read_all(source, place, wanted.length)
+    data = b"".join(read_listed(source, place, wanted.length))
     if len(data) != wanted.length or hashlib.sha256(data).hexdigest() != wanted.sha256:
         raise refuse("registry-mix", place)
     return data
@@ -137,7 +149,7 @@ def download(
     """
     digest, count = hashlib.sha256(), 0
     with replacing(target) as part, part.open("wb") as out:
-        for piece in source.read(place, wanted.length):
+        for piece in read_listed(source, place, wanted.length):
             digest.update(piece)
             out.write(piece)
             count += len(piece)

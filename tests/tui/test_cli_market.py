@@ -14,6 +14,7 @@ from nightschool.marketplace.trust.publisher import Withdrawn
 from nightschool.marketplace.trust.publisher import revoke as revoke_of
 from nightschool.schemas.bundle import CardPart, SampleTurn, SlotPart
 from nightschool.schemas.errors import (
+    Damaged,
     KeyUnusable,
     NotConfirmed,
     NotFound,
@@ -463,6 +464,20 @@ def test_a_registry_that_goes_back_is_refused(document, call, known, site, publi
     shutil.copytree(tmp_path / "old", site["folder"])
     code, out, _ = call("market", "refresh", "--json")
     assert code == Refused.exit_code and json.loads(out)[0]["code"] == "registry-rollback"
+
+
+def test_a_broken_registry_keeps_no_other_from_being_read(call, document, failing, known, publish, bundle, tmp_path):
+    broken = World(tmp_path / "broken").begin()
+    document("market", "add", str(broken.folder), "--name", "broken", "--confirm", broken.keeper.face().root)
+    root_of_it = tmp_path / "registries" / "broken" / "root.json"
+    root_of_it.write_bytes(b"{}")
+    publish(bundle("poet"))
+    code, out, _ = call("market", "refresh", "--json")
+    assert code == Damaged.exit_code
+    assert [row.get("code", row.get("slots")) for row in json.loads(out)] == ["Damaged", 2]
+    publish(bundle("sailor"))
+    assert failing("market", "outdated")["exit_code"] == Damaged.exit_code
+    assert "sailor" in [row["name"] for row in document("market", "search", "--registry", "team")]
 
 
 @pytest.mark.parametrize("group", ["publisher", "trust", "market", "registry"])

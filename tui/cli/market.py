@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...schemas.errors import MarketError, NotFound
+from ...schemas.errors import NightSchoolError, NotFound
 from . import market_installed
 from .market_installed import registry_option, trust_of
 from .options import ListingGroup, examples, json_option
@@ -105,13 +105,13 @@ def refresh(context: click.Context, name: str | None, *, as_json: bool) -> int:
     """Read what is new in the registries: bundles, new keys of publishers, revocations."""
     trust, lines = trust_of(home_of(context)), list[str]()
     facts: list[dict[str, Any]] = []
-    failure: MarketError | None = None
+    failure: NightSchoolError | None = None
     for client in _clients(context, name):
         try:
             found = client.refresh(trust)
-        except MarketError as error:
-            failure = error
-            facts.append({"registry": client.folder.name, "error": str(error), "code": error.code})
+        except NightSchoolError as error:
+            failure, code = error, getattr(error, "code", type(error).__name__)
+            facts.append({"registry": client.folder.name, "error": str(error), "code": code})
             lines.append(f"{client.folder.name}: {error}")
             continue
         stale = found.fetched.stale(datetime.now(UTC).timestamp())

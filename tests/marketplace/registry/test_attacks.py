@@ -290,3 +290,30 @@ def test_a_date_that_no_calendar_has(listed):
     slot["versions"][0]["created"] = 253_402_300_800
     sign_catalog(listed, parts=put_part(listed, [slot]))
     assert refused(listed.client().refresh, listed.trust) == "fields"
+
+
+def test_a_part_without_slots(listed, client):
+    parts = catalog_of(listed)["parts"] | put_part(listed, [], "00")
+    for created in (1, 2):
+        sign_catalog(listed, parts=parts, created=created)
+        client.refresh(listed.trust)
+    assert names(client) == ["captain"]
+
+
+def test_a_file_that_is_listed_and_not_there(listed, client, tmp_path):
+    slot = client.slot("captain")
+    (listed.folder / layout.bundle("captain", slot.latest.version, slot.latest.sha256)).unlink()
+    assert refused(client.download, slot, slot.latest, tmp_path / "got.slot") == "registry-mix"
+    assert refused(client.manifest, slot, slot.latest) == "registry-mix"
+    sign_catalog(listed, parts={"00": {"sha256": "a" * 64, "length": 1}})
+    assert refused(client.refresh, listed.trust) == "registry-mix"
+    assert names(client) == ["captain"]
+
+
+def test_a_pinned_publisher_whose_file_is_not_there(listed):
+    listed.trust.meet(listed.ada, confirmed=listed.ada.keys.fingerprint)
+    for place in (listed.folder / "targets" / "publishers").iterdir():
+        place.unlink()
+    found = listed.client().refresh(listed.trust)
+    assert [warning.code for warning in found.warnings] == ["registry-mix"]
+    assert names(listed.client()) == ["captain"]
