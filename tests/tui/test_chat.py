@@ -285,6 +285,51 @@ async def test_a_long_conversation_shows_its_end_and_loads_the_rest_on_demand(op
         assert not app.chat.query(Earlier)
 
 
+async def test_before_a_search_hit_the_rest_loads_on_demand(opened, engine, until):
+    row = engine.add_conversation("science", "Long")
+    rows = [engine.add_message(row.id, Role.USER, f"message {number}") for number in range(PAGE * 2 + 10)]
+    async with opened() as (app, pilot):
+        for hit, rest in ((rows[PAGE * 2], True), (rows[20], True), (rows[2], False)):
+            await app.chat.open_conversation(row, hit.id)
+            await until(lambda hit=hit: app.chat.transcript.view_of(hit.id).has_focus)
+            assert bool(app.chat.query(Earlier)) is rest
+        await app.chat.open_conversation(row, rows[20].id)
+        app.chat.query_one(Earlier).focus()
+        await pilot.press("enter")
+        await until(lambda: app.chat.transcript.views[0].message.id == rows[0].id)
+        assert not app.chat.query(Earlier)
+
+
+@pytest.fixture
+def slow_pages(engine, monkeypatch):
+    """Messages come only while this is set."""
+    gate, give = asyncio.Event(), engine._conversations_messages
+    gate.set()
+
+    async def give_late(request, tell):
+        await gate.wait()
+        return await give(request, tell)
+
+    monkeypatch.setattr(engine, "_conversations_messages", give_late)
+    return gate
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_earlier_messages_are_shown_once_and_in_their_conversation(opened, engine, until, slow_pages, elsewhere):
+    row = engine.add_conversation("science", "Long")
+    words = [engine.add_message(row.id, Role.USER, f"message {number}").text for number in range(PAGE + 10)]
+    async with opened() as (app, pilot):
+        await app.chat.open_conversation(row)
+        app.chat.query_one(Earlier).focus()
+        slow_pages.clear()
+        await pilot.press("enter", "enter")
+        if elsewhere:
+            await app.chat.choose_slot("creative")
+        slow_pages.set()
+        await app.workers.wait_for_complete()
+        assert [view.message.text for view in app.chat.transcript.views] == ([] if elsewhere else words)
+
+
 async def test_a_growing_conversation_never_mounts_more_than_its_limit(opened, engine):
     async with opened() as (app, _):
         for number in range(MOUNTED + 3):

@@ -324,13 +324,15 @@ class ChatScreen(Screen[None]):
         """Show a conversation from its end (or so that one message is in sight)."""
         with self.errors_told():
             messages = await self.link.call(ListMessages(conversation=conversation.id, limit=PAGE + 1))
-            while message is not None and messages and messages[0].id > message:
-                messages = await self._before(conversation.id, messages[0].id) + messages
+            earlier = len(messages) > PAGE
+            while message is not None and earlier and messages[0].id > message:
+                page = await self._before(conversation.id, messages[0].id)
+                earlier = len(page) == PAGE
+                messages = page + messages
             self.session.conversation = conversation
             self.session.slot_name = conversation.slot
-            earlier = len(messages) > PAGE and message is None
             title = self.session.title_of(conversation.slot)
-            shown = messages[-PAGE:] if earlier else messages
+            shown = messages[-PAGE:] if message is None else messages
             await self.transcript.show(shown, title, earlier=earlier, origin=conversation.origin)
             await self._show_marks()
             if self.talk is not None:
@@ -435,7 +437,7 @@ class ChatScreen(Screen[None]):
             messages = await self._before(conversation.id, views[0].message.id)
             title = self.session.title_of(conversation.slot)
             more = len(messages) == PAGE
-            await self.transcript.add_earlier(messages, title, earlier=more, origin=conversation.origin)
+            await self.transcript.add_earlier(messages, title, views[0], earlier=more, origin=conversation.origin)
             await self._show_marks()
 
     @on(MessageView.LinkAsked)

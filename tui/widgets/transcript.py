@@ -123,10 +123,16 @@ class Transcript(VerticalScroll, can_focus=False):
                 await self.mount(Earlier(), before=0)
             return view
 
-    async def add_earlier(self, messages: Sequence[Message], slot: str, *, earlier: bool, origin: str = "") -> None:
-        """Show older messages above the first and keep the place the user was reading."""
+    async def add_earlier(
+        self, messages: Sequence[Message], slot: str, first: MessageView, *, earlier: bool, origin: str = ""
+    ) -> None:
+        """Show older messages above what was the first when they were asked for, unless another is by now.
+
+        The place that the user was reading stays.
+        """
         async with self._turn:
-            first = self.views[0] if self.views else None
+            if first not in self.views[:1]:
+                return
             await self.query(Earlier).remove()
             self.release_anchor()
             for place, message in enumerate(messages):
@@ -134,5 +140,4 @@ class Transcript(VerticalScroll, can_focus=False):
                 await asyncio.sleep(0)
             if earlier:
                 await self.mount(Earlier(), before=0)
-            if first is not None:
-                self.call_after_refresh(self.scroll_to_widget, first, animate=False, top=True)
+            self.call_after_refresh(self.scroll_to_widget, first, animate=False, top=True)
