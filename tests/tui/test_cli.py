@@ -108,6 +108,8 @@ def test_every_example_of_the_help_is_read_as_a_command():
         (["slots", "set", "science"], "Nothing is to be changed"),
         (["lessons", "reword", "1", " "], "needs words"),
         (["conversations", "export", "--output", "no/such/folder/x.md"], "no folder"),
+        (["tail"], "A command is missing: pull; see `nightschool tail --help`."),
+        (["bundle"], "A command is missing: "),
         (["--home", "~nosuchuser/x", "slots"], "no user whose home"),
         (["slots", "export", "science", "--to", "~nosuchuser/x"], "no user whose home"),
         ([], "needs a terminal"),

@@ -81,6 +81,11 @@ def _in_our_words(error: Exception) -> NightSchoolError:
         case ValidationError():
             first = error.errors()[0]
             ours = UsageError(f"This cannot be the {'.'.join(map(str, first['loc'])) or 'text'}: {first['msg']}.")
+        case click.UsageError(ctx=click.Context(command=click.Group() as group) as context) if (
+            error.message == context.get_help()
+        ):  # where a group lacks its command, click says the whole help
+            names = ", ".join(group.list_commands(context))
+            ours = UsageError(f"A command is missing: {names}; see `{context.command_path} --help`.")
         case click.UsageError():
             path = error.ctx.command_path if error.ctx is not None else "nightschool"
             ours = UsageError(f"{error.format_message().rstrip('.')}; see `{path} --help`.")
