@@ -11,6 +11,7 @@ the profile is touched.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import sqlite3
@@ -20,6 +21,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -28,6 +30,7 @@ from ..schemas.records import BackupSummary
 from ..schemas.trust import REVOCATIONS, Revocation, RevocationFile
 from .files import held, replacing, storage_error, storage_errors, sync_folder, write_atomic
 from .paths import Home
+from .records.database import database_errors
 from .slots.generations import FileFacts
 from .slots.slot_file import NAME
 from .slots.store import FIRST_MADE
@@ -69,7 +72,11 @@ def write_backup(home: Home, target: Path, tell: Tell = lambda share: None) -> B
         raise UsageError(f"{target} would lie in the profile that it is to save; give a file elsewhere.")
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="nightschool-backup-") as name, replacing(target) as part:
+    with (
+        storage_errors(target),
+        tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.", suffix=".part") as name,
+        replacing(target) as part,
+    ):
         manifest = _filled(part, home, Path(name) / _DATABASE, tell)
     return _summary(target, manifest)
 
@@ -185,6 +192,7 @@ def _take(archive: zipfile.ZipFile, content: FileFacts, target: Path) -> None:
             digest.update(chunk)
             stream.write(chunk)
         stream.flush()
+        os.fsync(stream.fileno())
     if left or digest.hexdigest() != content.sha256:
         raise zipfile.BadZipFile(f"{target.name} is not what was saved")
 
@@ -270,13 +278,16 @@ def _in_slots(home: Home, paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
 def _copy_database(path: Path, target: Path) -> None:
     """Copy a database as it is at one moment, whoever writes it meanwhile."""
     with (
-        storage_errors(path),
-        closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source,
+        database_errors(path),
+        closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as source,
+        database_errors(target),
         closing(sqlite3.connect(target)) as copy,
     ):
         try:
             source.backup(copy)
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise  # it is the copy that cannot be written
             raise Damaged(
                 f"{path} does not read back ({error}); copy the folder as it is, and see the doctor."
             ) from error

@@ -1,8 +1,11 @@
 import errno
 import json
+import os
 import shutil
+import sqlite3
 import threading
 import zipfile
+from pathlib import Path
 
 import filelock
 import pytest
@@ -282,6 +285,55 @@ def test_a_full_disk_leaves_the_older_backup(home, tmp_path, monkeypatch):
             write_backup(home, tmp_path / "b.zip")
     assert (tmp_path / "b.zip").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.zip", "home"]
+
+
+def test_a_profile_whose_folder_has_an_odd_name_is_saved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    odd = Home(Path("50%23 of it? #1"))
+    fill(odd)
+    write_backup(odd, tmp_path / "b.zip")
+    restore_backup(tmp_path / "b.zip", Home(tmp_path / "other"))
+    assert state(Home(tmp_path / "other")) == state(odd)
+
+
+def test_a_database_is_copied_where_the_backup_is_to_be_and_a_full_disk_is_said(home, tmp_path, monkeypatch):
+    """Not to where the system keeps what is temporary, which is often small or held in memory."""
+    where = []
+
+    def small(path, *rest, **more):
+        connection = connect(path, *rest, **more)
+        if not more.get("uri"):
+            where.append(Path(path))
+            connection.execute("PRAGMA max_page_count = 2")
+        return connection
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(backup.sqlite3, "connect", small)
+    with pytest.raises(DiskFull, match=r"b\.zip"):
+        write_backup(home, tmp_path / "out" / "b.zip")
+    assert all(path.is_relative_to(tmp_path / "out") for path in where) and where
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_database_that_does_not_read_back_is_said(home, tmp_path):
+    home.database.write_bytes(b"x" * 8192)
+    with pytest.raises(Damaged, match=r"night\.db does not read back"):
+        write_backup(home, tmp_path / "b.zip")
+
+
+def test_what_is_restored_is_on_the_disk_before_it_counts(home, tmp_path, monkeypatch):
+    write_backup(home, tmp_path / "b.zip")
+    flushed, flush = set(), os.fsync
+
+    def told(handle):
+        flushed.add(os.fstat(handle).st_ino)
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", told)
+    other = Home(tmp_path / "other")
+    restore_backup(tmp_path / "b.zip", other)
+    files = [other.database, other.config, *(path for path in other.slots.rglob("*") if path.is_file())]
+    assert len(files) > 10 and {path.stat().st_ino for path in files} <= flushed
 
 
 def test_a_kill_at_any_step_of_a_restore_loses_nothing(home, tmp_path):
