@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ...schemas.errors import UsageError
 from ...schemas.events import ComparedEvent, PreviewEvent
 from ...schemas.messages import CancelCompare, CompareSlots, PreviewVersion, Sampling
-from ...schemas.records import Compared, Role, SamplePair, Version, VersionPreview
+from ...schemas.records import Compared, Finish, Role, SamplePair, Slot, Version, VersionPreview
 from ..chat.prompt import Turn, fit
 from .model_thread import Model
 from .rooms import Rooms, Tell
@@ -46,12 +47,15 @@ class CompareService:
             raise UsageError("A question needs at least one visible character; ask something.")
         if not 2 <= len(request.slots) <= _MOST:
             raise UsageError(f"Name two slots to compare, or up to {_MOST}.")
+        with self._stoppable() as stopped:
+            return await self._compared(request, tell, stopped)
+
+    async def _compared(self, request: CompareSlots, tell: Tell, stopped: threading.Event) -> list[Compared]:
         card = (await self._rooms.model.model()).base.card
         spoken = [self._rooms.spoken(slot, card, None) for slot in request.slots]
         system = self._rooms.store.slot(request.slots[0]).system_prompt
         room = max(1, min(request.sampling.max_tokens, card.context // 4))
-
-        loop, stopped = asyncio.get_running_loop(), threading.Event()
+        loop = asyncio.get_running_loop()
 
         def on_text(place: int, piece: str) -> None:
             loop.call_soon_threadsafe(tell, ComparedEvent(place=place, text=piece))
@@ -60,6 +64,11 @@ class CompareService:
             from ..chat.prompt import encode
             from ..chat.side_by_side import SideBySide
 
+            if stopped.is_set():
+                return [
+                    Compared(slot=slot, version=version.number, text="", finish=Finish.CANCELLED, tokens=0)
+                    for slot, (version, _) in zip(request.slots, spoken, strict=True)
+                ]
             prompt = encode(model.base, fit(model.base, [Turn(Role.USER, request.text)], system, room))
             voices = [voice for _, voice in spoken]
             speakers = SideBySide(model.base, model.cut)
@@ -69,11 +78,7 @@ class CompareService:
                 for slot, (version, _), reply in zip(request.slots, spoken, found, strict=True)
             ]
 
-        self._running.append(stopped)
-        try:
-            return await self._rooms.model.do(answer)
-        finally:
-            self._running.remove(stopped)
+        return await self._rooms.model.do(answer)
 
     async def preview(self, request: PreviewVersion, tell: Tell) -> VersionPreview:
         """Answer questions with the generation in effect and with another one; nothing of it is stored.
@@ -88,31 +93,43 @@ class CompareService:
         version = store.version(slot.name, request.number)
         if version.adapter_sha256 == store.current(slot.name).adapter_sha256 and not slot.blend:
             raise UsageError(f"Generation {version.number} of slot {slot.name} is what answers now; name another.")
+        with self._stoppable() as stopped:
+            return await self._previewed(request, slot, version, tell, stopped)
+
+    async def _previewed(
+        self, request: PreviewVersion, slot: Slot, version: Version, tell: Tell, stopped: threading.Event
+    ) -> VersionPreview:
         card = (await self._rooms.model.model()).base.card
         current, voice = self._rooms.spoken(slot.name, card, None)
         self._rooms.check_base(slot.name, version, card)
-        voices = [voice, store.adapter_folder(slot.name, version.number)]
+        voices = [voice, self._rooms.store.adapter_folder(slot.name, version.number)]
         prompts = [text for text in request.prompts if text.strip()] or held_out(version, current)
-        loop, stopped = asyncio.get_running_loop(), threading.Event()
+        loop = asyncio.get_running_loop()
 
         def told(event: PreviewEvent) -> None:
             loop.call_soon_threadsafe(tell, event)
 
         sampling = Sampling(max_tokens=request.max_tokens)
         both = _Both(slot.system_prompt, voices, sampling, told, stopped.is_set)
-        self._running.append(stopped)
         found: list[SamplePair] = []
-        try:
-            for number, prompt in enumerate(prompts):
-                if stopped.is_set():
-                    break
-                # Each by itself: a chat need not wait for all of them.
-                found.append(await self._rooms.model.do(partial(both.answer, number, prompt)))
-        finally:
-            self._running.remove(stopped)
+        for number, prompt in enumerate(prompts):
+            if stopped.is_set():
+                break
+            # Each by itself: a chat need not wait for all of them.
+            found.append(await self._rooms.model.do(partial(both.answer, number, prompt)))
         return VersionPreview(
             slot=slot.name, one=current.number, other=version.number, samples=found, stopped=stopped.is_set()
         )
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[threading.Event]:
+        """Give what is set to stop one of them, from before the model is awake: that may take minutes."""
+        stopped = threading.Event()
+        self._running.append(stopped)
+        try:
+            yield stopped
+        finally:
+            self._running.remove(stopped)
 
     async def cancel(self, request: CancelCompare, tell: Tell) -> bool:
         """Stop all of them at their next token."""

@@ -3,7 +3,7 @@
 from textual.widgets import Input, Select, Static
 
 from nightschool.schemas.errors import StorageError
-from nightschool.schemas.messages import CompareSlots
+from nightschool.schemas.messages import CancelCompare, CompareSlots
 from nightschool.tui.commands import command
 
 
@@ -48,6 +48,19 @@ async def test_escape_stops_them_first(opened, engine, until):
         assert said(screen, 0) != "science says so."
         await pilot.press("escape")
         await until(lambda: app.screen is app.chat)
+
+
+async def test_escape_twice_leaves_them_while_the_engine_does_not_answer(opened, engine, until):
+    engine.stalled.add("slots.compare")
+    async with opened() as (app, pilot):
+        screen = await opened_screen(app, until)
+        await pilot.press(*"Why?", "enter")
+        await until(lambda: screen.running)
+        await pilot.press("escape")
+        await until(lambda: any(isinstance(request, CancelCompare) for request in engine.asked))
+        assert app.screen is screen
+        await pilot.press("escape")
+        await until(lambda: app.screen is app.chat, seconds=5)
 
 
 async def test_a_comparison_that_fails_says_so(opened, engine, until):

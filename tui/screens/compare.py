@@ -39,7 +39,7 @@ class CompareScreen(ModalScreen[None]):
         self.chosen = [slot, other]
         self.text = text
         self.said = ["", ""]
-        self.running = False
+        self.running = self.stopping = False
 
     def compose(self) -> ComposeResult:
         """The question, and a column for each slot."""
@@ -62,7 +62,7 @@ class CompareScreen(ModalScreen[None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Ask, unless they are speaking still."""
         if event.value.strip() and not self.running:
-            self.running = True
+            self.running, self.stopping = True, False
             self.said = ["", ""]
             work_on(self, self._ask(CompareSlots(text=event.value.strip(), slots=list(self.chosen))))
 
@@ -88,8 +88,9 @@ class CompareScreen(ModalScreen[None]):
                 self.query_one(f"#said{place}", Static).update(Content(safe(text) or ("…" if self.running else "")))
 
     def action_back(self) -> None:
-        """Stop them; when they are silent, back to the chat."""
-        if self.running:
+        """Stop them; when they are silent, or asked a second time, back to the chat."""
+        if self.running and not self.stopping:
+            self.stopping = True
             work_on(self, self._stop())
         else:
             self.dismiss(None)

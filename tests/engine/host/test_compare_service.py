@@ -62,6 +62,18 @@ async def test_they_can_be_stopped(desk, loud, monkeypatch):
     assert await desk.ask(ask.CancelCompare()) is False
 
 
+async def test_they_can_be_stopped_while_the_model_wakes(desk, loud, waiting):
+    desk.model.awake.clear()
+    compared = asyncio.ensure_future(desk.ask(ask.CompareSlots(text="Hello", slots=["science", "creative"])))
+    previewed = asyncio.ensure_future(desk.ask(ask.PreviewVersion(slot="gaming", number=waiting.number)))
+    await asyncio.sleep(0)
+    assert await desk.ask(ask.CancelCompare()) is True
+    desk.model.awake.set()
+    assert [(row.text, row.finish) for row in await compared] == [("", Finish.CANCELLED)] * 2
+    assert (await previewed).stopped and (await previewed).samples == []
+    assert not desk.events("compare.delta") and await desk.ask(ask.CancelCompare()) is False
+
+
 async def test_what_cannot_be_compared_is_said(desk, loud):
     for change, error in (
         ({"slots": ["science"]}, UsageError),
