@@ -11,6 +11,7 @@ from ..records.origins import Kept, digest, words_of
 
 PUT_AWAY = "deleted here before: restore it to have it again"
 CHANGED = "changed since it was imported: it stays as it is here"
+TWICE = "twice in the file, with a different end: import it again for what is new"
 
 
 class Standing(Enum):
@@ -46,7 +47,9 @@ class Matcher:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._seen: set[bytes | tuple[str, str]] = set()
+        self._said: set[bytes] = set()
+        self._openings: dict[tuple[str, str], bytes] = {}
+        """What each began with, by where it comes from and its name there."""
         # What was had here has no digest, for it goes on; it is read once.
         self._own = {digest(records.words_in(number)): number for number in records.numbers_of_own()}
 
@@ -56,20 +59,30 @@ class Matcher:
         said = digest(words)
         source = found.source or importer
         name = found.id or said.hex()
-        if (source, name) in self._seen or said in self._seen:
+        if said in self._said:
             return Match(Standing.KNOWN, source, name)
-        self._seen |= {(source, name), said}
+        self._said.add(said)
+        opening, before = digest(words[:1]), self._openings.get((source, name))
+        if before is not None and before != opening:  # another conversation: names in a file need not be unique
+            name, before = said.hex(), None
+        self._openings[source, name] = opening
         kept = self._records.find_imported(source, name, said)
         if kept is None and said in self._own:
             kept = Kept(self._own[said], deleted=False)
+        if kept is None and before is not None:  # the one before it may not be stored yet
+            return Match(Standing.LEFT, source, name, reason=TWICE)
         if kept is None:
             return Match(Standing.NEW, source, name, found.turns)
+        return self._beside(kept, found.turns, source, name)
+
+    def _beside(self, kept: Kept, turns: list[TranscriptTurn], source: str, name: str) -> Match:
+        """Return how the turns of a conversation stand to the one of the profile that is the same."""
         if kept.deleted:
             return Match(Standing.LEFT, source, name, reason=PUT_AWAY)
-        here = self._records.words_in(kept.conversation)
+        words, here = words_of(turns), self._records.words_in(kept.conversation)
         if here[: len(words)] == words:
             return Match(Standing.KNOWN, source, name)
         if words[: len(here)] == here:
-            shown = [one for one in found.turns if one.replaced_by is None]
+            shown = [one for one in turns if one.replaced_by is None]
             return Match(Standing.GROWN, source, name, shown[len(here) :], kept.conversation)
         return Match(Standing.LEFT, source, name, reason=CHANGED)

@@ -16,7 +16,7 @@ from nightschool.engine.exchange import importing
 from nightschool.engine.exchange.export import Choice, export
 from nightschool.engine.exchange.importing import Import
 from nightschool.engine.exchange.lessons import UNKNOWN_FORM
-from nightschool.engine.exchange.matching import CHANGED, PUT_AWAY
+from nightschool.engine.exchange.matching import CHANGED, PUT_AWAY, TWICE
 from nightschool.engine.host.plugins import PluginHost
 from nightschool.engine.records import Records
 from nightschool.engine.slots.store import SlotStore
@@ -145,6 +145,24 @@ def test_the_same_words_under_another_name_are_known(profile, write):
     plain = write(name="x.jsonl")
     plain.write_text(f"{json.dumps(line)}\n")
     assert profile.bring(plain).found.known == 1
+
+
+def test_two_conversations_under_one_name_both_come(profile, write):
+    path = write(("a", ["Hi", "Hello"]), ("a", ["Red", "Blue"]), ("a", ["Hi", "Hello"]))
+    seen = profile.imports(path).preview().found
+    assert (seen.new, seen.known) == (2, 1) and profile.bring(path).found == seen
+    assert sorted(profile.texts(row.id)[0] for row in profile.records.list_conversations()) == ["Hi", "Red"]
+    before = profile.dump()
+    assert profile.bring(path).found.known == 3 and profile.dump() == before
+
+
+def test_a_conversation_that_grows_within_one_file_is_said_to_and_goes_on_the_next_time(profile, write):
+    path = write(("a", ["Hi", "Hello"]), ("a", ["Hi", "Hello", "More"]))
+    assert profile.bring(path).found.skipped == {TWICE: 1}
+    found = profile.bring(path).found
+    assert (found.grown, found.known, found.skipped) == (1, 1, {})
+    (row,) = profile.records.list_conversations()
+    assert profile.texts(row.id) == ["Hi", "Hello", "More"]
 
 
 def test_a_conversation_that_has_grown_goes_on(profile, write):
