@@ -9,14 +9,16 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..schemas.errors import DiskFull, Locked, NightSchoolError, StorageError
 
 LOCK_SECONDS = 10.0
 """How long one waits for another who changes the same files."""
+_LEFT_SECONDS = 3600.0
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -51,6 +53,19 @@ def replacing(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed writers left in a folder and below; what is younger than an hour may still be written.
+
+    Raises:
+        StorageError: If it cannot be removed.
+    """
+    with storage_errors(folder):
+        for part in folder.rglob(".*.part"):
+            with suppress(FileNotFoundError):  # another process removes them too
+                if time.time() - part.stat().st_mtime > _LEFT_SECONDS:
+                    part.unlink()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ...schemas.cards import BaseCard
 from ...schemas.records import CurvePoint
-from ..files import storage_errors, write_atomic
+from ..files import remove_parts, storage_errors, write_atomic
 from .job import StudyJob
 from .task import TrainingTask
 
@@ -116,7 +116,8 @@ def _key(base: Sequence[str], task: TrainingTask) -> str:
 
 
 def _prune(folder: Path) -> None:
-    """Remove all but the latest files: of studies that nobody began again."""
+    """Remove all but the latest files, of studies that nobody began again, and what those left that were killed."""
+    remove_parts(folder)
     with storage_errors(folder):
         files = sorted(folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True)
         for file in files[MOST:]:

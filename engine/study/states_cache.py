@@ -11,15 +11,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..files import replacing, storage_errors
+from ...schemas.errors import StorageError
+from ..files import remove_parts, replacing, storage_errors
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_log = logging.getLogger(__name__)
 
 MOST_BYTES = 384 << 20
 """Of all states in a profile; the probes of a base of 135 million parameters take 12 MB for each system prompt."""
@@ -66,22 +70,25 @@ class StatesCache:
     def write(self, name: str, data: str, tokens: Sequence[Sequence[int]], tensors: Mapping[str, Tensor]) -> None:
         """Keep tensors for these tokens; what other states of the data left under this name goes.
 
-        Raises:
-            StorageError: If they cannot be kept.
+        Where they cannot be kept, as on a full disk, the log says so, and they are computed again.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         path = self._path(name, data, tokens)
         if path is None or self._root is None:
             return
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
-            save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, part)
-        for other in path.parent.glob(f"{name}-*{_SUFFIX}"):
-            if not other.name.startswith(f"{name}-{data}-"):
-                _remove(other)
-        self._shrink(path)
+        try:
+            with storage_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with replacing(path) as part:
+                    save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, part)
+                for other in path.parent.glob(f"{name}-*{_SUFFIX}"):
+                    if not other.name.startswith(f"{name}-{data}-"):
+                        _remove(other)
+                self._shrink(path)
+        except (StorageError, SafetensorError) as error:
+            _log.warning("the states of %s were not kept: %s", name, error)
 
     def _path(self, name: str, data: str, tokens: Sequence[Sequence[int]]) -> Path | None:
         if self._root is None:
@@ -93,7 +100,11 @@ class StatesCache:
     def _shrink(self, newest: Path) -> None:
         """Remove what was not used for longest until the rest is within the bound; the newest stays."""
         assert self._root is not None
-        files = [(path, path.stat()) for path in self._root.glob(f"*/*{_SUFFIX}")]
+        remove_parts(self._root)
+        files = []
+        for path in self._root.glob(f"*/*{_SUFFIX}"):
+            with contextlib.suppress(FileNotFoundError):  # another study removes them too
+                files.append((path, path.stat()))
         total = sum(stat.st_size for _, stat in files)
         for path, stat in sorted(files, key=lambda file: file[1].st_mtime):
             if total <= self._most:

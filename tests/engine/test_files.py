@@ -54,6 +54,18 @@ def test_a_fault_at_any_step_leaves_the_old_file_and_nothing_else(tmp_path, monk
     assert path.read_text() == "old" and names(tmp_path) == ["file"]
 
 
+def test_what_killed_writers_left_goes_and_what_may_still_be_written_stays(tmp_path):
+    (tmp_path / "below").mkdir()
+    old, young, other = tmp_path / "below" / ".a.x.part", tmp_path / ".b.y.part", tmp_path / "c.part"
+    for path in (old, young, other):
+        path.touch()
+    for path in (old, other):
+        os.utime(path, (1e9, 1e9))
+    (tmp_path / ".gone.z.part").symlink_to("nowhere")  # as where another one removes it meanwhile
+    files.remove_parts(tmp_path)
+    assert not old.exists() and young.exists() and other.exists()
+
+
 def test_ctrl_c_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_text("old")

@@ -1,5 +1,6 @@
 import asyncio
 import dataclasses
+import os
 import subprocess
 import sys
 
@@ -106,6 +107,15 @@ def test_only_the_latest_checkpoints_of_studies_never_ended_are_kept(kept_job, p
     for number in range(checkpoint.MOST + 2):
         kill_at(kept_job.model_copy(update={"system": f"You are number {number}."}), 9, tmp_path)
     assert len(list((tmp_path / "cache" / "trainings").iterdir())) <= checkpoint.MOST + 1
+
+
+def test_half_a_checkpoint_of_a_study_that_was_killed_goes_with_the_next(kept_job, plugins, tmp_path):
+    left = tmp_path / "cache" / "trainings" / ".x.safetensors.y.part"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    os.utime(left, (1e9, 1e9))
+    kill_at(kept_job, 9, tmp_path)
+    assert not left.exists()
 
 
 WORKER = """

@@ -1,7 +1,9 @@
+import errno
 import os
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from nightschool.engine.study.states_cache import StatesCache, forget_states, in_16_bits
 
@@ -69,6 +71,30 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path):
     assert cache.read("capability", "d1", [[1]]) is None
     assert cache.read("capability", "d1", [[0]]) is not None
     assert cache.read("requests", "d1", [[3]]) is not None
+
+
+@pytest.mark.parametrize("error", [SafetensorError("No space left on device"), OSError(errno.ENOSPC, "No space")])
+def test_states_that_cannot_be_kept_are_computed_again(cache, tmp_path, monkeypatch, caplog, error):
+    def full(*_):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr("safetensors.torch.save_file", full)
+        cache.write("capability", "d1", TOKENS, rows())
+    assert "No space" in caplog.text
+    assert cache.read("capability", "d1", TOKENS) is None and not files(tmp_path)
+    cache.write("capability", "d1", TOKENS, rows())
+    assert cache.read("capability", "d1", TOKENS) is not None
+
+
+def test_what_a_killed_writer_left_goes_and_what_goes_meanwhile_is_no_trouble(cache, tmp_path):
+    cache.write("capability", "d1", TOKENS, rows())
+    (path,) = files(tmp_path)
+    (path.parent / ".capability.x.part").write_bytes(b"half")
+    os.utime(path.parent / ".capability.x.part", (1e9, 1e9))
+    (path.parent / "gone.safetensors").symlink_to("nowhere")
+    cache.write("requests", "d1", TOKENS, rows())
+    assert len(files(tmp_path)) == 2
 
 
 def test_the_states_of_a_base_that_goes_go_with_it(cache, tmp_path):
