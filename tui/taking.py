@@ -25,7 +25,7 @@ from ..schemas.registry import ListedVersion
 from ..schemas.sharing import BundleTaken
 from .bundle_words import scan_words
 from .bundles import bases_here
-from .market import Found, download_place, registries
+from .market import Found, download_place, origins, registries
 from .stopping import Ask, in_thread, telling_thread, until_stopped
 
 if TYPE_CHECKING:
@@ -129,10 +129,19 @@ async def take_in(
         MarketError: By which rule it is not taken.
     """
     store, offer = taker.trust, offer_of(read_verified(file))
+    store.remember(origin for _, origin in await origins(taker.ask))
     confirmed = await _agreed(taker, offer, store)
 
     def trust(signed: Signed) -> None:
         store.check(offer_of(signed), confirmed=confirmed)
+
+    def remember(kept: BundleTaken) -> None:
+        if kept.version is not None:
+            store.accept(offer, confirmed=confirmed)
+
+    def stopped(kept: BundleTaken) -> None:
+        remember(kept)
+        taker.stopped(kept)
 
     taker.tell("Checking it", 0.0)
     async with in_thread(checked(file, taker.home, trust)) as found:
@@ -148,9 +157,8 @@ async def take_in(
             system_prompt=card.system_prompt or "",
         )
         taker.tell("Trying it at the gates", 0.0)
-        kept = await until_stopped(taker.ask, request, taker.stopped)
-        if kept.version is not None:
-            store.accept(offer, confirmed=confirmed)
+        kept = await until_stopped(taker.ask, request, stopped)
+        remember(kept)
     return kept
 
 

@@ -16,7 +16,7 @@ from ..bundle.manifest import Signed, public_keys
 from ..refusals import refuse
 from .key_set import KeySet
 from .publisher import NAME, Publisher
-from .records import Pin, State, Step
+from .records import Pin, Seen, State, Step
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,14 @@ def follow(known: Pin | None, publisher: Publisher) -> Pin | None:
     if pinned not in steps:
         raise refuse("key-changed", f"{known.name}: {pinned.words} is pinned, {publisher.keys.words} came")
     return known.model_copy(update={"steps": [Step.of(step) for step in steps], "seq": publisher.seq})
+
+
+def raised(pin: Pin, origin: BundleOrigin) -> Pin:
+    """Return a pin that knows a bundle as taken, if its keys signed it and nothing newer of that slot is known."""
+    known, own = pin.highest.get(origin.slot), {key.fingerprint for step in pin.steps for key in step.key_set().keys}
+    if not own.issuperset(origin.signers) or (known is not None and known.seq >= origin.seq):
+        return pin
+    return pin.model_copy(update={"highest": {**pin.highest, origin.slot: Seen.of(origin)}})
 
 
 def _keys_refused(offer: Offer, pin: Pin) -> MarketError | None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from ...schemas.records import Record
+from ...schemas.records import BundleOrigin, Record
 from ..keys import PublicKey
 from .key_set import KeySet
 
@@ -44,6 +44,11 @@ class Seen(Record):
     seq: int
     id: str
     version: str
+
+    @classmethod
+    def of(cls, origin: BundleOrigin) -> Seen:
+        """Return a bundle as it is remembered."""
+        return cls(seq=origin.seq, id=origin.id, version=origin.version)
 
 
 class Pin(Record):

@@ -19,9 +19,10 @@ from pydantic import BaseModel, ValidationError
 
 from ...engine.files import held, storage_errors, write_atomic
 from ...schemas.errors import MarketError, NotFound, StorageError, UsageError
+from ...schemas.records import BundleOrigin
 from ...schemas.trust import REVOCATIONS, Revocation, RevocationFile, RevokedKind
 from ..refusals import refuse
-from .judging import Judgement, Offer, follow, judge
+from .judging import Judgement, Offer, follow, judge, raised
 from .publisher import Publisher
 from .records import Incident, Pin, PinFile, Seen, State, Step
 
@@ -108,10 +109,20 @@ class TrustStore:
                 first_seen=self._clock(),
                 registry=offer.registry,
             )
-            seen = Seen(seq=origin.seq, id=origin.id, version=origin.version)
-            pin = pin.model_copy(update={"highest": {**pin.highest, origin.slot: seen}})
+            pin = pin.model_copy(update={"highest": {**pin.highest, origin.slot: Seen.of(origin)}})
             self._write(file, pin)
             return pin
+
+    def remember(self, origins: Iterable[BundleOrigin]) -> None:
+        """Let what is here count as taken: ``accept`` comes after a version is kept, and a kill may come between."""
+        with self._locked():
+            file = self._pins()
+            pins = dict(file.pins)
+            for origin in origins:
+                if origin.publisher in pins:
+                    pins[origin.publisher] = raised(pins[origin.publisher], origin)
+            if pins != file.pins:
+                self._save(file.model_copy(update={"pins": pins}))
 
     def meet(self, publisher: Publisher, *, confirmed: str = "", registry: str = "") -> Pin:
         """Follow a publisher's documents: pin it if it is new and confirmed, else take over its new keys.

@@ -12,6 +12,7 @@ from nightschool.marketplace.key_file import load_key
 from nightschool.marketplace.registry.listing import list_bundle
 from nightschool.marketplace.trust.publisher import Withdrawn
 from nightschool.marketplace.trust.publisher import revoke as revoke_of
+from nightschool.marketplace.trust.store import TrustStore
 from nightschool.schemas.bundle import CardPart, SampleTurn, SlotPart
 from nightschool.schemas.errors import (
     Damaged,
@@ -349,6 +350,18 @@ def test_an_older_version_is_not_taken_after_a_newer_one(document, failing, know
     install(document, ada)
     error = failing("market", "install", "captain", "--version", "1.1.0")
     assert error["exit_code"] == Refused.exit_code and "older than what was taken" in error["message"]
+    assert error["refusal"] == "rollback"
+
+
+def test_an_older_version_is_not_taken_after_one_that_only_was_kept(
+    document, failing, known, ada, publish, bundle, engine, monkeypatch
+):
+    install(document, ada)
+    publish(bundle(seq=2), bundle(seq=3))
+    with monkeypatch.context() as killed:
+        killed.setattr(TrustStore, "accept", lambda *given, **named: None)
+        document("market", "install", "captain")
+    error = failing("market", "install", "captain", "--version", "1.2.0")
     assert error["refusal"] == "rollback"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from textual.widgets import Input, OptionList, Static
 
 from nightschool.marketplace.registry.client import Client
@@ -233,6 +235,31 @@ async def test_an_installation_is_stopped_and_nothing_stays(opened, engine, unti
         await pilot.press("ctrl+x")
         await until(lambda: "Stopped; nothing was kept." in shown(app, "#how > Static"))
         assert app.session.taking is None and market.in_quarantine() == []
+
+
+async def test_what_was_kept_as_it_was_stopped_is_pinned_and_said(opened, engine, until, market):
+    market.list_all("captain")
+    market.known()
+    taken, reached = engine._bundles_take, asyncio.Event()
+
+    async def stopped_too_late(request, tell):
+        reached.set()
+        while not any(isinstance(row, ask.CancelStudy) for row in engine.asked):
+            await asyncio.sleep(0.01)
+        return await taken(request, tell)
+
+    engine._bundles_take = stopped_too_late
+    async with opened() as (app, pilot):
+        await opened_market(app, until, 1)
+        await pilot.press("enter")
+        screen = await on_screen(app, until, "InstallScreen")
+        await pilot.press("enter")
+        await on_screen(app, until, "ConfirmScreen")
+        await pilot.press("ctrl+s")
+        await until(lambda: reached.is_set() and app.screen is screen)
+        await pilot.press("ctrl+x")
+        await until(lambda: "captain has it as generation 1" in shown(app, "#how > Static"))
+        assert market.trust.pin("ada").highest["captain"].seq == 1
 
 
 async def test_an_installation_goes_on_when_its_screen_is_left(opened, engine, until, market, monkeypatch):

@@ -86,9 +86,14 @@ async def _take(night: NightSchool, taking: Taking, work: Callable[[Taker], Awai
         assert judgement.refusal is not None
         raise judgement.refusal
 
+    def stopped(kept: BundleTaken) -> None:
+        if kept.version is not None:
+            taking.kept = kept
+
     note = taking.notes.append
+    taker = Taker(home=night.home, ask=night.link.call, agree=agree, note=note, tell=tell, stopped=stopped)
     try:
-        taking.kept = await work(Taker(home=night.home, ask=night.link.call, agree=agree, note=note, tell=tell))
+        taking.kept = await work(taker)
     except NightSchoolError as error:
         taking.error = error
     except asyncio.CancelledError:
@@ -125,10 +130,10 @@ def _tell_end(night: NightSchool, taking: Taking) -> None:
     name = one_line(taking.name, 40)
     if taking.error is not None:
         night.chat.tell(f"{name}: {taking.error}", "error")
-    elif taking.stopped:
-        night.chat.tell(f"Stopped; nothing of {name} was kept.")
     elif taking.kept is not None:
         night.chat.tell(kept_sentence(taking.kept), "info" if taking.kept.version is not None else "warning")
+    elif taking.stopped:
+        night.chat.tell(f"Stopped; nothing of {name} was kept.")
 
 
 def kept_sentence(kept: BundleTaken) -> str:

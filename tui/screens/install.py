@@ -85,22 +85,21 @@ class InstallScreen(ModalScreen[None]):
         """Show how it ended; where it was kept and tried, go on to the replies before and after."""
         from .preview import PreviewScreen
 
-        self.ended = taking
+        self.ended, kept = taking, taking.kept
         notes = [Content.styled(one_line(note, 600), "$foreground-muted") for note in taking.notes]
         if taking.error is not None:
             self._say(Content("\n").join([*notes, refusal(taking.error)]))
-        elif taking.stopped or taking.kept is None:
+        elif kept is None:
             self._say(Content.styled("Stopped; nothing was kept.", "$warning"))
-        elif taking.kept.version is not None and taking.kept.study is not None and self.is_current:
-            kept = taking.kept.version
-            self.app.switch_screen(PreviewScreen(taking.kept.slot, kept.number, self.prompts))
-            self.night.chat.tell(kept_sentence(taking.kept))
+        elif kept.version is not None and kept.study is not None and self.is_current and not taking.stopped:
+            self.app.switch_screen(PreviewScreen(kept.slot, kept.version.number, self.prompts))
+            self.night.chat.tell(kept_sentence(kept))
         else:
-            style = "$error" if taking.kept.version is None else "$success"
-            parts = [*notes, Content.styled(kept_sentence(taking.kept), style)]
-            parts += [Content.styled(one_line(taking.kept.note, 600), "$warning")] if taking.kept.note else []
-            if taking.kept.study is not None and taking.kept.study.report is not None:
-                parts.append(report_text(taking.kept.study.report))
+            style = "$error" if kept.version is None else "$success"
+            parts = [*notes, Content.styled(kept_sentence(kept), style)]
+            parts += [Content.styled(one_line(kept.note, 600), "$warning")] if kept.note else []
+            if kept.study is not None and kept.study.report is not None:
+                parts.append(report_text(kept.study.report))
             self._say(Content("\n").join(parts))
         return True
 
@@ -154,7 +153,7 @@ class InstallScreen(ModalScreen[None]):
         self._draw()
 
     def action_cancel(self) -> None:
-        """Stop it; nothing of it is kept."""
+        """Stop it; nothing of it is kept that was not kept already."""
         taking = self.session.taking
         if taking is not None and taking.stop is not None:
             taking.stage = "Stopping"

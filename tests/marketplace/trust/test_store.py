@@ -75,6 +75,23 @@ def test_a_lower_number_is_a_rollback(trust):
     trust.accept(offer(slot="other", seq=1))
 
 
+def test_what_is_here_already_counts_as_taken(trust):
+    """A kill came between the two."""
+    taken(trust, offer(seq=2))
+    trust.remember([offer(seq=seq).origin for seq in (5, 4, 1)])
+    assert trust.pin("ada").highest["poet"].seq == 5
+    assert code_of(trust.accept, offer(seq=4)) == "rollback"
+    trust.accept(offer(seq=5))
+
+
+def test_what_a_namesake_made_does_not_count_as_taken(trust):
+    trust.remember([offer(seq=5).origin])
+    assert trust.pins() == []
+    taken(trust, offer(seq=2))
+    trust.remember([offer(seq=5, numbers=(2,)).origin])
+    assert trust.pin("ada").highest["poet"].seq == 2
+
+
 def test_the_same_number_for_another_content_is_equivocation(trust):
     taken(trust, offer(seq=5))
     trust.accept(offer(seq=5))
