@@ -2,7 +2,8 @@
 
 from textual.widgets import Input, OptionList
 
-from nightschool.schemas.errors import StorageError
+from nightschool.schemas import messages as ask
+from nightschool.schemas.errors import NotFound, StorageError
 from nightschool.schemas.records import Role
 
 
@@ -75,6 +76,30 @@ async def test_a_refused_slot_keeps_the_form_and_its_text(opened, engine, until)
         await pilot.press(*"Cooking", "ctrl+s")
         await until(lambda: "free some space" in str(form.query_one("#wrong").content))
         assert form.query_one("#title", Input).value == "Cooking"
+
+
+async def test_a_slot_that_was_made_is_seen_though_its_settings_were_refused_and_left(opened, engine, until):
+    engine.fail["slots.update"] = NotFound("There is no server 'attic'.")
+    async with opened() as (app, pilot):
+        await pilot.press("f7")
+        form = await opened_screen(app, until, "SlotForm")
+        form.query_one("#provider", Input).value = "attic"
+        await pilot.press(*"Cooking", "ctrl+s")
+        await until(lambda: "no server" in str(form.query_one("#wrong").content))
+        await pilot.press("escape")
+        await until(lambda: app.session.slot and app.session.slot.title == "Cooking")
+
+
+async def test_only_what_was_changed_of_a_slot_is_sent(opened, engine, until):
+    engine.slots["science"] = engine.slots["science"].model_copy(update={"base": "gone", "temperature": 0.123456789})
+    async with opened() as (app, pilot):
+        await pilot.press("f8")
+        form = await opened_screen(app, until, "SlotForm")
+        form.query_one("#description", Input).value = "Facts."
+        await pilot.press("ctrl+s")
+        await until(lambda: app.screen is app.chat)
+        (request,) = [request for request in engine.asked if isinstance(request, ask.UpdateSlot)]
+        assert request == ask.UpdateSlot(name="science", description="Facts.")
 
 
 async def test_a_conversation_is_renamed(opened, engine, until):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -32,6 +32,8 @@ class SlotForm(ModalScreen[Slot | None]):
         super().__init__()
         self.link = link
         self.slot = slot
+        self.made: Slot | None = None
+        """A new slot of which not all could be set."""
 
     def compose(self) -> ComposeResult:
         """The fields, and the line that says what is wrong."""
@@ -86,12 +88,14 @@ class SlotForm(ModalScreen[Slot | None]):
             "description": self.query_one("#description", Input).value.strip(),
             "system_prompt": self.query_one("#system", TextArea).text.strip(),
         }
-        base, provider = (self.query_one(f"#{field}", Input).value.strip() for field in ("base", "provider"))
+        more = {field: self.query_one(f"#{field}", Input).value.strip() for field in ("base", "provider")}
         try:
             if self.slot is None:  # kept: where what follows is refused, the next save must not make another
-                self.slot = await self.link.call(CreateSlot(**fields))
-            update = UpdateSlot(name=self.slot.name, temperature=temperature, base=base, provider=provider, **fields)
-            slot = await self.link.call(update)
+                self.slot = self.made = await self.link.call(CreateSlot(**fields))
+            shown = {**self.slot.model_dump(), "temperature": float(f"{self.slot.temperature:g}")}
+            entered = {**fields, **more, "temperature": temperature}
+            changes: dict[str, Any] = {name: value for name, value in entered.items() if value != shown[name]}
+            slot = await self.link.call(UpdateSlot(name=self.slot.name, **changes)) if changes else self.slot
         except NightSchoolError as error:
             self._say(str(error))
         else:
@@ -101,5 +105,5 @@ class SlotForm(ModalScreen[Slot | None]):
         self.query_one("#wrong", Static).update(Content.styled(one_line(sentence, 300), "$error"))
 
     def action_back(self) -> None:
-        """Leave everything as it was."""
-        self.dismiss(None)
+        """Leave everything as it was; a slot that was made is seen in the chat, with what could be set of it."""
+        self.dismiss(self.made)
