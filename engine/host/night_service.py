@@ -49,6 +49,8 @@ class NightService:
     async def run(self, request: RunNight, tell: Tell) -> Night:
         """Study every slot that has something to learn, and return what came of it.
 
+        One in which the engine is closed, as by a reboot, is not noted as ended, so that the next engine goes on.
+
         Raises:
             StudyRunning: If a night or a study is under way.
         """
@@ -93,6 +95,8 @@ class NightService:
         notes: list[str] = []
         end_expired(self._rooms)
         for slot, begin in self._tasks(request.least, notes, tell):
+            if self._studies.closing:
+                break
             if not request.on_battery and not await _power():
                 notes.append("The machine ran on its battery; the lessons wait for the next night.")
                 break
@@ -107,7 +111,7 @@ class NightService:
             records.note_night(night.id, studies, notes, ended=False)
             if study.state is StudyState.CANCELLED:
                 break
-        return records.note_night(night.id, studies, notes, ended=True)
+        return records.note_night(night.id, studies, notes, ended=not self._studies.closing)
 
     def _tasks(self, least: int, notes: list[str], tell: Tell) -> Iterator[tuple[str, Callable[[], Awaitable[Study]]]]:
         """Give what each slot has to do: forget what has ended, learn what waits, and be trained anew once a week.

@@ -144,6 +144,11 @@ class StudyService:
         """Whether a study is under way."""
         return self._rooms.studying
 
+    @property
+    def closing(self) -> bool:
+        """Whether no further study begins, since the engine ends."""
+        return self._closing
+
     def waiting(self, slot: str) -> list[Lesson]:
         """Return the lessons that can be studied, the oldest first."""
         approved = [lesson for lesson in self._rooms.records.lessons(slot, [LessonState.APPROVED]) if lesson.steps]

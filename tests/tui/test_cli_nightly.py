@@ -1,11 +1,13 @@
 """``nightschool nightly run`` and ``status`` over the scripted engine."""
 
 import json
+import time
 
 import pytest
 
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import Locked
+from nightschool.schemas.records import Night
 from nightschool.tui.cli import run
 from nightschool.tui.scripted import ScriptedEngine
 
@@ -59,6 +61,24 @@ def test_a_night_that_was_not_missed_is_not_spent_again(call, engine):
     code, out, _ = call("nightly", "run", "--if-missed")
     assert code == 0 and "nothing to catch up" in out
     assert sum(isinstance(request, ask.RunNight) for request in engine.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("hours", "spent"), [(5, False), (13, True), (23.75, True), (50, True), (-2, True)], ids=lambda value: str(value)
+)
+def test_a_night_was_missed_where_the_last_one_began_half_a_day_ago_or_is_yet_to_begin(call, engine, hours, spent):
+    """The one before may have begun late, so that a day is not yet over; a clock may have been ahead."""
+    began = time.time() - hours * 3600
+    engine.nights.append(Night(id=1, started=began, finished=began, studies=[], notes=[]))
+    assert call("nightly", "run", "--if-missed")[0] == 0
+    assert any(isinstance(request, ask.RunNight) for request in engine.asked) is spent
+
+
+def test_a_night_that_was_cut_off_goes_on_however_short_ago_it_began(call, engine, tmp_path):
+    assert call("nightly", "run")[0] == 0
+    (tmp_path / "night.due").touch()
+    assert call("nightly", "run", "--if-missed")[0] == 0
+    assert sum(isinstance(request, ask.RunNight) for request in engine.asked) == 2
 
 
 def test_where_the_app_is_open_the_night_is_left_to_it(call, engine, tmp_path, monkeypatch):

@@ -130,6 +130,16 @@ def test_a_stopped_study_is_cancelled(command, start, left):
     assert "study.cancel" in left()["asked"]
 
 
+@pytest.mark.parametrize(("number", "code", "ended"), [(signal.SIGINT, 130, True), (signal.SIGTERM, 143, False)])
+def test_a_night_is_ended_by_its_user_and_not_by_a_reboot(command, start, left, number, code, ended):
+    process = start(command("nightly", "run", setup=ONE_LESSON))
+    assert process.stderr.readline().endswith("training\n")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == code and "Traceback" not in err
+    assert ("study.cancel" in left()["asked"]) is ended
+
+
 def test_a_stopped_pull_says_how_it_goes_on(command, start, left):
     process = start(command("models", "pull", "some/model"))
     assert "Fetching weights" in process.stderr.readline()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import signal
 import time
+from typing import Any
 
 import click
 
@@ -10,7 +14,7 @@ from ...engine.files import storage_errors, write_atomic
 from ...engine.nightly.choose import SCHEDULERS, scheduler_named, usable_scheduler
 from ...engine.nightly.task import night_task, task_name
 from ...schemas.errors import Locked
-from ...schemas.messages import ListNights, ListSlots, ListStudies, RunNight
+from ...schemas.messages import ListNights, ListSlots, ListStudies, Request, RunNight
 from ...schemas.records import Night, Study, StudyState
 from ..stopping import until_stopped
 from .desk import Desk, talks_alone
@@ -100,31 +104,51 @@ def _row(night: Night) -> tuple[object, ...]:
 @click.option("--least", type=click.IntRange(min=1), default=1, show_default=True, help="Lessons a slot must have.")
 @click.option("--on-battery", is_flag=True, help="Do not wait for mains power.")
 @click.option("--scheduled", is_flag=True, hidden=True, help="Where the app is open, leave the night to it.")
-@click.option("--if-missed", is_flag=True, help="Only if the last night was more than a day ago.")
+@click.option("--if-missed", is_flag=True, help="Only if the last night began over half a day ago, or was cut off.")
 @talks_alone
 async def run(desk: Desk, *, least: int, on_battery: bool, scheduled: bool, if_missed: bool) -> int:
     """Spend a night now: study every slot in which lessons wait.
 
     Progress goes to stderr, the reports to stdout. Ctrl+c stops it; what was not studied waits.
     """
+    due = desk.profile.home.night_due
     try:
         before = await desk.ask(ListNights(limit=1))
     except Locked:
         if not scheduled:
             raise
-        due = desk.profile.home.night_due
         with storage_errors(due):
             write_atomic(due, "")
         desk.note("Night School is open; it studies there as soon as nobody was answered for ten minutes.")
         return 0
-    if if_missed and before and time.time() - before[0].started < DAY:
-        desk.give({"night": None, "studies": []}, ["The last night is less than a day ago; nothing to catch up."])
+    # Half a day: the one before may have been caught up late, and a clock that was ahead must not stand in the way.
+    if if_missed and not due.exists() and before and 0 <= time.time() - before[0].started < DAY / 2:
+        desk.give({"night": None, "studies": []}, ["The last night is less than half a day ago; nothing to catch up."])
         return 0
-    request = RunNight(least=least, on_battery=on_battery)
-    night = await until_stopped(desk.ask, request, lambda spent: desk.note(" ".join(spent.notes)))
+    night = await _spend(desk, RunNight(least=least, on_battery=on_battery))
     studies = [study for study in await desk.ask(ListStudies()) if study.id in night.studies]
     desk.give({"night": night, "studies": studies}, [*_lines(studies), *night.notes])
     return 0
+
+
+async def _spend(desk: Desk, request: RunNight) -> Night:
+    """Spend a night. Ctrl+c ends it; SIGTERM, as of a reboot, closes the engine, and the next one goes on with it."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    terminated = asyncio.Event()
+
+    def terminate() -> None:
+        terminated.set()
+        task.cancel()
+
+    async def ask(asked: Request[Any]) -> Any:
+        if terminated.is_set():  # in place of stopping the study, which ends the night
+            return await desk.link.close()
+        return await desk.ask(asked)
+
+    with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # as where the desk listens for it
+        loop.add_signal_handler(signal.SIGTERM, terminate)
+    return await until_stopped(ask, request, lambda spent: desk.note(" ".join(spent.notes)))
 
 
 def _lines(studies: list[Study]) -> list[str]:

@@ -157,6 +157,25 @@ async def test_a_night_that_was_cut_off_goes_on_in_the_next_engine(desk, new_des
     again.rooms.records.close()
 
 
+async def test_a_night_in_which_the_engine_is_closed_goes_on_in_the_next_one(desk, runner, new_desk, wait_until):
+    await teach(desk, "science")
+    await teach(desk, "gaming")
+    runner.hold.clear()
+    running = asyncio.create_task(night(desk))
+    await wait_until(lambda: runner.jobs)
+    await desk.service.close()
+    spent = await running
+    assert spent.finished is None and [job.slot for job in runner.jobs] == ["science"]
+    desk.rooms.records.close()
+    runner.hold.set()
+    again = new_desk()
+    assert again.home.night_due.exists()
+    await night(again)
+    assert [job.slot for job in runner.jobs] == ["science", "science", "gaming"]
+    assert not again.home.night_due.exists()
+    again.rooms.records.close()
+
+
 async def test_a_night_that_was_cut_off_days_ago_does_not(desk, new_desk, monkeypatch):
     desk.rooms.records.begin_night()
     now = time.time()
