@@ -6,9 +6,11 @@ import re
 import shlex
 import shutil
 
+from ...schemas.errors import ScheduleError
 from .task import NightTask, run
 
-_EMPTY = (0, 1)  # `crontab -l` ends with 1 where there is no table yet
+_NONE_YET = re.compile("no crontab|can't open .*No such file")
+"""What is said where there is no table yet; the exit code is that of a table that cannot be read."""
 
 
 class Cron:
@@ -51,7 +53,12 @@ class Cron:
 
 
 def _table() -> str:
-    text = run(["crontab", "-l"], fine=_EMPTY)
+    try:
+        text = run(["crontab", "-l"])
+    except ScheduleError as error:
+        if _NONE_YET.search(str(error)) is None:
+            raise
+        text = ""
     return text if not text or text.endswith("\n") else f"{text}\n"
 
 

@@ -99,18 +99,25 @@ def task_name(home: Home) -> str:
 
 
 def run(command: Sequence[str], *, given: str = "", fine: Sequence[int] = (0,)) -> str:
-    """Run a program of the system and return what it wrote.
+    """Run a program of the system and return what it wrote; bytes that are no text go in and out as they are.
 
     Raises:
         ScheduleError: If it is not there, takes too long, or ends with a code that is not ``fine``.
     """
     try:
         done = subprocess.run(  # noqa: S603 (a program of the system with words of ours, and no shell)
-            command, input=given, capture_output=True, text=True, errors="replace", check=False, timeout=_SECONDS
+            command,
+            input=given,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            check=False,
+            timeout=_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ScheduleError(f"{command[0]} cannot be used ({error}); choose another way with `--with`.") from error
     if done.returncode not in fine:
         said = " ".join((done.stderr or done.stdout).split()) or f"exit code {done.returncode}"
+        said = said.encode(errors="replace").decode()  # a message is text
         raise ScheduleError(f"`{' '.join(command)}` failed: {said}; choose another way with `--with`.")
     return done.stdout

@@ -107,6 +107,32 @@ def test_cron_keeps_what_else_is_in_the_table(system, task):
     assert scheduler.installed(task.name) == ""
 
 
+def test_cron_keeps_every_byte_of_other_lines(system, task):
+    others = "1 2 * * * say Gr\xfc\xdfe # latin\n3 4 * * * say Grüße\n".encode("latin-1") + "# ✓\n".encode()
+    (system / "table").write_bytes(others)
+    Cron().install(task)
+    assert (system / "table").read_bytes().startswith(others)
+    assert Cron().remove(task.name)
+    assert (system / "table").read_bytes() == others
+
+
+def test_a_table_that_cannot_be_read_is_not_taken_for_none(system, task):
+    (system / "bin" / "crontab").write_text(
+        f'#!/bin/sh\nif [ "$1" = -l ]; then printf "you may not \\377" >&2; exit 1; fi\ntouch {system}/written\n'
+    )
+    for ask in (lambda: Cron().install(task), lambda: Cron().installed(task.name), lambda: Cron().remove(task.name)):
+        with pytest.raises(ScheduleError, match="you may not") as caught:
+            ask()
+        str(caught.value).encode()
+    assert not (system / "written").exists()
+
+
+@pytest.mark.parametrize("said", ["no crontab for you", "crontab: can't open 'you': No such file or directory"])
+def test_a_table_that_is_not_there_yet_is_empty(system, task, said):
+    (system / "bin" / "crontab").write_text(f'#!/bin/sh\necho "{said}" >&2; exit 1\n')
+    assert Cron().installed(task.name) == ""
+
+
 def test_cron_runs_the_very_command(system, task):
     """Cron hands what follows the five fields to a shell, after turning an escaped percent sign into a plain one."""
     nightly, reboot = Cron().text(task).splitlines()
