@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..schemas.errors import Refused
@@ -44,10 +44,25 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Verified:
-    """A payload that enough of the right keys have signed, and which."""
+    """A payload that enough of the right keys have signed.
+
+    Attributes:
+        signed: The signatures of those keys that have, in the order in which the keys were given.
+    """
 
     payload: bytes
-    signers: tuple[PublicKey, ...]
+    payload_type: str
+    signed: Mapping[PublicKey, bytes]
+
+    @property
+    def signers(self) -> tuple[PublicKey, ...]:
+        """The keys that have signed."""
+        return tuple(self.signed)
+
+    def dump(self) -> bytes:
+        """Return its envelope in the one form in which ``sign`` writes it, with no signature of another key."""
+        rows = [Signature(key.id, sig) for key, sig in self.signed.items()]
+        return _written(self.payload, self.payload_type, rows)
 
 
 def sign(payload: bytes, payload_type: str, keys: Sequence[PrivateKey]) -> bytes:
@@ -101,12 +116,12 @@ def verify(envelope: Envelope, payload_type: str, public_keys: Iterable[PublicKe
     if not envelope.signatures:
         raise refuse("unsigned")
     message = pre_authentication(payload_type, envelope.unverified_payload)
-    signers = tuple(key for key in keys if any(_fits(key, one, message) for one in envelope.signatures))
-    if not signers:
+    signed = {key: one.sig for key in keys for one in envelope.signatures if _fits(key, one, message)}
+    if not signed:
         raise refuse("bad-signature", "none is of a key that may sign it")
-    if len(signers) < threshold:
-        raise refuse("threshold", f"{len(signers)} of {threshold}")
-    return Verified(envelope.unverified_payload, signers)
+    if len(signed) < threshold:
+        raise refuse("threshold", f"{len(signed)} of {threshold}")
+    return Verified(envelope.unverified_payload, payload_type, signed)
 
 
 def pre_authentication(payload_type: str, payload: bytes) -> bytes:

@@ -91,7 +91,7 @@ _ROWS = (
     Refusal("base-shape", "The weights do not fit the base that the bundle names", _DO_NOT, (51,)),
     # -- signatures ---------------------------------------------------------------------------------------------------
     Refusal("unsigned", "It carries no signature", _ASK, (18,)),
-    Refusal("envelope", "Its signature is not in the form of a DSSE envelope", _ASK),
+    Refusal("envelope", "Its signature is not in the form of a DSSE envelope", _ASK, (66,)),
     Refusal("bad-signature", "A signature on it does not fit what it signs", _DO_NOT, (19, 20)),
     Refusal("payload-type", "What is signed is of another kind than what was asked for", _DO_NOT, (21,)),
     Refusal("threshold", "Fewer of its publisher's keys have signed it than must", _DO_NOT, (22, 29)),

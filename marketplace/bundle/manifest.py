@@ -58,6 +58,8 @@ def unverified(member: bytes) -> Signed:
 def verified(member: bytes) -> Signed:
     """Read a manifest that enough of the keys in it have signed. Of an unsigned one only the keys are looked at.
 
+    Nobody signs the envelope itself, so that it must be written in its one form.
+
     Raises:
         Refused: If it is not one, or too few signed it.
     """
@@ -66,6 +68,8 @@ def verified(member: bytes) -> Signed:
     publisher = _publisher(said)
     keys = public_keys(publisher)
     signed = dsse.verify(envelope, PAYLOAD_TYPE, keys, publisher.threshold)
+    if signed.dump() != member:
+        raise refuse("envelope", "it is not written in its one form")
     return Signed(_checked(said), _id(signed.payload), signed.signers)
 
 

@@ -22,6 +22,7 @@ MOST = {"adapter_model.safetensors": 512 << 20, "slot_config.json": 65536, "card
 ROLES = dict(zip(("weights", "config", "card", "metrics"), MOST, strict=True))
 LINES = re.compile("[^\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*")
 TENSOR = re.compile(r"base_model\.model\.model\.layers\.(0|[1-9]\d{0,3})\.([a-z_.]+)\.lora_([AB])\.weight", re.ASCII)
+ORDER = 2**252 + 27742317777372353535851937790883648493  # RFC 8032's L
 WIDTH = {"F32": 4, "F16": 2, "BF16": 2}
 
 
@@ -89,17 +90,22 @@ def signed(envelope):  # section 3
     payload = base64.b64decode(parts["payload"], validate=True)
     closed("PublisherPart", (said := strict(payload))["predicate"]["publisher"])
     publisher = said["predicate"]["publisher"]
-    keys = {base64.b64decode(key["public"]) for key in publisher["keys"]}
+    keys = dict.fromkeys(base64.b64decode(key["public"]) for key in publisher["keys"])
     must(len(keys) == len(publisher["keys"]) >= publisher["threshold"], "keys")
     must(all(map(nacl.bindings.crypto_core_ed25519_is_valid_point, keys)), "weak key")
-    message, fitting = b"DSSEv1 28 application/vnd.in-toto+json %d " % len(payload) + payload, set()
+    message, fitting = b"DSSEv1 28 application/vnd.in-toto+json %d " % len(payload) + payload, {}
     for key, row in ((key, row) for key in keys for row in parts["signatures"]):
+        sig = base64.b64decode(row["sig"], validate=True)
+        must(len(sig) == 64 and int.from_bytes(sig[32:], "little") < ORDER, "form of a signature")
         try:
-            nacl.bindings.crypto_sign_open(base64.b64decode(row["sig"], validate=True) + message, key)
-            fitting.add(key)
+            nacl.bindings.crypto_sign_open(sig + message, key)
+            fitting[key] = {"keyid": hashlib.sha256(key).hexdigest()[:16], "sig": base64.b64encode(sig).decode()}
         except nacl.exceptions.BadSignatureError:
             continue
     must(len(fitting) >= publisher["threshold"], "signature")
+    form = {"payload": base64.b64encode(payload).decode(), "payloadType": parts["payloadType"]}
+    form["signatures"] = [*fitting.values()]
+    must(json.dumps(form, separators=(",", ":")).encode() == envelope, "form of the envelope")
     return said
 
 

@@ -15,7 +15,7 @@ from .hostile import HOSTILE, good
 from .making import BASE, SHAPES
 
 IDS = [f"{number}-{name}" for number, name, _, _ in HOSTILE]
-OF_THE_FILE = {*range(1, 25), *range(29, 59), 63, 65}
+OF_THE_FILE = {*range(1, 25), *range(29, 59), 63, 65, 66}
 ELSEWHERE = {63, 64}
 
 

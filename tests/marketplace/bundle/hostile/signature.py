@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
-from nightschool.marketplace import dsse
+from nightschool.marketplace import dsse, strict_json
 from nightschool.schemas.bundle import PAYLOAD_TYPE
 
 from ..making import KEY, OTHER
@@ -104,3 +104,34 @@ def too_few_for_the_threshold():
 @hostile(29, "fields")
 def threshold_above_the_keys():
     return changed(lambda payload: payload["predicate"]["publisher"].update(threshold=2))
+
+
+def fields_of(raw):
+    return [strict_json.dumps({name: value})[1:-1] for name, value in json.loads(raw).items()]
+
+
+def row_of(raw):
+    return strict_json.dumps(json.loads(raw)["signatures"][0])
+
+
+@variants(
+    66,
+    ("envelope", "white-space", lambda raw: raw + b" "),
+    ("envelope", "spaced", lambda raw: json.dumps(json.loads(raw)).encode()),
+    ("envelope", "order", lambda raw: b"{" + b",".join(reversed(fields_of(raw))) + b"}"),
+    ("envelope", "escaped", lambda raw: raw.replace(b'"payload"', b'"\\u0070ayload"')),
+    ("envelope", "base64", lambda raw: raw.replace(b'","payloadType"', b'\\n","payloadType"')),
+    ("envelope", "keyid", lambda raw: raw.replace(KEY.public.id.encode(), b"Verified: yes")),
+    ("envelope", "stranger", lambda raw: dsse.add_signatures(raw, [OTHER])),
+    ("envelope", "twice", lambda raw: raw.replace(b'"signatures":[', b'"signatures":[%b,' % row_of(raw))),
+)
+def envelope_in_another_form(change):
+    payload, blobs = parts()
+    return bundle(payload, blobs, envelope=change(dsse.sign(json.dumps(payload).encode(), PAYLOAD_TYPE, [KEY])))
+
+
+@hostile(66, "envelope")
+def signatures_in_another_order_than_the_keys():
+    payload, blobs = parts()
+    payload["predicate"]["publisher"]["keys"].append(OTHER.public.facts())
+    return bundle(payload, blobs, keys=[OTHER, KEY])
