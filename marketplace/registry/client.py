@@ -217,6 +217,8 @@ class Client:
             now = self._clock()
             found = update(source, self.folder / "tuf", root, now=datetime.fromtimestamp(now, UTC))
             target = found.revocations
+            if target.length > layout.MAX_REVOCATIONS:
+                raise refuse("too-long", f"revocations of {target.length} bytes, at most {layout.MAX_REVOCATIONS}")
             data = read_checked(source, layout.target(layout.REVOCATIONS, target.sha256), target)
             revoked = trust.revoke(self._revocations(data, now))
             before = self._state()

@@ -186,6 +186,14 @@ class Endless(Folder):
             yield piece
 
 
+def test_more_revocations_than_a_reader_takes(listed):
+    files = {layout.CATALOG: strict_json.dumps(catalog_of(listed)), layout.REVOCATIONS: b" " * (64 << 20)}
+    forge(listed, keys(ONLINE), listed.keeper.state().version + 1, files)
+    source = Endless(listed.folder, "revocations")
+    assert refused(listed.client().refresh, listed.trust, source) == "too-long"
+    assert source.given == 0
+
+
 @pytest.mark.parametrize("kind", ["root.json", "timestamp.json", "snapshot", "targets.json", "catalog", "revocations"])
 def test_endless_data(listed, kind):
     source = Endless(listed.folder, kind)
