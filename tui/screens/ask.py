@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, OptionList, Static
@@ -52,6 +52,10 @@ class AskScreen(ModalScreen[str | None]):
 class ConfirmScreen(ModalScreen[bool]):
     """Ask yes or no about something shown in full."""
 
+    DEFAULT_CSS = """
+    ConfirmScreen VerticalScroll { height: auto; max-height: 100%; }
+    ConfirmScreen .buttons { dock: bottom; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = DIALOG
 
     def __init__(self, question: str, subject: str, yes: str) -> None:
@@ -64,7 +68,9 @@ class ConfirmScreen(ModalScreen[bool]):
         """The subject as plain text, and two buttons; the harmless one has the focus."""
         with Vertical(classes="dialog") as box:
             box.border_title = Content(safe(self.question))
-            yield Static(safe(self.subject), markup=False)
+            box.border_subtitle = "tab choose · ctrl+s agree · esc cancel"
+            with VerticalScroll():
+                yield Static(safe(self.subject), markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="no")
                 yield Button(self.yes, id="yes", variant="primary")
