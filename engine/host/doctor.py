@@ -67,10 +67,13 @@ def _rest(rooms: Rooms) -> list[Check]:
 
 def _slots(rooms: Rooms) -> list[Check]:
     try:
-        names = [slot.name for slot in rooms.store.list()]
+        names, damaged = [slot.name for slot in rooms.store.list()], rooms.store.damaged()
     except NightSchoolError as error:
         return [Check(name="slots", ok=False, text=str(error))]
-    return [_check(f"slot {name}", partial(_slot, rooms, name)) for name in names]
+    return [
+        *(_check(f"slot {name}", partial(_slot, rooms, name)) for name in names),
+        *(Check(name=f"slot {name}", ok=False, text=text) for name, text in damaged.items()),
+    ]
 
 
 def _check(name: str, look: Callable[[], tuple[bool, str]]) -> Check:

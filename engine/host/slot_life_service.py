@@ -11,6 +11,7 @@ from ...schemas.errors import Busy, NightSchoolError, StudyRunning
 from ...schemas.events import NoticeEvent
 from ...schemas.messages import ArchiveSlot, DeleteSlot, RenameSlot, UndeleteSlot
 from ...schemas.records import Slot
+from ..files import storage_errors
 from ..slots import lifecycle
 from .rooms import Rooms, Tell
 
@@ -107,6 +108,9 @@ def tidy_slots(rooms: Rooms) -> list[tuple[str, int]]:
         with _told(rooms):
             for study in rooms.records.studies(name):  # their folders hold what it was to learn
                 shutil.rmtree(rooms.home.studies / str(study.id), ignore_errors=True)
+            for number in rooms.records.conversations_of(name):  # what was read of them has their words
+                with storage_errors(rooms.home.readings):
+                    rooms.home.reading(number).unlink(missing_ok=True)
             rooms.records.remove_slot(name)
             removed.append((name, lifecycle.finish_removal(rooms.store, name)))
     return removed

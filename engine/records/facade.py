@@ -116,6 +116,10 @@ class Records:
         """Put everything that is of one slot under another name; doing it again changes nothing."""
         slots.rename_slot(self._db, old, new)
 
+    def conversations_of(self, slot: str) -> list[int]:
+        """Return the numbers of all conversations of one slot, deleted ones too."""
+        return slots.conversations_of(self._db, slot)
+
     def remove_slot(self, name: str) -> None:
         """Remove everything that is of one slot, for good; doing it again changes nothing."""
         slots.remove_slot(self._db, name)

@@ -14,11 +14,16 @@ def rename_slot(db: Database, old: str, new: str) -> None:
             db.rows(f"UPDATE {table} SET slot = ? WHERE slot = ?", new, old)  # noqa: S608 (names are ours)
 
 
+def conversations_of(db: Database, name: str) -> list[int]:
+    """Return the numbers of all conversations of one slot, deleted ones too."""
+    return [row["id"] for row in db.rows("SELECT id FROM conversations WHERE slot = ?", name)]
+
+
 def remove_slot(db: Database, name: str) -> None:
     """Remove everything that is of one slot; doing it again changes nothing."""
     with db.transaction():
-        for row in db.rows("SELECT id FROM conversations WHERE slot = ?", name):
-            _remove_conversation(db, row["id"])
+        for number in conversations_of(db, name):
+            _remove_conversation(db, number)
         db.rows("UPDATE signals SET lesson = NULL WHERE lesson IN (SELECT id FROM lessons WHERE slot = ?)", name)
         db.rows("UPDATE lessons SET merged = NULL WHERE slot = ?", name)
         for table in _TABLES:

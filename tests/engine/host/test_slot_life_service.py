@@ -237,7 +237,12 @@ async def test_a_removal_that_was_killed_is_ended_at_the_next_start(desk, runner
     lifecycle.begin_removal(desk.rooms.store, "science")
     with pytest.raises(UsageError):
         await desk.ask(ask.CreateSlot(title="Science"))  # it would have the old conversations
+    desk.rooms.home.readings.mkdir(parents=True)
+    (mine, *_), other = desk.rooms.records.conversations_of("science"), 10_000
+    for conversation in (mine, other):
+        desk.rooms.home.reading(conversation).write_bytes(b"what was read")
     ((name, size),) = tidy_slots(desk.rooms)
+    assert [path.stem for path in desk.rooms.home.readings.iterdir()] == [str(other)]
     assert name == "science" and size > 0
     assert desk.rooms.records.list_conversations("science") == []
     assert tidy_slots(desk.rooms) == []

@@ -356,6 +356,9 @@ async def test_the_doctor_looks_at_everything(desk, runner):
     weights.write_bytes(b"tampered")
     checks = {check.name: check for check in await desk.ask(ask.Doctor())}
     assert not checks["slot science"].ok
+    (desk.rooms.store.folder / "creative" / "slot.json").write_text("{")
+    checks = {check.name: check for check in await desk.ask(ask.Doctor())}
+    assert not checks["slot creative"].ok and "slot.json" in checks["slot creative"].text
 
 
 async def learned(desk, *rules):
