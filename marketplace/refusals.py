@@ -135,7 +135,7 @@ _ROWS = (
     Refusal(
         "cannot-check-trust",
         "Which publishers are believed could not be read",
-        "nothing was taken; restore the trust folder from a backup, or move it away and meet them anew",
+        "nothing was taken; restore pins.json from a backup, or move that file alone away and meet them anew",
         error=Unchecked,
     ),
     Refusal(

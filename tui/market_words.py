@@ -19,6 +19,7 @@ COLOURS = {
     State.CHANGED: "$error",
     State.UNSIGNED: "$error",
     State.REVOKED: "$error",
+    State.BACK: "$error",
 }
 NAME, VERSION, PUBLISHER, STATE = 16, 8, 10, 14
 

@@ -82,14 +82,13 @@ def judge(offer: Offer, pin: Pin | None, revocations: RevocationFile) -> Judgeme
     refusal = _keys_refused(offer, pin)
     if refusal is not None:
         return _refused(State.CHANGED, refusal)
-    state = State.STALE if offer.stale else State.VERIFIED
     refusal = _goes_back(offer, pin)
     if refusal is not None:
-        return _refused(state, refusal)
+        return _refused(State.BACK, refusal)
     sentence = f"Signed by {origin.publisher}, whose keys are pinned."
     if offer.stale:
         sentence += f" What the registry {offer.registry} says of it is too old to be sure."
-    return Judgement(state, sentence)
+    return Judgement(State.STALE if offer.stale else State.VERIFIED, sentence)
 
 
 def follow(known: Pin | None, publisher: Publisher) -> Pin | None:

@@ -19,6 +19,7 @@ class State(StrEnum):
     CHANGED = "Key changed"
     UNSIGNED = "Unsigned"
     REVOKED = "Revoked"
+    BACK = "Goes back"
     STALE = "Stale registry"
 
 

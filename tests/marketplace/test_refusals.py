@@ -18,3 +18,7 @@ def test_a_refusal_is_one_sentence_with_a_way_out(row):
 def test_each_hostile_input_is_answered_by_one_row():
     numbers = [number for row in REFUSALS.values() for number in row.numbers]
     assert len(numbers) == len(set(numbers))
+
+
+def test_nobody_is_told_to_move_away_what_was_revoked():
+    assert "trust folder" not in REFUSALS["cannot-check-trust"].way_out

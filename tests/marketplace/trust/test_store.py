@@ -70,6 +70,7 @@ def test_the_same_keys_with_a_lower_threshold_are_other_keys(trust):
 
 def test_a_lower_number_is_a_rollback(trust):
     taken(trust, offer(seq=5))
+    assert trust.judge(offer(seq=4)).state is State.BACK
     assert code_of(trust.accept, offer(seq=4)) == "rollback"
     assert trust.pin("ada").highest["poet"].seq == 5
     trust.accept(offer(slot="other", seq=1))
@@ -95,6 +96,7 @@ def test_what_a_namesake_made_does_not_count_as_taken(trust):
 def test_the_same_number_for_another_content_is_equivocation(trust):
     taken(trust, offer(seq=5))
     trust.accept(offer(seq=5))
+    assert trust.judge(offer(seq=5, text="other", stale=True)).state is State.BACK
     assert code_of(trust.accept, offer(seq=5, text="other")) == "equivocation"
     assert trust.incidents()[0].code == "equivocation"
 
