@@ -395,7 +395,10 @@ class Client:
         self, source: Source, trust: TrustStore, before: dict[str, str], *, changed: bool
     ) -> tuple[dict[str, str], list[MarketError]]:
         """Follow the publishers that are pinned to their newest documents; what is not believed is a warning."""
-        pinned = [pin.name for pin in trust.pins()]
+        pins = {pin.name: pin for pin in trust.pins()}
+        pinned = [*pins]
+        # One that was forgotten since and met again in a bundle has no documents: they are followed anew.
+        before = {name: sha256 for name, sha256 in before.items() if not sha256 or name not in pins or pins[name].seq}
         if not changed and before.keys() >= set(pinned):
             return before, []
         warnings: list[MarketError] = []

@@ -132,6 +132,18 @@ def test_a_publisher_is_followed_when_its_keys_change(listed):
     assert [row.by for row in listed.trust.revocations().revocations] == ["publisher ada"]
 
 
+def test_a_publisher_that_was_forgotten_and_met_again_is_followed_anew(listed):
+    client = listed.client()
+    listed.trust.meet(listed.ada, confirmed=listed.ada.keys.fingerprint)
+    client.refresh(listed.trust)
+    listed.trust.forget("ada")
+    slot = client.slot("captain")
+    listed.trust.accept(Offer.of(client.manifest(slot, slot.latest)), confirmed=listed.ada.keys.fingerprint)
+    assert listed.trust.pin("ada").seq == 0
+    client.refresh(listed.trust)
+    assert listed.trust.pin("ada").seq == 1
+
+
 def test_a_publisher_that_the_registry_swaps_is_a_warning_and_not_believed(listed):
     client = listed.client()
     listed.trust.meet(publisher("ada", (7,)), confirmed=key_set(7).fingerprint)
