@@ -7,25 +7,26 @@ before their header was read by our own rules. What comes out is a PEFT folder, 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...engine.files import held, storage_errors
-from ...schemas.bundle import LINES, BasePart, FilePart, Manifest, Metrics, ScanPart, SlotConfig
+from ...schemas.bundle import BasePart, FilePart, Manifest, Metrics, ScanPart, SlotConfig
 from ...schemas.errors import DiskFull
 from .. import strict_json
 from ..refusals import refuse
 from . import limits
 from .codecs import restore
 from .config import check_agreement, peft_config, read_config, scale_of
-from .manifest import PATHS, Signed, read_record
+from .manifest import PATHS, Signed, read_card, read_record
 from .reading import manifest_in, opened
 from .scan import scan
 from .span import Span
@@ -36,6 +37,7 @@ ROOM = 2.2
 PEFT_CONFIG = "adapter_config.json"
 _PART = "in-"
 _LOCK_SECONDS = 30.0
+_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,22 @@ def _room(quarantine: Path) -> Iterator[Path]:
     quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
     busy = "Another import is under way; wait for its end and try again."
     with held(quarantine / ".lock", busy, seconds=_LOCK_SECONDS):
-        for left in quarantine.glob(f"{_PART}*"):
-            shutil.rmtree(left)
+        _sweep(quarantine)
         room = Path(tempfile.mkdtemp(dir=quarantine, prefix=_PART))
         try:
             yield room
         finally:
             shutil.rmtree(room, ignore_errors=True)
+
+
+def _sweep(quarantine: Path) -> None:
+    """Remove what was left by imports that were killed, and by downloads; one of today may still be under way."""
+    for left in quarantine.glob(f"{_PART}*"):
+        shutil.rmtree(left)
+    for left in quarantine.glob("*get-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - _DAY:
+                left.unlink()
 
 
 def _copied(handle: int, facts: os.stat_result, room: Path) -> tuple[Path, str]:
@@ -162,7 +173,7 @@ def _checked(whole: Span, room: Path, trust: Trust, find_base: FindBase, sha256:
         header = read_header(numbers)
         config = read_config(small["config"])
         check_agreement(config, signed.manifest, header)
-        card = _card_text(small.get("card", b""))
+        card = read_card(small.get("card", b""))
         if "metrics" in small:
             read_record(Metrics, strict_json.loads(small["metrics"]))
         fits = _fits(signed.manifest.predicate.base, header, find_base)
@@ -186,16 +197,6 @@ def _unpacked(blob: Span, file: FilePart) -> Iterator[bytes]:
         yield piece
     if digest.hexdigest() != file.raw_sha256:
         raise refuse("raw-digest")
-
-
-def _card_text(data: bytes) -> str:
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise refuse("json-text", "in the card") from error
-    if not re.fullmatch(LINES.removeprefix("^").removesuffix("$"), text):
-        raise refuse("text", "in the card")
-    return text
 
 
 def _fits(base: BasePart, header: Header, find_base: FindBase) -> bool:

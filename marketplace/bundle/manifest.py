@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ...schemas.bundle import FORMAT, PAYLOAD_TYPE, TEXTS, FilePart, KeyPart, Manifest, PublisherPart
+from ...schemas.bundle import FORMAT, LINES, PAYLOAD_TYPE, TEXTS, FilePart, KeyPart, Manifest, PublisherPart
 from .. import dsse, strict_json
 from ..keys import PublicKey
 from ..refusals import refuse
@@ -112,6 +113,21 @@ def read_record(kind: type[R], said: Any) -> R:
             raise refuse("slot-name") from error
         shown = place.encode("ascii", "backslashreplace").decode()
         raise refuse("fields", f"{shown or 'the whole'}: {first['type'].replace('_', ' ')}") from error
+
+
+def read_card(data: bytes) -> str:
+    """Return the text of ``card.md``.
+
+    Raises:
+        Refused: ``json-text`` or ``text``.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise refuse("json-text", "in the card") from error
+    if not re.fullmatch(LINES.removeprefix("^").removesuffix("$"), text):
+        raise refuse("text", "in the card")
+    return text
 
 
 def _id(payload: bytes) -> str:

@@ -38,7 +38,7 @@ from .. import dsse, strict_json
 from ..keys import PrivateKey, PublicKey
 from . import manifest, ustar
 from .codecs import Stored, store
-from .manifest import PATHS, Signed
+from .manifest import PATHS, Signed, read_card
 from .scan import scan
 from .span import Span
 from .tensors import Header, parse_header
@@ -96,6 +96,7 @@ def pack(target: Path, weights: Path, draft: Draft, keys: Sequence[PrivateKey], 
         )
     with storage_errors(weights):
         raw = weights.read_bytes()
+    read_card(draft.card_text.encode())
     header = parse_header(raw[8 : 8 + int.from_bytes(raw[:8], "little")], len(raw))
     with ThreadPoolExecutor(1) as beside:  # a third of the time is this look
         looking = beside.submit(_look, weights, header, draft)

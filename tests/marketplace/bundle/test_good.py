@@ -12,6 +12,7 @@ import pytest
 from nightschool.marketplace.bundle import limits, reading
 from nightschool.marketplace.bundle.importing import Base, taken
 from nightschool.marketplace.bundle.reading import read_manifest, read_verified
+from nightschool.schemas.errors import MarketError
 
 from .making import BASE, KEY, OTHER, SHAPES, draft, factors, make, safetensors
 
@@ -88,3 +89,10 @@ def test_bf16_weights_of_an_adapter_take_a_third_less(tmp_path):
     raw = safetensors({name: as_bits(v) for name, v in factors(rank=16, shapes=shapes).items()}, "BF16")
     (row,) = [row for row in read_manifest(make(tmp_path, raw=raw))[0].predicate.files if row.role == "weights"]
     assert row.codec == "stp1" and row.blob_size / row.raw_size < 0.72
+
+
+@pytest.mark.parametrize("text", ["a\rb", "# Card \u202e"])
+def test_no_card_is_packed_that_no_reader_takes(tmp_path, text):
+    with pytest.raises(MarketError) as refused:
+        make(tmp_path, card_text=text)
+    assert refused.value.code == "text" and not (tmp_path / "captain.slot").exists()

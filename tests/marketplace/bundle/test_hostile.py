@@ -132,6 +132,19 @@ def test_a_file_that_is_swapped_after_it_was_opened_changes_nothing(tmp_path):
         assert found.manifest.slot.name == "captain"
 
 
+def test_what_a_killed_download_left_goes_after_a_day(tmp_path):
+    file, quarantine = tmp_path / "x.slot", tmp_path / "q"
+    file.write_bytes(good())
+    quarantine.mkdir()
+    for name in (".get-old.slot.part", "get-old.slot", ".get-new.slot.part"):
+        (quarantine / name).write_bytes(b"half")
+        if "old" in name:
+            os.utime(quarantine / name, (1, 1))
+    with taken(file, quarantine, trust=trusting, find_base=here):
+        pass
+    assert left(quarantine) == [".get-new.slot.part"]
+
+
 def test_nothing_is_unpacked_before_the_publisher_is_trusted(tmp_path, monkeypatch):
     from nightschool.marketplace.bundle import importing
     from nightschool.marketplace.refusals import refuse
