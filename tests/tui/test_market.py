@@ -6,10 +6,11 @@ import asyncio
 
 from textual.widgets import Input, OptionList, Static
 
-from nightschool.marketplace.registry.client import Client
+from nightschool.marketplace.registry.client import Client, look
 from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import StorageError
 from nightschool.tui.commands import command
+from nightschool.tui.market import meet
 
 
 def shown(app, selector="#card > Static"):
@@ -113,6 +114,20 @@ async def test_the_card_says_who_signed_what_it_is_for_and_what_it_says(opened, 
             *("Apache-2.0", "safety passed", "Ahoy, there.", "tail-lora", "You sail.", "exact"),
         ):
             assert said in text, said
+
+
+async def test_a_card_is_that_of_the_registry_that_lists_it(opened, until, market):
+    market.list_all("captain")
+    market.known()
+    copy = market.keep_copy()
+    (file,) = (copy / "targets" / "slots").rglob("*.slot")
+    file.write_bytes(file.read_bytes().replace(b'"payload"', b'"paylord"'))
+    meet(market.home, str(copy), name="stick", confirmed=look(str(copy))[0].root)
+    async with opened() as (app, pilot):
+        await opened_market(app, until, 2)
+        await until(lambda: "Where is the sea?" in shown(app))
+        await pilot.press("down")
+        await until(lambda: "[envelope]" in shown(app))
 
 
 async def test_a_new_publisher_is_asked_about_before_anything_is_kept(opened, engine, until, market):

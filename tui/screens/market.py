@@ -59,9 +59,9 @@ class MarketScreen(ModalScreen[None]):
         self.here: dict[tuple[str, str], Here] = {}
         self.bases: frozenset[str] = frozenset()
         self.mine, self.tag, self.licence = False, "", ""
-        self.cards: dict[str, Content] = {}
-        """What was read of bundles, by their ids."""
-        self.prompts: dict[str, list[str]] = {}
+        self.cards: dict[tuple[str, str, str], Content] = {}
+        """What was read of bundles, by ``place_of``."""
+        self.prompts: dict[tuple[str, str, str], list[str]] = {}
         """The sample questions of their cards."""
         self.counted = 0
 
@@ -177,7 +177,7 @@ class MarketScreen(ModalScreen[None]):
         """Show what is listed of the highlighted slot at once, and its card as soon as it was read."""
         if self.row is not None:
             found, state = self.row
-            known = self.cards.get(found.slot.latest.id)
+            known = self.cards.get(place_of(found))
             if known is None:
                 fits = self._fits(found)
                 known = card(state, "as far as the listing tells", listed_lines(found, self._here(found), fits))
@@ -207,11 +207,11 @@ class MarketScreen(ModalScreen[None]):
             return card(judgement.state, judgement.sentence, lines), prompts
 
         try:
-            known, self.prompts[latest.id] = await asyncio.to_thread(read)
+            known, self.prompts[place_of(found)] = await asyncio.to_thread(read)
         except NightSchoolError as error:
             listed = listed_lines(found, self._here(found), self._fits(found))
             known = Content("\n").join([refusal(error), *map(Content, listed)])
-        self.cards[latest.id] = known
+        self.cards[place_of(found)] = known
         if self.row is not None and self.row[0] == found:
             self._show(known)
 
@@ -245,7 +245,7 @@ class MarketScreen(ModalScreen[None]):
 
         if self.row is not None:
             found, here = self.row[0], self._here(self.row[0])
-            prompts = self.prompts.get(found.slot.latest.id, [])
+            prompts = self.prompts.get(place_of(found), [])
             screen = InstallScreen(self.session, found, here.slot if here is not None else "", prompts)
             self.app.push_screen(screen)
 
@@ -324,6 +324,11 @@ class MarketScreen(ModalScreen[None]):
     def action_back(self) -> None:
         """Back to the chat; what is being installed goes on."""
         self.dismiss(None)
+
+
+def place_of(found: Found) -> tuple[str, str, str]:
+    """Return what a card is remembered by: one registry may list what another does, and mean another file."""
+    return found.registry, found.slot.name, found.slot.latest.sha256
 
 
 def _ready(every: list[Client]) -> list[Client]:
