@@ -17,9 +17,12 @@ _USE = """
             WHERE before.conversation = signals.conversation AND before.id < signals.message AND before.role = ?
         ) FROM signals WHERE undone = 0 AND kind IN (?, ?)
     ) AS corrected ON corrected.reply = messages.id
+    LEFT JOIN origins ON origins.conversation = messages.conversation
     WHERE conversations.slot = ? AND messages.role = ? AND messages.version IS NOT NULL
+        AND (origins.imported IS NULL OR messages.created > origins.imported)
     GROUP BY messages.version ORDER BY messages.version
 """
+"""What was said before its conversation came here was said by generations of another profile."""
 _ON_REPLY = (SignalKind.EDIT, SignalKind.REGENERATE, SignalKind.THUMB_DOWN)
 _IN_WORDS = (SignalKind.CORRECTION, SignalKind.CORRECT_BARE)
 """Made not on the reply itself but on what the user says next."""

@@ -4,7 +4,8 @@ import pytest
 
 from nightschool.engine.host.quality_service import worse
 from nightschool.schemas import messages as ask
-from nightschool.schemas.records import GenerationUse, Role
+from nightschool.schemas.exchange import Transcript, TranscriptSignal, TranscriptTurn
+from nightschool.schemas.records import GenerationUse, Role, SignalKind
 
 from .conftest import CARD
 
@@ -77,6 +78,22 @@ async def test_corrections_in_words_thumbs_and_replaced_replies_count_once(desk)
     await desk.ask(ask.UndoSignal(signal=down.id))
     (base,) = await desk.ask(ask.GetQuality(slot="science"))
     assert base.corrected == 1
+
+
+async def test_replies_from_elsewhere_count_for_no_generation_of_the_slot(desk):
+    turns = [
+        TranscriptTurn(role=Role.USER, text="Who?", created=5.0),
+        TranscriptTurn(role=Role.ASSISTANT, text="He.", created=6.0, version=0, thumb=-1),
+        TranscriptTurn(role=Role.USER, text="Who then?"),
+        TranscriptTurn(role=Role.ASSISTANT, text="She.", version=7),
+    ]
+    signals = [TranscriptSignal(turn=1, kind=SignalKind.THUMB_DOWN)]
+    found = Transcript(turns=turns, signals=signals)
+    row = desk.rooms.records.add_transcript(found, source="nightschool", name="a", slot="science", lessons={})
+    assert not any(row.replies or row.corrected for row in await desk.ask(ask.GetQuality(slot="science")))
+    await desk.say("And now?", row.id)
+    (base,) = await desk.ask(ask.GetQuality(slot="science"))
+    assert (base.version, base.replies, base.corrected) == (0, 1, 0)
 
 
 async def test_a_generation_that_is_corrected_more_often_is_told_of_once(learned):
