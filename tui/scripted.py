@@ -330,8 +330,9 @@ class ScriptedEngine(
         return await self._answer(row, tell)
 
     async def _chat_regenerate(self, request: ask.Regenerate, tell: Tell) -> rec.Message:
-        last = [row for row in self._of(request.conversation) if row.role is rec.Role.ASSISTANT][-1]
-        del self.messages[last.id]
+        last = self._of(request.conversation)[-1]
+        if last.role is rec.Role.ASSISTANT:
+            del self.messages[last.id]
         return await self._answer(self._conversation(request.conversation), tell)
 
     async def _answer(self, row: rec.Conversation, tell: Tell) -> rec.Message:

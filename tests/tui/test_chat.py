@@ -8,6 +8,7 @@ from nightschool.schemas import messages as ask
 from nightschool.schemas.errors import ChatError, PromptTooLong
 from nightschool.schemas.events import StateEvent
 from nightschool.schemas.records import Finish, Role
+from nightschool.tui.commands import command
 from nightschool.tui.widgets.prose import Prose
 from nightschool.tui.widgets.transcript import MOUNTED, PAGE, Earlier
 
@@ -267,6 +268,18 @@ async def test_a_streaming_reply_is_found_again_after_looking_elsewhere(opened, 
         engine.hold.set()
         await until(lambda: app.chat.target() and app.chat.target().message.text == engine.reply)
         assert len(app.chat.transcript.views) == 2
+
+
+async def test_an_unanswered_question_is_answered_below_the_replies_before(opened, engine, until):
+    row = engine.add_conversation("science", "Two questions")
+    for role, text in ((Role.USER, "One?"), (Role.ASSISTANT, "One."), (Role.USER, "Two?")):
+        engine.add_message(row.id, role, text)
+    async with opened() as (app, _):
+        await app.chat.open_conversation(row)
+        command("reply.again").run(app.chat)
+        await until(lambda: app.chat.talk is None and len(app.chat.transcript.replies) == 2)
+        shown = [view.message.text for view in app.chat.transcript.views]
+        assert shown == ["One?", "One.", "Two?", engine.reply]
 
 
 async def test_a_long_conversation_shows_its_end_and_loads_the_rest_on_demand(opened, engine, until):

@@ -160,6 +160,52 @@ async def test_search_shows_results_while_typing_and_opens_the_message(opened, e
         assert app.session.slot_name == "creative"
 
 
+async def test_a_result_that_is_still_shown_opens_while_the_next_search_runs(opened, engine, until):
+    row = engine.add_conversation("science", "Hills")
+    engine.add_message(row.id, Role.USER, "The mountain")
+    async with opened() as (app, pilot):
+        await pilot.press("f3")
+        screen = await opened_screen(app, until, "SearchScreen")
+        await pilot.press(*"mount")
+        await until(lambda: screen.query_one(OptionList).option_count)
+        engine.stalled.add("conversations.search")
+        await pilot.press("a")
+        await until(lambda: engine.asked[-1] == ask.SearchConversations(query="mounta"))
+        await pilot.press("enter")
+        assert app.screen is screen, "it is not what is searched for now"
+        await pilot.click(OptionList, offset=(3, 1))
+        await until(lambda: app.session.conversation == row)
+
+
+async def test_a_step_that_could_not_be_taken_back_can_be_tried_again(opened, engine, until):
+    row = engine.add_conversation("science", "Precious")
+    async with opened() as (app, pilot):
+        await app.chat.open_conversation(row)
+        await pilot.press("f9")
+        await until(lambda: app.session.undos)
+        engine.fail["conversations.restore"] = StorageError("The disk is full; free some space.")
+        await pilot.press("ctrl+u")
+        await until(lambda: any("disk is full" in note.message for note in app._notifications))
+        await app.workers.wait_for_complete()
+        await pilot.press("ctrl+u")
+        await until(lambda: row.id in engine.conversations)
+
+
+async def test_a_step_that_can_never_be_taken_back_makes_way_for_the_one_before(opened, engine, until):
+    rows = [engine.add_conversation("science", title) for title in ("First", "Second")]
+    async with opened() as (app, pilot):
+        for count, row in enumerate(rows, start=1):
+            await app.chat.open_conversation(row)
+            await pilot.press("f9")
+            await until(lambda count=count: len(app.session.undos) == count)
+        engine.fail["conversations.restore"] = NotFound("It is gone.")
+        await pilot.press("ctrl+u")
+        await until(lambda: len(app.session.undos) == 1)
+        await app.workers.wait_for_complete()
+        await pilot.press("ctrl+u")
+        await until(lambda: rows[0].id in engine.conversations)
+
+
 async def test_a_search_that_fails_says_so(opened, engine, until):
     engine.fail["conversations.search"] = StorageError("The index is damaged; run `nightschool doctor`.")
     async with opened() as (app, pilot):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...schemas.errors import NightSchoolError, NotFound, UsageError
+
 if TYPE_CHECKING:
     from ..screens.chat import ChatScreen
 
@@ -14,11 +16,17 @@ def can_undo(screen: ChatScreen) -> bool:
 
 
 async def undo(screen: ChatScreen) -> None:
-    """Take the last step back."""
+    """Take the last step back; one that may still be taken back another time stays."""
     if screen.session.undos:
         step = screen.session.undos.pop()
         with screen.errors_told():
-            await step.act()
+            try:
+                await step.act()
+            except (NotFound, UsageError):
+                raise
+            except NightSchoolError:
+                screen.session.undos.append(step)
+                raise
             screen.tell(f"Taken back: {step.label}.")
         screen.changed()
 

@@ -80,9 +80,10 @@ async def _exchange(screen: ChatScreen, talk: Talk) -> None:
     title = screen.session.title_of(slot)
     screen.session.traffic = None
     if talk.said is None:
-        old = screen.transcript.replies[-1]
-        talk.replaced = old.message
-        await old.remove()
+        last = screen.transcript.views[-1]
+        if last.is_reply:  # else the last question has no reply yet
+            talk.replaced = last.message
+            await last.remove()
     else:
         talk.said_view = await screen.transcript.add(draft(Role.USER, talk.said, talk.conversation), title)
     screen.transcript.anchor()

@@ -63,21 +63,23 @@ class SearchScreen(ModalScreen[SearchHit | None]):
             yield OptionList(markup=False)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Search for what is written now; an older search is dropped."""
+        """Search for what is written now; an older search is dropped, and enter opens nothing of it."""
+        self.query_one(OptionList).highlighted = None
         work_on(self, self._search(event.value), group="search", exclusive=True)
 
     async def _search(self, query: str) -> None:
         await asyncio.sleep(WAIT)
         sentence = ""
-        self.hits = []
+        hits: list[SearchHit] = []
         if query.strip():
             try:
-                self.hits = await self.link.call(SearchConversations(query=query.strip()))
-                sentence = f"{len(self.hits)} found" if self.hits else "Nothing found."
+                hits = await self.link.call(SearchConversations(query=query.strip()))
+                sentence = f"{len(hits)} found" if hits else "Nothing found."
             except NightSchoolError as error:
                 sentence = one_line(str(error))
         self.query_one("#found", Static).update(Content(sentence))
         results = self.query_one(OptionList)
+        self.hits = hits  # with the rows: one that is shown can be clicked
         results.clear_options()
         results.add_options([Option(self._row(hit)) for hit in self.hits])
         results.highlighted = 0 if self.hits else None
