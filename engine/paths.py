@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..schemas.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Home:
@@ -109,10 +111,17 @@ class Home:
 
 
 def find_home() -> Home:
-    """Return the profile folder: ``$NIGHTSCHOOL_HOME`` if set, else the platform's data folder."""
+    """Return the profile folder: ``$NIGHTSCHOOL_HOME`` if set, else the platform's data folder.
+
+    Raises:
+        UsageError: If that names a user who is not there.
+    """
     moved = os.environ.get("NIGHTSCHOOL_HOME")
     if moved:
-        return Home(Path(moved).expanduser().absolute())
+        try:
+            return Home(Path(moved).expanduser().absolute())
+        except RuntimeError as error:
+            raise UsageError(f"NIGHTSCHOOL_HOME is {moved}, the home of nobody here; set it to a folder.") from error
     import platformdirs
 
     return Home(Path(platformdirs.user_data_dir("nightschool", appauthor=False)))

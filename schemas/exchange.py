@@ -12,12 +12,10 @@ from typing import Annotated
 from pydantic import Field
 
 from .records import Finish, Lesson, Record, Role, SignalKind
+from .records.record import LAST_MOMENT
 
 OWN_FORMAT = 1
 """Version of Night School's own format, the value of ``nightschool`` in every line."""
-
-LAST_MOMENT = 32_503_680_000.0
-"""The year 3000: a time beyond it is none."""
 
 Moment = Annotated[float, Field(ge=0.0, lt=LAST_MOMENT, allow_inf_nan=False)]
 """Seconds since the epoch, UTC."""

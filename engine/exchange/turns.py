@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from ...schemas.exchange import LAST_MOMENT, Skipped, Transcript, TranscriptTurn
+from ...schemas.exchange import Skipped, Transcript, TranscriptTurn
 from ...schemas.records import Role
+from ...schemas.records.record import LAST_MOMENT
 
 EMPTY = "nothing was said in it"
 ODD = "damaged: not a conversation as it should be"

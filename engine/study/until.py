@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from ...schemas.records.lessons import LAST_END
+from ...schemas.records.record import LAST_MOMENT
 from .wording import NUMBERS, QUOTED
 
 _MONTHS = (
@@ -89,7 +89,7 @@ def read_until(text: str, now: float) -> Until | None:
 def read_end(text: str, now: float) -> float | None:
     """Return the moment that a user enters: "30d", "2 weeks", "2026-12-24", "until Friday"; None where it is none.
 
-    Nor is what lies beyond ``LAST_END``.
+    Nor is what lies beyond ``LAST_MOMENT``.
     """
     plain = " ".join(text.split())
     if match := re.fullmatch(r"(?i)(\d{1,4}) ?(d|w|m|y)(?:ays?|eeks?|onths?|ears?)?", plain):
@@ -99,7 +99,7 @@ def read_end(text: str, now: float) -> float | None:
         end = found.end
     else:
         return None
-    return end if end < LAST_END else None
+    return end if end < LAST_MOMENT else None
 
 
 def _last_day(said: dict[str, str], today: date) -> date:

@@ -7,15 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from .record import Record
-
-LAST_END = 32_503_680_000.0
-"""The year 3000: whatever ends later is shown, and ends, then."""
+from .record import LAST_MOMENT, Record
 
 
 def _shown(end: float) -> float:
     """Return the nearest moment that has a day before it in every calendar and time zone."""
-    return max(1.0, min(LAST_END, end))
+    return max(1.0, min(LAST_MOMENT, end))
 
 
 End = Annotated[float, AfterValidator(_shown)]

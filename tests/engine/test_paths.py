@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from nightschool.engine.paths import Home, find_home
+from nightschool.schemas.errors import UsageError
 
 
 def test_the_variable_moves_the_profile(monkeypatch, tmp_path):
@@ -32,5 +33,12 @@ def test_without_the_variable_it_is_the_folder_of_the_platform(monkeypatch, tmp_
 def test_every_place_is_inside_the_profile_and_its_own():
     home = Home(Path("/profile"))
     places = [value for name in dir(Home) if isinstance(value := getattr(home, name), Path) and name != "root"]
-    assert len(places) == 17 == len(set(places))
-    assert all(place.parent == home.root for place in places)
+    assert len(places) == 18 == len(set(places))
+    assert {place.parent for place in places if place != home.readings} == {home.root}
+    assert home.readings.parent == home.cache  # what can be computed again
+
+
+def test_a_folder_in_the_home_of_nobody_is_said(monkeypatch):
+    monkeypatch.setenv("NIGHTSCHOOL_HOME", "~nobody-of-this-name/there")
+    with pytest.raises(UsageError, match="the home of nobody"):
+        find_home()

@@ -33,8 +33,6 @@ def error_line(error: NightSchoolError, as_json: bool) -> str:
         fields = {"code": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
         if isinstance(error, MarketError) and error.code:
             fields["refusal"] = error.code
-        if isinstance(error, MarketError) and error.code:
-            fields["refusal"] = error.code
         return document({"error": fields}, pretty=False)
     return f"Error: {one_line(str(error), 1000)}"
 
