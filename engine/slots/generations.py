@@ -79,6 +79,46 @@ def write(folder: Path, version: Version, adapter: Path | None, *, link: bool) -
         (part / FACTS).chmod(0o444)
 
 
+class Facts:
+    """The facts of generations; those that were read before are read again only if their file has changed."""
+
+    def __init__(self) -> None:
+        """Begin with nothing read."""
+        self._known: dict[Path, tuple[tuple[int, int, int], Version]] = {}
+
+    def read(self, folder: Path, number: int) -> Version | None:
+        """Return what :func:`read` returns."""
+        file = folder / folder_name(number) / FACTS
+        try:
+            entry = file.stat()
+        except OSError:
+            return read(folder, number)
+        stamp = (entry.st_ino, entry.st_size, entry.st_ctime_ns)
+        known = self._known.get(file)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        found = read(folder, number)
+        if found is not None:
+            self._known[file] = (stamp, found)
+        return found
+
+
+def pointed_at(file: Path) -> int:
+    """Return the number of the generation that a slot's pointer names; 0, the plain base, where there is none.
+
+    Raises:
+        Damaged: If it holds no such number.
+    """
+    with storage_errors(file):
+        try:
+            text = file.read_text("ascii", errors="replace").strip()
+        except FileNotFoundError:
+            return 0
+    if not (text.isdecimal() and text.isascii() and len(text) <= 9):
+        raise Damaged(f"{file} does not hold the number of a generation; write the one you want into it, or 0.")
+    return int(text)
+
+
 def read(folder: Path, number: int) -> Version | None:
     """Return a generation's facts, or None where there is no such generation.
 

@@ -53,7 +53,7 @@ class SlotStore:
         self.folder = folder
         self._permit = permit
         self._verified: dict[Path, tuple[tuple[int, int, int], ...]] = {}
-        self._known: dict[Path, tuple[tuple[int, int, int], Version]] = {}
+        self._facts = generations.Facts()
 
     # -- slots --------------------------------------------------------------------------------------------------------
 
@@ -238,7 +238,7 @@ class SlotStore:
             folder = self._versions_folder(name)
             for number in generations.numbers(folder) if folder.is_dir() else ():
                 with suppress(StorageError):
-                    found = self._read(folder, number)
+                    found = self._facts.read(folder, number)
                     latest = max([latest, *(found.lessons if found is not None else ())])
         return latest
 
@@ -423,7 +423,7 @@ class SlotStore:
             created = self.settings(name).created
             base = Version(slot=name, number=0, kind=VersionKind.BASE, parent=None, base="", created=created)
             return base.model_copy(update={"current": current == 0})
-        found = self._read(self._versions_folder(name), number)
+        found = self._facts.read(self._versions_folder(name), number)
         if found is None:
             raise NotFound(f"Slot {name} has no generation {number}; list its versions to see which there are.")
         removed = (self._versions_folder(name) / generations.folder_name(number) / generations.REMOVED).exists()
@@ -432,32 +432,8 @@ class SlotStore:
             update={"slot": name, "current": number == current, "pinned": pinned, "removed": removed}
         )
 
-    def _read(self, folder: Path, number: int) -> Version | None:
-        """Return a generation's facts; those that were read before are read again only if their file has changed."""
-        file = folder / generations.folder_name(number) / generations.FACTS
-        try:
-            entry = file.stat()
-        except OSError:
-            return generations.read(folder, number)
-        stamp = (entry.st_ino, entry.st_size, entry.st_ctime_ns)
-        known = self._known.get(file)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        found = generations.read(folder, number)
-        if found is not None:
-            self._known[file] = (stamp, found)
-        return found
-
     def _current_number(self, name: str) -> int:
-        file = self._current_file(name)
-        with storage_errors(file):
-            try:
-                text = file.read_text("ascii", errors="replace").strip()
-            except FileNotFoundError:
-                return 0
-        if not (text.isdecimal() and text.isascii() and len(text) <= 9):
-            raise Damaged(f"{file} does not hold the number of a generation; write the one you want into it, or 0.")
-        return int(text)
+        return generations.pointed_at(self._current_file(name))
 
     def _settings(self, name: str) -> SlotFile:
         """Return the settings of a slot that was not deleted."""

@@ -29,13 +29,19 @@ def chat(tiny_base):
     return Chat(tiny_base, LocalProvider(tiny_base), CUT)
 
 
-def ask(chat, turns, *, conversation=1, adapter=None, on_text=lambda text: None, cancelled=lambda: False, **sampling):
-    options = Sampling(**{"max_tokens": 12, **sampling})
-    return asyncio.run(
-        chat.reply(
-            conversation, turns, system="", adapter=adapter, sampling=options, on_text=on_text, cancelled=cancelled
-        )
-    )
+def ask(
+    chat,
+    turns,
+    *,
+    conversation=1,
+    adapter=None,
+    on_text=lambda text: None,
+    cancelled=lambda: False,
+    through=None,
+    **sampling,
+):
+    options = {"sampling": Sampling(**{"max_tokens": 12, **sampling}), "on_text": on_text, "cancelled": cancelled}
+    return asyncio.run(chat.reply(conversation, turns, system="", adapter=adapter, through=through, **options))
 
 
 @pytest.fixture
@@ -177,19 +183,6 @@ class Noting(LocalProvider):
 def test_a_conversation_leaves_a_provider_whose_settings_changed_though_its_name_did_not(tiny_base):
     before, after = Noting(tiny_base), Noting(tiny_base)
     chat = Chat(tiny_base, before, CUT)
-    turns = [user("Hello")]
-    replies = []
-    for provider in (before, after, after):
-        reply = chat.reply(
-            1,
-            turns,
-            system="",
-            adapter=None,
-            sampling=Sampling(max_tokens=4),
-            on_text=lambda text: None,
-            cancelled=lambda: False,
-            through=Through("gpu", provider),
-        )
-        replies.append(asyncio.run(reply).text)
+    replies = {ask(chat, [user("Hello")], through=Through("gpu", one)).text for one in (before, after, after)}
     assert after.begun == 1
-    assert len(set(replies)) == 1
+    assert len(replies) == 1

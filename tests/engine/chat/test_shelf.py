@@ -76,7 +76,7 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_time(tmp_path):
 # -- with a chat ------------------------------------------------------------------------------------------------------
 
 
-def ask(chat, turns=PAST):
+def ask(chat, turns=PAST, *, cancelled=lambda: False):
     reply = chat.reply(
         5,
         turns,
@@ -84,7 +84,7 @@ def ask(chat, turns=PAST):
         adapter=None,
         sampling=Sampling(max_tokens=12),
         on_text=lambda text: None,
-        cancelled=lambda: False,
+        cancelled=cancelled,
     )
     return asyncio.run(reply)
 
@@ -126,16 +126,7 @@ def test_other_numbers_read_it_again(open_chat, tiny_base):
 
 def test_a_reply_that_was_stopped_before_it_read_anything_is_not_put_away(open_chat):
     chat = open_chat()
-    stopped = chat.reply(
-        1,
-        PAST,
-        system="",
-        adapter=None,
-        sampling=Sampling(max_tokens=12),
-        on_text=lambda text: None,
-        cancelled=lambda: True,
-    )
-    assert asyncio.run(stopped).finish is Finish.CANCELLED
+    assert ask(chat, cancelled=lambda: True).finish is Finish.CANCELLED
     asyncio.run(chat.close())
 
 
